@@ -1,0 +1,186 @@
+//! A crowd: thousands of streams on one thread.
+//!
+//! It waits in one place, `turn`, which reads whatever has come on any stream. Sockets are watched
+//! edge-triggered and read with a large buffer, so that a busy crowd costs little.
+
+mod stream;
+mod tally;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Error, Result, bail};
+use mio::{Events, Interest, Poll, Token};
+
+use crate::clock::Clock;
+use crate::publisher::Publisher;
+use crate::wire::message::Message;
+use crate::wire::request::stream_request;
+use stream::Stream;
+pub use tally::{Faults, PROBE_PUBLISHER};
+
+/// Streams opened at the same time. More of them would not fit into the backlog of every server
+/// (tokio asks for 1,024), and the rest would wait a second to try again.
+const OPENING_MAX: usize = 1000;
+
+/// How long opening may stand still. What is not open then is counted as not opened.
+const OPEN_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a probe may take, and how many are sent before a stream is held to be deaf.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+const PROBES: u64 = 5;
+
+/// Sockets that one wait can report.
+const EVENTS_MAX: usize = 1024;
+
+/// Larger than what one stream has waiting for it, small enough to stay in the CPU's cache.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+pub struct Crowd {
+    server: SocketAddr,
+    request: Vec<u8>,
+    poll: Poll,
+    events: Events,
+    buffer: Box<[u8]>,
+    streams: Vec<Stream>,
+    /// Streams that are neither open nor closed yet.
+    opening: usize,
+    failure: Option<Error>,
+}
+
+impl Crowd {
+    /// Opens this many streams or, where the server does not answer them all, as many as it does.
+    pub fn open(server: SocketAddr, streams: usize) -> Result<Crowd> {
+        let mut crowd = Crowd {
+            server,
+            request: stream_request(server),
+            poll: Poll::new().context("failed to make a poll")?,
+            events: Events::with_capacity(EVENTS_MAX),
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            streams: Vec::with_capacity(streams),
+            opening: 0,
+            failure: None,
+        };
+        let mut opened = 0;
+        let mut deadline = Instant::now() + OPEN_PATIENCE;
+        while (crowd.streams.len() < streams || crowd.opening > 0) && Instant::now() < deadline {
+            while crowd.streams.len() < streams && crowd.opening < OPENING_MAX {
+                crowd.connect()?;
+            }
+            crowd.turn(PROBE_PATIENCE, |_| ())?;
+            if crowd.open_count() > opened {
+                opened = crowd.open_count();
+                deadline = Instant::now() + OPEN_PATIENCE;
+            }
+        }
+        Ok(crowd)
+    }
+
+    /// Opens this many streams and sees that each of them receives, or fails.
+    pub fn gather(server: SocketAddr, streams: usize, clock: Clock) -> Result<Crowd> {
+        let mut crowd = Crowd::open(server, streams)?;
+        if crowd.open_count() < streams {
+            let cause = crowd.failure.take();
+            let cause = cause.unwrap_or_else(|| Error::msg("the server does not answer"));
+            return Err(
+                cause.context(format!("failed to open {streams} streams: {} did", crowd.open_count()))
+            );
+        }
+        let mut prober = Publisher::connect(server, PROBE_PUBLISHER)?;
+        for _ in 0..PROBES {
+            prober.publish(clock.nanos());
+            let deadline = Instant::now() + PROBE_PATIENCE;
+            while Instant::now() < deadline {
+                prober.progress()?;
+                crowd.turn(PROBE_PATIENCE, |_| ())?;
+                if crowd.streams.iter().all(|stream| stream.tally().is_probed()) {
+                    return Ok(crowd);
+                }
+            }
+        }
+        bail!("failed to reach all of {streams} streams with a probe");
+    }
+
+    /// Waits until something comes, `timeout` at the longest, reads it all, and calls `heard` with
+    /// every message.
+    pub fn turn(&mut self, timeout: Duration, mut heard: impl FnMut(&Message)) -> Result<()> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            polled => polled.context("failed to wait for the streams")?,
+        }
+        for event in &self.events {
+            let stream = &mut self.streams[event.token().0];
+            if stream.is_closed() {
+                continue;
+            }
+            let was_open = stream.is_open();
+            let outcome = stream.ready(event, &self.request, &mut self.buffer, &mut heard);
+            if !was_open && (stream.is_open() || stream.is_closed()) {
+                self.opening -= 1;
+            }
+            if let Err(cause) = outcome {
+                self.failure.get_or_insert(cause);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the first of the streams that failed could not open.
+    pub fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    pub fn open_count(&self) -> usize {
+        self.streams.iter().filter(|stream| stream.is_open()).count()
+    }
+
+    /// How many streams have had this many messages.
+    pub fn count_with(&self, messages: u64) -> usize {
+        let has_them = |stream: &&Stream| stream.tally().received() >= messages;
+        self.streams.iter().filter(has_them).count()
+    }
+
+    /// Messages received, all streams together.
+    pub fn received(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.tally().received()).sum()
+    }
+
+    /// Messages that the slowest open stream has behind it.
+    pub fn slowest(&self) -> u64 {
+        let open = self.streams.iter().filter(|stream| stream.is_open());
+        open.map(|stream| stream.tally().passed()).min().unwrap_or(u64::MAX)
+    }
+
+    /// Reads on until every open stream has had `published` messages or nothing comes for `patience`,
+    /// and says what is wrong.
+    pub fn settle(&mut self, published: u64, patience: Duration) -> Result<Faults> {
+        let mut received = self.received();
+        let mut deadline = Instant::now() + patience;
+        while self.slowest() < published && Instant::now() < deadline {
+            self.turn(patience, |_| ())?;
+            if self.received() > received {
+                received = self.received();
+                deadline = Instant::now() + patience;
+            }
+        }
+        let mut faults = Faults::default();
+        for stream in &self.streams {
+            stream.tally().add_to(&mut faults, published);
+            faults.hung_up += u64::from(stream.is_closed());
+        }
+        Ok(faults)
+    }
+
+    fn connect(&mut self) -> Result<()> {
+        let index = self.streams.len();
+        let mut stream = Stream::connect(self.server, index)?;
+        self.poll
+            .registry()
+            .register(stream.socket(), Token(index), Interest::READABLE | Interest::WRITABLE)
+            .context("failed to watch a stream")?;
+        self.streams.push(stream);
+        self.opening += 1;
+        Ok(())
+    }
+}

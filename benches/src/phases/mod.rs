@@ -1,0 +1,50 @@
+//! The phases of the bench. Each starts the servers it needs and adds its rows to the table.
+
+mod build;
+mod flood;
+mod herd;
+mod memory;
+mod publish;
+mod steady;
+
+use anyhow::Result;
+
+use crate::bench::Bench;
+use crate::table::Table;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Steady,
+    Flood,
+    Publish,
+    Herd,
+    Memory,
+    Build,
+}
+
+impl Phase {
+    pub const ALL: [Phase; 6] =
+        [Phase::Steady, Phase::Flood, Phase::Publish, Phase::Herd, Phase::Memory, Phase::Build];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Steady => "steady",
+            Phase::Flood => "flood",
+            Phase::Publish => "publish",
+            Phase::Herd => "herd",
+            Phase::Memory => "memory",
+            Phase::Build => "build",
+        }
+    }
+
+    pub fn run(self, bench: &Bench, table: &mut Table) -> Result<()> {
+        match self {
+            Phase::Steady => steady::run(bench, table),
+            Phase::Flood => flood::run(bench, table),
+            Phase::Publish => publish::run(bench, table),
+            Phase::Herd => herd::run(bench, table),
+            Phase::Memory => memory::run(bench, table),
+            Phase::Build => build::run(bench, table),
+        }
+    }
+}

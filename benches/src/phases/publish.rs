@@ -1,0 +1,136 @@
+//! Publish: one listener, and publishers that wait for each answer before the next request.
+//!
+//! A publisher is a thread with one blocking connection, one write and one read a request. The
+//! listener is read now and then, so that it is not woken for every event.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::bench::Bench;
+use crate::clock::Clock;
+use crate::crowd::{Crowd, Faults};
+use crate::server::Kind;
+use crate::table::{Table, Target};
+use crate::wire::head::answer_bytes;
+use crate::wire::message::Message;
+use crate::wire::request::PublishRequest;
+
+const PUBLISHERS_FEW: usize = 1;
+const PUBLISHERS_MANY: usize = 8;
+
+/// What is published before the counting begins.
+const WARM_UP: Duration = Duration::from_millis(200);
+
+/// How often the listener is read: seldom enough to cost little, often enough that what waits for
+/// it is less than a socket holds.
+const LISTEN_INTERVAL: Duration = Duration::from_millis(2);
+
+/// How long a server may take to answer one request.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long what was published last may take to arrive.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Larger than any answer of the servers here.
+const ANSWER_BYTES_MAX: usize = 4096;
+
+struct Round {
+    requests_per_sec: f64,
+    faults: Faults,
+}
+
+/// What one publisher did.
+struct Count {
+    published: u64,
+    requests_per_sec: f64,
+}
+
+pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
+    table.section("publish: one listener, keep-alive publishers, 100 bytes");
+    run_with(bench, table, PUBLISHERS_FEW, "1 publisher: requests per second", 2.5)?;
+    run_with(bench, table, PUBLISHERS_MANY, "8 publishers: requests per second", 1.1)
+}
+
+fn run_with(
+    bench: &Bench,
+    table: &mut Table,
+    publishers: usize,
+    figure: &'static str,
+    ratio_min: f64,
+) -> Result<()> {
+    let rounds = bench.alternate(bench.effort.publish_rounds, |kind| measure(bench, kind, publishers))?;
+    table.row(figure, 0, &rounds, Target::RatioAtLeast(ratio_min), |round| round.requests_per_sec);
+    table.sum("lost, doubled or torn", &rounds, Target::AtMost(0.0), |round| round.faults.count() as f64);
+    Ok(())
+}
+
+fn measure(bench: &Bench, kind: Kind, publishers: usize) -> Result<Round> {
+    let server = bench.start(kind)?;
+    let addr = server.addr();
+    let mut crowd = Crowd::gather(addr, 1, bench.clock)?;
+    let (clock, length) = (bench.clock, bench.effort.publish);
+
+    let threads: Vec<_> =
+        (0..publishers).map(|index| thread::spawn(move || publish(addr, index, clock, length))).collect();
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        thread::sleep(LISTEN_INTERVAL);
+        crowd.turn(Duration::ZERO, |_| ())?;
+    }
+    let mut published = 0;
+    let mut requests_per_sec = 0.0;
+    for thread in threads {
+        let count = thread.join().map_err(|_| anyhow!("a publisher panicked"))??;
+        published += count.published;
+        requests_per_sec += count.requests_per_sec;
+    }
+    let faults = crowd.settle(published, SETTLE_PATIENCE)?;
+    eprintln!(
+        "publish {}: {publishers} publishers, {requests_per_sec:.0} requests/s, {faults:?}",
+        kind.name()
+    );
+    Ok(Round { requests_per_sec, faults })
+}
+
+/// Publishes for `WARM_UP` and then for `length`, which is counted.
+fn publish(server: SocketAddr, index: usize, clock: Clock, length: Duration) -> Result<Count> {
+    let mut socket =
+        TcpStream::connect(server).with_context(|| format!("failed to connect a publisher to `{server}`"))?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(ANSWER_DEADLINE))?;
+    let mut request = PublishRequest::new(server);
+    let mut answer = [0; ANSWER_BYTES_MAX];
+
+    let mut published = 0;
+    let mut publish_until = |ends: Instant| -> Result<u64> {
+        while Instant::now() < ends {
+            let message = Message { publisher: index, number: published, sent_nanos: clock.nanos() };
+            socket.write_all(request.carry(&message)).context("failed to publish")?;
+            read_answer(&mut socket, &mut answer)?;
+            published += 1;
+        }
+        Ok(published)
+    };
+
+    let before = publish_until(Instant::now() + WARM_UP)?;
+    let started = Instant::now();
+    let published = publish_until(started + length)?;
+    Ok(Count { published, requests_per_sec: (published - before) as f64 / started.elapsed().as_secs_f64() })
+}
+
+fn read_answer(socket: &mut TcpStream, answer: &mut [u8]) -> Result<()> {
+    let mut come_bytes = 0;
+    loop {
+        let read_bytes = socket.read(&mut answer[come_bytes..]).context("failed to read an answer")?;
+        if read_bytes == 0 {
+            bail!("failed to read an answer: the server hung up");
+        }
+        come_bytes += read_bytes;
+        if answer_bytes(&answer[..come_bytes])?.is_some() {
+            return Ok(());
+        }
+    }
+}

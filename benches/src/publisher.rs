@@ -1,0 +1,99 @@
+//! A publisher: one keep-alive connection that may have many requests under way.
+//!
+//! It never blocks, so that one thread can publish and read streams. What the connection does not
+//! take at once stays here until the next `progress`.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use anyhow::{Context, Result, bail};
+
+use crate::wire::head::answer_bytes;
+use crate::wire::message::Message;
+use crate::wire::request::PublishRequest;
+
+/// Room for the answers to a few hundred requests.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+pub struct Publisher {
+    socket: TcpStream,
+    index: usize,
+    request: PublishRequest,
+    published: u64,
+    unsent: Vec<u8>,
+    /// Answers read and not yet taken, at the front of the buffer.
+    answers: Box<[u8]>,
+    answers_bytes: usize,
+}
+
+impl Publisher {
+    /// `index` tells its messages from those of other publishers.
+    pub fn connect(server: SocketAddr, index: usize) -> Result<Publisher> {
+        let socket = TcpStream::connect(server)
+            .with_context(|| format!("failed to connect a publisher to `{server}`"))?;
+        socket.set_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        Ok(Publisher {
+            socket,
+            index,
+            request: PublishRequest::new(server),
+            published: 0,
+            unsent: Vec::new(),
+            answers: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            answers_bytes: 0,
+        })
+    }
+
+    /// Takes one more message to be sent by the next `progress`.
+    pub fn publish(&mut self, now_nanos: u64) {
+        let message = Message { publisher: self.index, number: self.published, sent_nanos: now_nanos };
+        self.unsent.extend_from_slice(self.request.carry(&message));
+        self.published += 1;
+    }
+
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Sends what the connection takes, and reads the answers that have come.
+    pub fn progress(&mut self) -> Result<()> {
+        self.send()?;
+        self.receive()
+    }
+
+    fn send(&mut self) -> Result<()> {
+        while !self.unsent.is_empty() {
+            match self.socket.write(&self.unsent) {
+                Ok(sent_bytes) => drop(self.unsent.drain(..sent_bytes)),
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause).context("failed to publish"),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<()> {
+        loop {
+            match self.socket.read(&mut self.answers[self.answers_bytes..]) {
+                Ok(0) => bail!("failed to publish: the server hung up"),
+                Ok(read_bytes) => self.answers_bytes += read_bytes,
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause).context("failed to read an answer"),
+            }
+            self.take_answers()?;
+        }
+    }
+
+    /// Looks at every complete answer, and moves the rest to the front.
+    fn take_answers(&mut self) -> Result<()> {
+        let mut taken_bytes = 0;
+        while let Some(answer_bytes) = answer_bytes(&self.answers[taken_bytes..self.answers_bytes])? {
+            taken_bytes += answer_bytes;
+        }
+        self.answers.copy_within(taken_bytes..self.answers_bytes, 0);
+        self.answers_bytes -= taken_bytes;
+        Ok(())
+    }
+}

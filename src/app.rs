@@ -1,0 +1,104 @@
+//! What every page is given: the hub, the history, the files, and the rules for who may do what.
+
+use crate::client::Stream;
+use crate::error::Error;
+use crate::history::{History, Start};
+use crate::http::Request;
+use crate::http::files::Files;
+use crate::hub::Hub;
+use crate::pages::chat::Chat;
+use crate::topic::Topic;
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+use subtle::ConstantTimeEq;
+
+/// The longest id that is echoed in a `reset`, in characters; what is longer was never one of ours.
+const ASKED_CHARS_MAX: usize = 256;
+
+/// Everything the pages stand on.
+pub struct App {
+    /// Passes events on.
+    pub hub: Hub,
+    /// Gives events their ids and keeps them.
+    pub history: Arc<dyn History>,
+    /// The files under `www/`.
+    pub files: Files,
+    /// Which other sites' pages may read and publish.
+    pub origins: Vec<String>,
+    /// What publishing through the topic API needs, if anything.
+    pub publish_token: Option<String>,
+    /// How many streams there are, and may be.
+    pub places: Arc<Places>,
+    /// The chat's own things.
+    pub chat: Chat,
+    /// When the server started.
+    pub started: Instant,
+}
+
+impl App {
+    /// A stream on these topics, beginning where the request says, or else at `start`. It holds one of
+    /// the server's places for as long as it lives; [`Error::Full`] if none is left.
+    pub fn stream(&self, request: &Request, topics: Vec<Topic>, start: Start) -> Result<Stream, Error> {
+        let mut stream = Stream::new(topics, asked_start(request).unwrap_or(start));
+        stream.guards.push(Box::new(Places::take(&self.places)?));
+        Ok(stream)
+    }
+
+    /// Refuses a request that lacks the publish token. Takes the same time for every wrong one.
+    pub fn check_publish_token(&self, request: &Request) -> Result<(), Error> {
+        let Some(token) = &self.publish_token else { return Ok(()) };
+        let given = request.header(AUTHORIZATION).unwrap_or_default();
+        let (scheme, given) = given.split_once(' ').unwrap_or_default();
+        let is_right = bool::from(given.trim().as_bytes().ct_eq(token.as_bytes()));
+        if scheme.eq_ignore_ascii_case("bearer") && is_right { Ok(()) } else { Err(Error::Unauthorized) }
+    }
+}
+
+/// Where a browser asks to go on: the header that it sends when it reconnects, or the query parameter
+/// that a first request can carry. The header wins, for it is the newer of the two.
+fn asked_start(request: &Request) -> Option<Start> {
+    let header = request.headers.get(HeaderName::from_static("last-event-id"));
+    let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let asked = header.filter(|id| !id.is_empty()).or_else(|| request.query("last_event_id"))?;
+    match asked.as_str() {
+        "" => None,
+        "earliest" => Some(Start::Earliest),
+        _ => Some(Start::After(asked.chars().take(ASKED_CHARS_MAX).collect())),
+    }
+}
+
+/// The places for streams.
+pub struct Places {
+    max: usize,
+    taken: AtomicUsize,
+}
+
+impl Places {
+    /// So many places, all free.
+    pub fn new(max: usize) -> Arc<Places> {
+        Arc::new(Places { max, taken: AtomicUsize::new(0) })
+    }
+
+    /// How many streams are open.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Relaxed)
+    }
+
+    fn take(places: &Arc<Places>) -> Result<Place, Error> {
+        let place = Place(places.clone());
+        // Counted first, so that two that come at once cannot share the last place; dropping the place
+        // gives it back.
+        if places.taken.fetch_add(1, Relaxed) < places.max { Ok(place) } else { Err(Error::Full) }
+    }
+}
+
+struct Place(Arc<Places>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,168 @@
+//! Flags: one table per command, from which parsing, the variables and the help all follow.
+//!
+//! Every flag is also a variable (`--publish-token` is `CALLOUT_PUBLISH_TOKEN`); flags win.
+
+use lexopt::Arg;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// A mistake in how a command was called: what was wrong and what would be right.
+pub(super) struct Usage(pub(super) String);
+
+/// One flag.
+pub(super) struct Flag {
+    /// Without the dashes.
+    pub(super) name: &'static str,
+    /// What its value is called; empty for a switch.
+    pub(super) value: &'static str,
+    /// What it does, and what happens without it.
+    pub(super) help: &'static str,
+}
+
+/// One command.
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    /// Its arguments, as the help shows them.
+    pub(super) arguments: &'static str,
+    pub(super) about: &'static str,
+    pub(super) flags: &'static [Flag],
+}
+
+impl Command {
+    pub(super) fn usage(&self) -> String {
+        format!("{} {}", self.name, self.arguments).trim_end().to_owned()
+    }
+
+    pub(super) fn help(&self) -> String {
+        format!("callout {}: {}\n\n{}", self.usage(), self.about, self.flag_lines())
+    }
+
+    pub(super) fn flag_lines(&self) -> String {
+        let mut text = String::new();
+        for flag in self.flags {
+            let left = format!("--{} {}", flag.name, flag.value);
+            let help = flag.help.replace('\n', "\n                            ");
+            text += &format!("  {left:<25} {help}\n");
+        }
+        text + "\nEach flag is also a variable, CALLOUT_ and its name: --log is CALLOUT_LOG. Flags win.\n"
+    }
+}
+
+/// What was given: flags by name, and the arguments.
+pub(super) struct Flags {
+    values: HashMap<&'static str, Vec<String>>,
+    pub(super) arguments: Vec<String>,
+    pub(super) wants_help: bool,
+    pub(super) wants_version: bool,
+}
+
+impl Flags {
+    /// Reads the command's arguments, then the variables of flags that were not given.
+    pub(super) fn parse(command: &Command, args: Vec<OsString>) -> Result<Flags, Usage> {
+        let mut flags =
+            Flags { values: HashMap::new(), arguments: Vec::new(), wants_help: false, wants_version: false };
+        let mut parser = lexopt::Parser::from_args(args);
+        while let Some(arg) = parser.next().map_err(usage)? {
+            match arg {
+                Arg::Long("help") | Arg::Short('h') => flags.wants_help = true,
+                Arg::Long("version") | Arg::Short('V') => flags.wants_version = true,
+                Arg::Long(name) => {
+                    let Some(flag) = command.flags.iter().find(|flag| flag.name == name) else {
+                        return Err(Usage(format!("there is no flag `--{name}`")));
+                    };
+                    let value = if flag.value.is_empty() { "true".into() } else { text(parser.value())? };
+                    flags.values.entry(flag.name).or_default().push(value);
+                }
+                Arg::Short(letter) => return Err(Usage(format!("there is no flag `-{letter}`"))),
+                Arg::Value(value) if command.arguments.is_empty() => {
+                    let value = value.to_string_lossy();
+                    return Err(Usage(format!("`{value}` is one argument too many")));
+                }
+                Arg::Value(value) => flags.arguments.push(text(Ok(value))?),
+            }
+        }
+        for flag in command.flags {
+            let variable = format!("CALLOUT_{}", flag.name.to_uppercase().replace('-', "_"));
+            if let (false, Ok(value)) = (flags.values.contains_key(flag.name), std::env::var(variable)) {
+                flags.values.insert(flag.name, vec![value]);
+            }
+        }
+        Ok(flags)
+    }
+
+    /// The value of a flag; the last one where it was given more than once.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name)?.last().map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// All values of a flag that may be given several times; a variable separates them by commas.
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
+        let values = self.values.get(name).into_iter().flatten();
+        let parts = values.flat_map(|value| value.split(',')).map(|part| part.trim().to_owned());
+        parts.filter(|part| !part.is_empty()).collect()
+    }
+
+    /// Whether a switch was given.
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        self.text(name).is_some_and(|text| !matches!(text, "0" | "false" | "no"))
+    }
+
+    /// A flag's value as `read` understands it, or `default` without one. `right` says what would have
+    /// been right.
+    pub(super) fn value<T>(
+        &self,
+        name: &str,
+        default: T,
+        right: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, Usage> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        read(text).ok_or_else(|| Usage(format!("`{text}` is no value for --{name}, which takes {right}")))
+    }
+}
+
+/// A duration as people write them: `15s`, `2m`, `500ms`; a bare number is seconds.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| humantime::parse_duration(text).ok())
+}
+
+/// A number of bytes: `65536`, `64K`, `64MB`; units of 1,024.
+pub(super) fn bytes(text: &str) -> Option<usize> {
+    let text = text.trim_end_matches(['b', 'B']);
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let unit: usize = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" => 1024,
+        "m" => 1024 * 1024,
+        "g" => 1024 * 1024 * 1024,
+        _ => return None,
+    };
+    digits.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+fn text(value: Result<OsString, lexopt::Error>) -> Result<String, Usage> {
+    let not_text = |value: OsString| Usage(format!("`{}` is not UTF-8", value.to_string_lossy()));
+    value.map_err(usage)?.into_string().map_err(not_text)
+}
+
+fn usage(error: lexopt::Error) -> Usage {
+    Usage(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_read_as_people_write_them() {
+        assert_eq!(bytes("64K"), Some(65_536));
+        assert_eq!(bytes("64MB"), Some(64 * 1024 * 1024));
+        assert_eq!(bytes("12"), Some(12));
+        assert_eq!(bytes("12 apples"), None);
+        assert_eq!(duration("90"), Some(Duration::from_secs(90)));
+        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(duration("soon"), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! CORS: which pages of other sites may read and publish here (the Fetch standard, section 3.3).
+
+use crate::error::Error;
+use crate::http::{Request, Response};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::{HeaderName, Method};
+
+/// How long a browser may remember what a preflight allowed, in seconds.
+const PREFLIGHT_SECS: &str = "86400";
+
+/// What a page of another site may send along.
+const HEADERS: &str = "authorization, content-type, last-event-id, cache-control, if-match";
+
+/// Adds what lets an allowed origin read the answer. An origin that is not on the list is never
+/// echoed, so its page cannot read anything.
+pub fn allow(origins: &[String], request: &Request, response: Response) -> Response {
+    if origins.is_empty() {
+        return response;
+    }
+    let response = response.with(VARY, "origin");
+    let Some(origin) = request.header(ORIGIN) else { return response };
+    if origins.iter().any(|allowed| allowed == origin) {
+        // Named in full, so that cookies may come along; `*` would forbid them.
+        return response
+            .with(ACCESS_CONTROL_ALLOW_ORIGIN, origin)
+            .with(ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+    }
+    if origins.iter().any(|allowed| allowed == "*") {
+        return response.with(ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    }
+    response
+}
+
+/// Adds what a preflight asks, for an origin that [`allow`] has let in.
+pub fn preflight(request: &Request, methods: &str, response: Response) -> Response {
+    let asks = request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if !asks || !response.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        return response;
+    }
+    response
+        .with(ACCESS_CONTROL_ALLOW_METHODS, methods)
+        .with(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS)
+        .with(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECS)
+}
+
+/// Refuses what a page of another site may not even send: browsers let any page post text anywhere
+/// and open streams that it cannot read. They say so themselves, in `Sec-Fetch-Site`.
+pub fn check_site(origins: &[String], request: &Request) -> Result<(), Error> {
+    let is_foreign = request.header(HeaderName::from_static("sec-fetch-site")) == Some("cross-site");
+    let is_visit = request.header(HeaderName::from_static("sec-fetch-mode")) == Some("navigate");
+    let is_listed = || {
+        let origin = request.header(ORIGIN).unwrap_or_default();
+        origins.iter().any(|allowed| allowed == origin || allowed == "*")
+    };
+    if !is_foreign || (is_visit && request.method == Method::GET) || is_listed() {
+        return Ok(());
+    }
+    Err(Error::Forbidden("pages of other sites may not do this here; `--cors ORIGIN` would allow one".into()))
+}

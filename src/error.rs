@@ -1,0 +1,100 @@
+//! What can go wrong, and which HTTP status says so.
+//!
+//! A caller that can act gets a variant of its own; everything else is [`Error::Internal`]. The text is
+//! written for whoever sent the request: it says what was wrong and what would be right. Causes that only
+//! the operator should see stay inside `Internal` and go to the log.
+
+use http::StatusCode;
+use std::fmt;
+
+/// A refused request or a failed operation. `Display` is the part that a browser may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// 400: the request, an event or a topic is not what it has to be.
+    Bad(String),
+    /// 401: publishing needs a token, and this one is missing or wrong.
+    Unauthorized,
+    /// 403: a page of another site asked for something that the list of origins does not allow.
+    Forbidden(String),
+    /// 404: no route, file or thing of that name.
+    NotFound(String),
+    /// 405: the path exists, with other methods (the value of `Allow`).
+    Method {
+        /// What is allowed, as the `Allow` header writes it.
+        allow: String,
+    },
+    /// 408: the request did not arrive in time.
+    Timeout(&'static str),
+    /// 413: a body or a value is over its limit.
+    TooLarge {
+        /// The limit in bytes.
+        bytes_max: usize,
+    },
+    /// 417: an `Expect` that is not `100-continue`.
+    Expectation,
+    /// 431: the head is over 16 KB or has over 100 fields.
+    HeadTooLarge,
+    /// 501: a transfer coding that is not `chunked`.
+    Coding,
+    /// 503: it would work later; nothing was done.
+    Unavailable(String),
+    /// 503: as many streams are open as the server holds. An `EventSource` is not shown this status,
+    /// since it would never come back: it is told to try again later.
+    Full,
+    /// 505: not HTTP/1.0 or HTTP/1.1.
+    Version,
+    /// 500: the cause is for the operator; the browser only learns that it was not its fault.
+    Internal(String),
+}
+
+impl Error {
+    /// A 400 with this explanation.
+    pub fn bad(why: impl Into<String>) -> Error {
+        Error::Bad(why.into())
+    }
+
+    /// The one place that turns an error into an HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Error::Bad(_) => StatusCode::BAD_REQUEST,
+            Error::Unauthorized => StatusCode::UNAUTHORIZED,
+            Error::Forbidden(_) => StatusCode::FORBIDDEN,
+            Error::NotFound(_) => StatusCode::NOT_FOUND,
+            Error::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Error::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Expectation => StatusCode::EXPECTATION_FAILED,
+            Error::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Error::Coding => StatusCode::NOT_IMPLEMENTED,
+            Error::Unavailable(_) | Error::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Bad(why) | Error::Forbidden(why) | Error::NotFound(why) | Error::Unavailable(why) => {
+                f.write_str(why)
+            }
+            Error::Unauthorized => f.write_str(
+                "publishing here needs the header `Authorization: Bearer …` with the server's publish token",
+            ),
+            Error::Method { allow } => write!(f, "this path does not take that method; allowed are {allow}"),
+            Error::Timeout(what) => write!(f, "the {what} did not arrive in time"),
+            Error::TooLarge { bytes_max } => write!(f, "too large: at most {bytes_max} bytes are taken here"),
+            Error::Expectation => f.write_str("the only `Expect` understood here is `100-continue`"),
+            Error::HeadTooLarge => {
+                f.write_str("the request's head is too large: at most 16 KB and 100 fields")
+            }
+            Error::Coding => f.write_str("the only `Transfer-Encoding` understood here is `chunked`"),
+            Error::Full => f.write_str("as many streams are open as this server holds; come back later"),
+            Error::Version => f.write_str("only HTTP/1.0 and HTTP/1.1 are spoken here"),
+            Error::Internal(_) => f.write_str("something failed inside the server; its log says what"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,225 @@
+//! An event and its bytes on the wire, as the HTML standard, section 9.2, defines them.
+//!
+//! Text from outside enters an event only through its constructor, which refuses CR, LF and NUL in id
+//! and name; the encoder splits data at CRLF, CR and LF.
+
+use crate::error::Error;
+use crate::topic::Topic;
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+/// The longest id that a publisher may give, in bytes. Longer ones would make a browser ask for
+/// permission (a CORS preflight) each time it reconnects.
+pub const ID_BYTES_MAX: usize = 64;
+
+/// The longest name, in bytes. A longer one is refused.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// What `retry` is held to, in milliseconds: shorter would be a stampede, longer looks dead.
+pub const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 100..=600_000;
+
+/// The bytes of one or more whole events, shared by everyone who receives them.
+pub type Frame = Arc<[u8]>;
+
+/// The number that the history gives to each kept event: larger than all before it, across restarts too.
+///
+/// On the wire it is a token of 16 hexadecimal digits, so that ids also compare as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Id(pub u64);
+
+impl Id {
+    /// Reads the token that `Display` writes; anything else is none of our ids.
+    pub fn parse(token: &str) -> Option<Id> {
+        let ours = token.len() == 16 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        ours.then(|| u64::from_str_radix(token, 16).ok().map(Id)).flatten()
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// What somebody wants to say, not yet checked. [`Event::new`] makes an event of it.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// Where it is published: at least one topic.
+    pub topics: Vec<Topic>,
+    /// The event's name; none or empty means `message`, the name that `onmessage` listens to.
+    pub name: Option<String>,
+    /// The publisher's own id; none lets the history's id stand on the wire.
+    pub id: Option<String>,
+    /// How long browsers wait before they reconnect from now on, in milliseconds.
+    pub retry_millis: Option<u32>,
+    /// The text. Line ends of all three kinds arrive as LF, as the standard has it.
+    pub data: String,
+}
+
+/// A checked event: whatever it holds can be sent without breaking the stream.
+#[derive(Debug, Clone)]
+pub struct Event {
+    topics: Arc<[Topic]>,
+    name: Option<Box<str>>,
+    id: Option<Box<str>>,
+    retry_millis: Option<u32>,
+    data: String,
+}
+
+impl Event {
+    /// Checks a draft. [`Error::Bad`] says which field cannot be sent and why; a `retry` out of
+    /// [`RETRY_MILLIS`] is moved to its nearest end.
+    pub fn new(draft: Draft) -> Result<Event, Error> {
+        if draft.topics.is_empty() {
+            return Err(Error::bad("an event needs at least one topic"));
+        }
+        let name = draft.name.filter(|name| !name.is_empty());
+        name.as_deref().map_or(Ok(()), check_name)?;
+        draft.id.as_deref().map_or(Ok(()), check_id)?;
+        Ok(Event {
+            topics: draft.topics.into(),
+            name: name.map(String::into_boxed_str),
+            id: draft.id.map(String::into_boxed_str),
+            retry_millis: draft.retry_millis.map(|ms| ms.clamp(*RETRY_MILLIS.start(), *RETRY_MILLIS.end())),
+            data: draft.data,
+        })
+    }
+
+    /// The topics it is published to.
+    pub fn topics(&self) -> &Arc<[Topic]> {
+        &self.topics
+    }
+
+    /// The id that the publisher gave, if any.
+    pub fn given_id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The event's bytes: the publisher's id or else `id` stands on the wire, or none where both are
+    /// missing (an event that is only true now).
+    pub fn encode(&self, id: Option<Id>) -> Frame {
+        let mut text = String::with_capacity(self.data.len() + 64);
+        // Writing to a String cannot fail.
+        let _ = match (&self.id, id) {
+            (Some(given), _) => writeln!(text, "id: {given}"),
+            (None, Some(id)) => writeln!(text, "id: {id}"),
+            (None, None) => Ok(()),
+        };
+        if let Some(name) = &self.name {
+            let _ = writeln!(text, "event: {name}");
+        }
+        if let Some(retry_millis) = self.retry_millis {
+            let _ = writeln!(text, "retry: {retry_millis}");
+        }
+        for piece in pieces(&self.data) {
+            text.push_str("data: ");
+            text.push_str(piece);
+            text.push('\n');
+        }
+        text.push('\n');
+        text.into_bytes().into()
+    }
+}
+
+/// Cuts text at CRLF, CR and LF, the three line ends of an event stream; what stands after the last
+/// one is a piece too, even when it is empty.
+fn pieces(data: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(data);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = text.find(['\r', '\n']) else {
+            rest = None;
+            return Some(text);
+        };
+        let line_end_bytes = if text[end..].starts_with("\r\n") { 2 } else { 1 };
+        rest = Some(&text[end + line_end_bytes..]);
+        Some(&text[..end])
+    })
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    if name.len() > NAME_BYTES_MAX {
+        return Err(Error::bad(format!("an event's name has at most {NAME_BYTES_MAX} bytes")));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Error::bad("an event's name has no control characters (line ends, tabs, NUL)"));
+    }
+    if matches!(name, "error" | "open") {
+        return Err(Error::bad(format!(
+            "an event cannot be named `{name}`: browsers use that name for the connection itself"
+        )));
+    }
+    Ok(())
+}
+
+/// An id comes back as the header `Last-Event-ID`, so it is held to what every proxy and the CORS
+/// rules let pass.
+fn check_id(id: &str) -> Result<(), Error> {
+    let passes = |b: u8| b.is_ascii_graphic() && !br#""():<>?@[\]{}"#.contains(&b);
+    if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(passes) {
+        return Err(Error::bad(format!(
+            "an id has 1 to {ID_BYTES_MAX} visible ASCII characters, without spaces and without any of \"():<>?@[\\]{{}}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(data: &str) -> Draft {
+        Draft { topics: vec![Topic::new("t").unwrap()], data: data.into(), ..Draft::default() }
+    }
+
+    fn text(draft: Draft, id: Option<Id>) -> String {
+        String::from_utf8(Event::new(draft).unwrap().encode(id).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn data_is_cut_at_every_kind_of_line_end() {
+        for (data, wire) in [
+            ("hello", "data: hello\n\n"),
+            ("", "data: \n\n"),
+            ("a\n", "data: a\ndata: \n\n"),
+            ("a\rb\nc\r\nd", "data: a\ndata: b\ndata: c\ndata: d\n\n"),
+            ("\n\n", "data: \ndata: \ndata: \n\n"),
+            ("x\nid: 9\nevent: y\nretry: 1", "data: x\ndata: id: 9\ndata: event: y\ndata: retry: 1\n\n"),
+            ("a\u{85}b\u{2028}c", "data: a\u{85}b\u{2028}c\n\n"),
+        ] {
+            assert_eq!(text(draft(data), None), wire, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn fields_stand_before_the_data_and_the_given_id_wins() {
+        let full = Draft {
+            name: Some("news".into()),
+            id: Some("mine-1".into()),
+            retry_millis: Some(1),
+            ..draft("x")
+        };
+        let wire = "id: mine-1\nevent: news\nretry: 100\ndata: x\n\n";
+        assert_eq!(text(full, Some(Id(7))), wire);
+        assert_eq!(text(draft("x"), Some(Id(7))), "id: 0000000000000007\ndata: x\n\n");
+    }
+
+    #[test]
+    fn what_would_break_the_stream_or_the_browser_is_refused() {
+        for name in ["a\nb", "a\rb", "a\0b", "error", "open", &"n".repeat(256)] {
+            assert!(Event::new(Draft { name: Some(name.into()), ..draft("") }).is_err(), "{name:?}");
+        }
+        for id in ["", "a b", "a\nb", "é", "a:b", &"i".repeat(65)] {
+            assert!(Event::new(Draft { id: Some(id.into()), ..draft("") }).is_err(), "{id:?}");
+        }
+        assert!(Event::new(Draft { topics: Vec::new(), ..draft("") }).is_err());
+    }
+
+    #[test]
+    fn an_id_reads_back_what_it_writes_and_nothing_else() {
+        assert_eq!(Id::parse(&Id(0xabc).to_string()), Some(Id(0xabc)));
+        for other in ["", "abc", "0000000000000ABC", "00000000000000001", "+000000000000abc"] {
+            assert_eq!(Id::parse(other), None);
+        }
+    }
+}

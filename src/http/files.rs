@@ -1,0 +1,104 @@
+//! The files under `www/`: compiled in, or read from a directory while one works on them.
+
+use super::{Request, Response};
+use crate::error::Error;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+
+/// Name and content of every file under `www/`, written by the build script.
+static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/www.rs"));
+
+/// A page may load what this server serves and nothing else.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Where files come from.
+pub enum Files {
+    /// The binary itself.
+    Embedded(HashMap<&'static str, File>),
+    /// A directory, read anew for each request.
+    Directory(PathBuf),
+}
+
+/// A file's bytes and the tag by which a browser knows whether it has them already.
+#[derive(Clone)]
+pub struct File {
+    bytes: Cow<'static, [u8]>,
+    tag: String,
+}
+
+impl File {
+    fn new(bytes: Cow<'static, [u8]>) -> File {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        File { tag: format!("\"{:016x}\"", hasher.finish()), bytes }
+    }
+}
+
+impl Files {
+    /// The files that were compiled in.
+    pub fn embedded() -> Files {
+        let file = |&(name, bytes): &(&'static str, &'static [u8])| (name, File::new(bytes.into()));
+        Files::Embedded(EMBEDDED.iter().map(file).collect())
+    }
+
+    /// Answers with the file of this name (`sse.html`), or 304 if the browser has it.
+    /// [`Error::NotFound`] if there is none.
+    pub fn answer(&self, request: &Request, name: &str) -> Result<Response, Error> {
+        let file = self.open(name)?;
+        let response = if request.header_has(IF_NONE_MATCH, &file.tag) {
+            Response::empty(StatusCode::NOT_MODIFIED)
+        } else {
+            Response { body: file.bytes, ..Response::empty(StatusCode::OK) }
+        };
+        let response = response
+            .with(CONTENT_TYPE, content_type(name))
+            .with(ETAG, &file.tag)
+            // Asking each time costs one small answer and never shows an old page.
+            .with(CACHE_CONTROL, "no-cache");
+        if name.ends_with(".html") {
+            let preload = "</site.css>; rel=preload; as=style";
+            return Ok(response.with(CONTENT_SECURITY_POLICY, POLICY).with(LINK, preload));
+        }
+        Ok(response)
+    }
+
+    fn open(&self, name: &str) -> Result<File, Error> {
+        let missing = || Error::NotFound(format!("there is no `/{name}` here"));
+        match self {
+            Files::Embedded(files) => files.get(name).cloned().ok_or_else(missing),
+            Files::Directory(directory) => {
+                // Only names that lead down: nothing outside the directory is to be had.
+                let leads_down =
+                    Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+                if !leads_down {
+                    return Err(missing());
+                }
+                match std::fs::read(directory.join(name)) {
+                    Ok(bytes) => Ok(File::new(bytes.into())),
+                    Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
+                        Err(missing())
+                    }
+                    Err(error) => Err(Error::Internal(format!("failed to read `{name}`: {error}"))),
+                }
+            }
+        }
+    }
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("ico") => "image/x-icon",
+        Some("png") => "image/png",
+        Some("json") => "application/json",
+        _ => "text/plain; charset=utf-8",
+    }
+}

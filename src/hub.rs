@@ -1,0 +1,248 @@
+//! The hub: one thread that knows every client and what it listens to.
+//!
+//! Everyone may wait for the hub; the hub waits for no one. It only ever sends without blocking, so a
+//! browser that stops reading cannot delay the others. It knows no HTTP, no page and no history.
+//!
+//! Clients that listen to the same topics form a group. What the inbox holds at one moment is gathered
+//! into one batch per group, and each member gets the batch with one write: when it is quiet an event
+//! goes at once, when it is busy the cost per event falls.
+
+mod groups;
+
+use crate::event::{Frame, Id};
+use crate::outlet::{Outlet, Sent};
+use crate::topic::Topic;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use groups::Groups;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+/// Messages waiting for the hub. When full, whoever has one more waits.
+const INBOX_MESSAGES: usize = 1024;
+
+/// Bytes gathered before a batch is sent although more is waiting, so that one write stays within what
+/// a socket takes at once. One event may still be larger.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Reconnections per second that a drain aims at: the more streams, the longer the spread.
+const DRAIN_RECONNECTS_PER_SEC: usize = 500;
+
+/// The shortest and the least longest delay before a drained browser comes back, in milliseconds.
+const DRAIN_RETRY_MILLIS: (u32, u32) = (1_000, 5_000);
+
+/// An event on its way to all who listen to one of its topics.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// Its id, or none when it is only true now: then it is dropped for a browser that is behind.
+    pub id: Option<Id>,
+    /// What it was published to.
+    pub topics: Arc<[Topic]>,
+    /// Its bytes. An event is encoded once; all its receivers share the bytes.
+    pub frame: Frame,
+}
+
+/// Tells one client from another, for as long as the process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientId(pub u64);
+
+enum Message {
+    Join { id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, joined: Sender<Id> },
+    Leave(ClientId),
+    Broadcast(Dispatch),
+    Close,
+}
+
+/// The handle to the hub's thread; clones lead to the same one. The thread ends with the last handle.
+#[derive(Clone)]
+pub struct Hub {
+    inbox: Sender<Message>,
+    books: Arc<Books>,
+}
+
+/// What the hub counts, for anyone to read.
+#[derive(Debug, Default)]
+pub struct Books {
+    /// The id up to which everything has been passed on.
+    last: AtomicU64,
+    /// Clients that are registered now.
+    pub clients: AtomicUsize,
+    /// Events that were broadcast.
+    pub published: AtomicU64,
+    /// Events times the browsers that each was passed on to.
+    pub delivered: AtomicU64,
+    /// Browsers that were hung up on because they read too slowly.
+    pub too_slow: AtomicU64,
+}
+
+impl Hub {
+    /// Starts the hub's thread. `last` is the newest id there is: what comes is newer.
+    pub fn start(last: Id) -> std::io::Result<Hub> {
+        let (inbox, messages) = bounded(INBOX_MESSAGES);
+        let books = Arc::new(Books { last: AtomicU64::new(last.0), ..Books::default() });
+        let thread = HubThread {
+            groups: Groups::default(),
+            gathered_bytes: 0,
+            last,
+            draining: false,
+            books: books.clone(),
+        };
+        std::thread::Builder::new().name("hub".into()).spawn(move || {
+            let _end = EndWithTheHub;
+            thread.run(messages);
+        })?;
+        Ok(Hub { inbox, books })
+    }
+
+    /// Registers a client and waits until it is. Events newer than [`Subscription::joined`] reach its
+    /// outlet from now on, older ones do not. Dropping the subscription unregisters it.
+    pub fn join(&self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>) -> Subscription {
+        let (joined, answer) = bounded(1);
+        self.tell(Message::Join { id, topics, outlet, joined });
+        let joined = answer.recv().expect("the process ends when the hub's thread does");
+        Subscription { id, joined, hub: self.clone() }
+    }
+
+    /// Passes an event on. Waits while the inbox is full, never for a browser. Ids must come in growing
+    /// order, which the history sees to.
+    pub fn broadcast(&self, dispatch: Dispatch) {
+        self.tell(Message::Broadcast(dispatch));
+    }
+
+    /// Ends every stream, now and from now on, with a time of its own at which to come back.
+    pub fn close(&self) {
+        self.tell(Message::Close);
+    }
+
+    /// Everything up to this id has been passed on to those who listened.
+    pub fn last(&self) -> Id {
+        Id(self.books.last.load(Relaxed))
+    }
+
+    /// What the hub has counted.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    fn tell(&self, message: Message) {
+        self.inbox.send(message).expect("the process ends when the hub's thread does");
+    }
+}
+
+/// A client's place with the hub. A stream leaves in one way (`Drop` of its subscription), whatever
+/// ended it.
+pub struct Subscription {
+    id: ClientId,
+    /// The last id that was passed on before this client was there.
+    pub joined: Id,
+    hub: Hub,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.tell(Message::Leave(self.id));
+    }
+}
+
+/// A server without a hub would look alive and be dead, so a panic in the hub ends the process.
+struct EndWithTheHub;
+
+impl Drop for EndWithTheHub {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            log::error!("the hub's thread panicked, so the process ends");
+            log::logger().flush();
+            std::process::exit(70);
+        }
+    }
+}
+
+/// Only the hub thread touches the list of clients, so there is no lock around it.
+struct HubThread {
+    groups: Groups,
+    gathered_bytes: usize,
+    last: Id,
+    draining: bool,
+    books: Arc<Books>,
+}
+
+impl HubThread {
+    fn run(mut self, inbox: Receiver<Message>) {
+        while let Ok(message) = inbox.recv() {
+            self.handle(message);
+            // Batching without delay: take what is there already, and wait for nothing.
+            while self.gathered_bytes < BATCH_BYTES
+                && let Ok(message) = inbox.try_recv()
+            {
+                self.handle(message);
+            }
+            self.flush();
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Join { id, topics, outlet, joined } => self.join(id, topics, outlet, joined),
+            Message::Leave(id) => self.leave(id),
+            Message::Broadcast(dispatch) => self.broadcast(dispatch),
+            Message::Close => self.close(),
+        }
+    }
+
+    fn join(&mut self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, joined: Sender<Id>) {
+        // What was gathered before belongs to those who were there before.
+        self.flush();
+        if self.draining {
+            outlet.drain(drain_retry_millis(self.groups.len()));
+        }
+        self.groups.insert(id, topics, outlet);
+        self.books.clients.store(self.groups.len(), Relaxed);
+        // The client's thread waits for this; the channel has room for it.
+        let _ = joined.send(self.last);
+    }
+
+    fn leave(&mut self, id: ClientId) {
+        self.groups.remove(id);
+        self.books.clients.store(self.groups.len(), Relaxed);
+    }
+
+    fn broadcast(&mut self, dispatch: Dispatch) {
+        if let Some(id) = dispatch.id {
+            debug_assert!(id > self.last, "the history gives growing ids");
+            self.last = id;
+        }
+        self.gathered_bytes += dispatch.frame.len();
+        self.books.published.fetch_add(1, Relaxed);
+        self.groups.gather(dispatch);
+    }
+
+    fn close(&mut self) {
+        self.flush();
+        self.draining = true;
+        let streams = self.groups.len();
+        self.groups.outlets().for_each(|outlet| outlet.drain(drain_retry_millis(streams)));
+    }
+
+    /// Sends what was gathered: one batch per group, one write per client.
+    fn flush(&mut self) {
+        let now = Instant::now();
+        let mut delivered = 0;
+        let books = &self.books;
+        self.groups.flush(|batch, events, outlet| match outlet.send(batch, now) {
+            Sent::Straight | Sent::Queued => delivered += events,
+            // Full means gone, and gone is safe: it comes back with its last id.
+            Sent::Full => _ = books.too_slow.fetch_add(1, Relaxed),
+            Sent::Dropped | Sent::Closed => {}
+        });
+        self.gathered_bytes = 0;
+        self.books.delivered.fetch_add(delivered, Relaxed);
+        self.books.last.store(self.last.0, Relaxed);
+    }
+}
+
+/// A time of its own for each browser, so that they do not all come back at once.
+fn drain_retry_millis(streams: usize) -> u32 {
+    let (shortest, longest) = DRAIN_RETRY_MILLIS;
+    let spread_millis = u32::try_from(streams * 1_000 / DRAIN_RECONNECTS_PER_SEC).unwrap_or(u32::MAX);
+    fastrand::u32(shortest..=longest.max(shortest.saturating_add(spread_millis)))
+}

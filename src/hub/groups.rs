@@ -1,0 +1,139 @@
+//! Who listens to what: clients with the same topics form a group, and a topic leads to its groups.
+//!
+//! So an event is looked at once per group, not once per client, and the members of a group share the
+//! bytes of a batch.
+
+use super::{ClientId, Dispatch};
+use crate::event::Frame;
+use crate::outlet::{Batch, Outlet};
+use crate::topic::Topic;
+use slab::Slab;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+#[derive(Default)]
+pub(super) struct Groups {
+    groups: Slab<Group>,
+    by_topics: HashMap<Arc<[Topic]>, usize>,
+    by_topic: HashMap<Topic, Vec<usize>>,
+    places: HashMap<ClientId, Place>,
+    /// Groups that have gathered something since the last flush.
+    touched: Vec<usize>,
+}
+
+struct Group {
+    topics: Arc<[Topic]>,
+    members: Vec<(ClientId, Arc<Outlet>)>,
+    gathered: Vec<Dispatch>,
+}
+
+/// Where a client is: its group, and its index among the members.
+struct Place {
+    group: usize,
+    index: usize,
+}
+
+impl Groups {
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn outlets(&self) -> impl Iterator<Item = &Outlet> {
+        self.groups.iter().flat_map(|(_, group)| group.members.iter().map(|(_, outlet)| &**outlet))
+    }
+
+    /// `topics` has to be sorted and without doubles, so that equal sets are one group.
+    pub(super) fn insert(&mut self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>) {
+        let group = match self.by_topics.get(&topics) {
+            Some(&group) => group,
+            None => self.open(topics),
+        };
+        let members = &mut self.groups[group].members;
+        self.places.insert(id, Place { group, index: members.len() });
+        members.push((id, outlet));
+    }
+
+    pub(super) fn remove(&mut self, id: ClientId) {
+        let Some(Place { group, index }) = self.places.remove(&id) else { return };
+        let members = &mut self.groups[group].members;
+        members.swap_remove(index);
+        if let Some((moved, _)) = members.get(index) {
+            self.places.insert(*moved, Place { group, index });
+        }
+        if members.is_empty() {
+            self.close(group);
+        }
+    }
+
+    /// Puts an event with the groups that listen to one of its topics, once each.
+    pub(super) fn gather(&mut self, dispatch: Dispatch) {
+        // Two of an event's topics may lead to one group. All its events so far are older than this
+        // one, so the group's newest frame tells whether it has it.
+        for topic in dispatch.topics.iter() {
+            for &group in self.by_topic.get(topic).into_iter().flatten() {
+                let gathered = &mut self.groups[group].gathered;
+                match gathered.last() {
+                    Some(newest) if Arc::ptr_eq(&newest.frame, &dispatch.frame) => continue,
+                    Some(_) => {}
+                    None => self.touched.push(group),
+                }
+                gathered.push(dispatch.clone());
+            }
+        }
+    }
+
+    /// Gives each group's batch, with its number of events, to each of the group's outlets, and starts
+    /// anew.
+    pub(super) fn flush(&mut self, mut send: impl FnMut(&Batch, u64, &Outlet)) {
+        for group in self.touched.drain(..) {
+            // A group may have closed since it was touched.
+            let Some(group) = self.groups.get_mut(group) else { continue };
+            let batch = batch(&group.gathered);
+            let events = group.gathered.len() as u64;
+            group.gathered.clear();
+            group.members.iter().for_each(|(_, outlet)| send(&batch, events, outlet));
+        }
+    }
+
+    fn open(&mut self, topics: Arc<[Topic]>) -> usize {
+        let members = Vec::new();
+        let group = self.groups.insert(Group { topics: topics.clone(), members, gathered: Vec::new() });
+        for topic in topics.iter() {
+            self.by_topic.entry(topic.clone()).or_default().push(group);
+        }
+        self.by_topics.insert(topics, group);
+        group
+    }
+
+    fn close(&mut self, group: usize) {
+        let topics = self.groups.remove(group).topics;
+        self.by_topics.remove(&topics);
+        for topic in topics.iter() {
+            let Some(groups) = self.by_topic.get_mut(topic) else { continue };
+            groups.retain(|&other| other != group);
+            if groups.is_empty() {
+                self.by_topic.remove(topic);
+            }
+        }
+    }
+}
+
+fn batch(gathered: &[Dispatch]) -> Batch {
+    if let [single] = gathered {
+        return Batch { all: single.frame.clone(), kept: single.id.map(|_| single.frame.clone()) };
+    }
+    let all = concat(gathered.iter());
+    let kept_events = gathered.iter().filter(|dispatch| dispatch.id.is_some());
+    let kept = match kept_events.clone().count() {
+        0 => None,
+        count if count == gathered.len() => Some(all.clone()),
+        _ => Some(concat(kept_events)),
+    };
+    Batch { all, kept }
+}
+
+fn concat<'a>(dispatches: impl Iterator<Item = &'a Dispatch>) -> Frame {
+    let mut bytes = Vec::new();
+    dispatches.for_each(|dispatch| bytes.extend_from_slice(&dispatch.frame));
+    bytes.into()
+}

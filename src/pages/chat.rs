@@ -1,0 +1,93 @@
+//! The chat: `GET /sse?user=NAME` listens, `POST /sse/message` says something to everybody.
+//!
+//! A listener receives what was said as JSON, `{"user","message","at"}`, beginning with the last fifty
+//! messages, and an event `presence` with `{"users":[…]}` whenever somebody comes or goes.
+
+use crate::app::App;
+use crate::error::Error;
+use crate::event::{Draft, Event};
+use crate::history::Start;
+use crate::http::{Answer, Request, Response};
+use crate::hub::Hub;
+use crate::presence::Presence;
+use crate::routes::Captures;
+use crate::topic::Topic;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use std::io;
+use std::time::SystemTime;
+
+/// What a latecomer is shown of what was said before.
+const LATE_MESSAGES: usize = 50;
+
+/// The longest user name, in characters. A longer one is answered 400.
+const USER_CHARS_MAX: usize = 80;
+
+/// What the chat holds: its topic, and who is there.
+pub struct Chat {
+    topic: Topic,
+    presence: Presence,
+}
+
+impl Chat {
+    /// An empty room.
+    pub fn start(hub: &Hub) -> io::Result<Chat> {
+        let topic = Topic::new("$chat").expect("it is a valid topic");
+        Ok(Chat { presence: Presence::start(hub.clone(), topic.clone())?, topic })
+    }
+}
+
+#[derive(Deserialize)]
+struct Said {
+    user: String,
+    message: String,
+}
+
+/// Listens, under a name.
+pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+    let name = request.query("user").unwrap_or_default();
+    let user = check_user(&name)?;
+    let mut stream = app.stream(request, vec![app.chat.topic.clone()], Start::Latest(LATE_MESSAGES))?;
+    stream.guards.push(Box::new(app.chat.presence.enter(user)));
+    let presence = app.chat.presence.clone();
+    stream.present = Some(Box::new(move || Some(presence.frame())));
+    Ok(Answer::Stream(Response::stream(), stream))
+}
+
+/// Says something.
+pub fn say(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+    let said: Said = serde_json::from_slice(&request.body).map_err(|error| {
+        Error::bad(format!("the body has to be JSON like {{\"user\":\"…\",\"message\":\"…\"}}: {error}"))
+    })?;
+    let user = check_user(&said.user)?;
+    if said.message.trim().is_empty() {
+        return Err(Error::bad("`message` is empty"));
+    }
+    let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let data = json!({ "user": user, "message": said.message, "at": at }).to_string();
+    app.history.publish(Event::new(Draft {
+        topics: vec![app.chat.topic.clone()],
+        data,
+        ..Draft::default()
+    })?)?;
+    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "succeeded": true, "message": "OK" }))))
+}
+
+/// The chat's own form of an error, with the status that fits.
+pub fn failure(error: &Error) -> Response {
+    let body = json!({ "succeeded": false, "errorMessage": error.to_string() });
+    Response::json(error.status(), &body)
+}
+
+fn check_user(name: &str) -> Result<&str, Error> {
+    let user = name.trim();
+    if user.is_empty() {
+        return Err(Error::bad("who are you? give a name as `user`"));
+    }
+    if user.chars().count() > USER_CHARS_MAX || user.chars().any(char::is_control) {
+        let max = USER_CHARS_MAX;
+        return Err(Error::bad(format!("`user` has at most {max} characters and no control characters")));
+    }
+    Ok(user)
+}

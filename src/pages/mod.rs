@@ -1,0 +1,6 @@
+//! The pages: small applications on the hub. Each has its routes, its topics and its JSON, in a file of
+//! its own, and a page of the same name under `www/`.
+
+pub mod chat;
+pub mod health;
+pub mod topics;

@@ -1,0 +1,61 @@
+//! The topic API, the general way in and out: `POST /topics/{topic}`, `GET /topics/{topic}` and
+//! `GET /topics?topic=…&topic=…`.
+
+use crate::app::App;
+use crate::error::Error;
+use crate::event::{Draft, Event};
+use crate::history::Start;
+use crate::http::{Answer, Request, Response};
+use crate::routes::Captures;
+use crate::topic::Topic;
+use http::StatusCode;
+use serde_json::json;
+
+/// The most topics that one stream may listen to. More are answered 400.
+pub const TOPICS_MAX: usize = 100;
+
+/// Publishes the body; the query says the rest (`event`, `id`, `retry`). Answers `{"id":"…"}`.
+pub fn publish(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
+    app.check_publish_token(request)?;
+    let draft = Draft {
+        topics: vec![open_topic(captures.get("topic"))?],
+        name: request.query("event"),
+        id: request.query("id"),
+        retry_millis: request.query("retry").map(|text| retry_millis(&text)).transpose()?,
+        data: request.text()?.to_owned(),
+    };
+    let receipt = app.history.publish(Event::new(draft)?)?;
+    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "id": receipt.id }))))
+}
+
+/// Streams one topic.
+pub fn follow_one(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
+    let topics = vec![open_topic(captures.get("topic"))?];
+    Ok(Answer::Stream(Response::stream(), app.stream(request, topics, Start::Live)?))
+}
+
+/// Streams several topics, named by the query.
+pub fn follow_many(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+    let topics: Vec<Topic> =
+        request.query_all("topic").map(|name| open_topic(&name)).collect::<Result<_, _>>()?;
+    if topics.is_empty() || topics.len() > TOPICS_MAX {
+        let count = topics.len();
+        return Err(Error::bad(format!(
+            "a stream listens to 1 to {TOPICS_MAX} topics (`?topic=a&topic=b`), these are {count}"
+        )));
+    }
+    Ok(Answer::Stream(Response::stream(), app.stream(request, topics, Start::Live)?))
+}
+
+/// A topic that is anyone's. Those of callout's own pages have their own routes.
+fn open_topic(name: &str) -> Result<Topic, Error> {
+    let topic = Topic::new(name)?;
+    if topic.is_reserved() {
+        return Err(Error::bad("topics that begin with `$` belong to the server's own pages"));
+    }
+    Ok(topic)
+}
+
+fn retry_millis(text: &str) -> Result<u32, Error> {
+    text.parse().map_err(|_| Error::bad("`retry` is a number of milliseconds"))
+}

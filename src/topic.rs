@@ -1,0 +1,63 @@
+//! A topic: the validated name that events are published to and clients subscribe to.
+
+use crate::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest topic, in bytes of UTF-8. A longer one is refused.
+pub const TOPIC_BYTES_MAX: usize = 256;
+
+/// A name of 1 to 256 bytes of UTF-8 without control characters; slashes are welcome (`rooms/42`).
+/// Cloning shares the text.
+///
+/// Topics that begin with `$` belong to callout's own pages (`$chat`). They are topics like all others
+/// here; the topic API is what refuses them, so that nobody reads or writes a page's topic by guessing it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// Checks and takes the name. [`Error::Bad`] says what was wrong with it.
+    pub fn new(name: &str) -> Result<Topic, Error> {
+        if name.is_empty() || name.len() > TOPIC_BYTES_MAX {
+            let bytes = name.len();
+            return Err(Error::bad(format!(
+                "a topic has 1 to {TOPIC_BYTES_MAX} bytes, this one has {bytes}"
+            )));
+        }
+        if name.chars().any(char::is_control) {
+            return Err(Error::bad("a topic has no control characters (line ends, tabs, NUL)"));
+        }
+        Ok(Topic(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the topic belongs to one of callout's own pages.
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with('$')
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_one_to_256_bytes_without_control_characters() {
+        for good in ["a", "rooms/42", "größe/日本", "with space", &"x".repeat(256)] {
+            assert_eq!(Topic::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "a\nb", "a\rb", "a\0b", "a\tb", "\u{85}", &"x".repeat(257)] {
+            assert!(Topic::new(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The wire to one browser: bytes out, either all of them with a deadline or what fits right now.
+
+use socket2::SockRef;
+use std::io::{self, ErrorKind, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where a connection's own thread writes. The listener decides which kind there is.
+pub enum Wire {
+    /// The socket itself, with a send timeout set; other threads may hold it too.
+    Socket(Arc<TcpStream>),
+    /// Somebody else's writer, of which nothing is known but that it writes (tiny_http).
+    Writer(Box<dyn Write + Send>),
+}
+
+impl Wire {
+    /// Writes everything or fails; on a socket at the latest `deadline` after the start (then with
+    /// `TimedOut`), however steadily the other side takes a byte now and then. Blocks.
+    pub fn write(&mut self, bytes: &[u8], deadline: Duration) -> io::Result<()> {
+        match self {
+            Wire::Socket(socket) => write_socket(socket, bytes, deadline),
+            Wire::Writer(writer) => {
+                writer.write_all(bytes)?;
+                writer.flush()
+            }
+        }
+    }
+
+    /// Says that nothing more will come, so that the browser sees a clean end.
+    pub fn finish(&mut self) {
+        if let Wire::Socket(socket) = self {
+            // It may have hung up first, which is just as good an end.
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+    }
+}
+
+/// Sends what the socket has room for at this moment and says how much that was. Never blocks.
+pub(crate) fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match SockRef::from(socket).send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+        sent => sent,
+    }
+}
+
+/// The socket's send timeout bounds one write that moves nothing; the clock here bounds them all.
+fn write_socket(mut socket: &TcpStream, mut bytes: &[u8], deadline: Duration) -> io::Result<()> {
+    let start = Instant::now();
+    while !bytes.is_empty() {
+        match socket.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error),
+        }
+        if !bytes.is_empty() && start.elapsed() >= deadline {
+            return Err(ErrorKind::TimedOut.into());
+        }
+    }
+    Ok(())
+}
