@@ -4,7 +4,7 @@
 //! the outlet's lock, and nobody blocks while holding it:
 //!
 //! - Nothing is queued: whoever has a frame sends it straight, without blocking, under the lock.
-//! - The socket did not take all of it: the rest goes into the subscription, a bounded channel. From
+//! - The socket did not take all of it: the rest goes into the subscription, a channel. From
 //!   then on only the client's thread writes, blocking and without the lock, until the count of what is
 //!   queued is back at zero.
 //!
@@ -12,7 +12,7 @@
 
 use crate::event::Frame;
 use crate::wire::send_now;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -111,7 +111,9 @@ impl Outlet {
     /// An outlet on which the client's thread still has the replay to write, the subscription that it
     /// reads, and the channel that tells it when the visit is over.
     pub fn new(socket: Option<Arc<TcpStream>>) -> (Outlet, Receiver<Piece>, Receiver<End>) {
-        let (subscription, pieces) = bounded(QUEUE_FRAMES);
+        // Bounded by the count in the state. A bounded channel would have all its room at once, 2 KB for
+        // each of thousands of browsers that are hardly ever behind.
+        let (subscription, pieces) = unbounded();
         // One message is enough: a visit ends once.
         let (gone, ends) = bounded(1);
         let state = State { queued: 1, missed: true, open: true, sent_at: Instant::now(), straight_bytes: 0 };
@@ -150,13 +152,16 @@ impl Outlet {
                 None => return Sent::Dropped,
             }
         };
-        match self.subscription.try_send(Piece { frame: frame.clone(), from }) {
+        if state.queued >= QUEUE_FRAMES {
+            return self.close(&mut state, End::TooSlow);
+        }
+        match self.subscription.send(Piece { frame: frame.clone(), from }) {
             Ok(()) => {
                 state.queued += 1;
                 Sent::Queued
             }
-            Err(TrySendError::Full(_)) => self.close(&mut state, End::TooSlow),
-            Err(TrySendError::Disconnected(_)) => self.close(&mut state, End::HungUp),
+            // The client's thread is gone.
+            Err(_) => self.close(&mut state, End::HungUp),
         }
     }
 

@@ -19,7 +19,7 @@ pub struct Reading {
     pub elapsed: Duration,
     pub deliveries: u64,
     pub server_cpu: Duration,
-    /// When it comes near the whole of `elapsed`, the generator was the limit, not the server.
+    /// When it comes near `elapsed`, the generator was the limit, not the server.
     pub generator_cpu: Duration,
 }
 
@@ -52,8 +52,8 @@ impl Reading {
         self.deliveries as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// The part of one core that the generator used.
-    pub fn generator_share(&self) -> f64 {
+    /// The cores that the generator kept busy.
+    pub fn generator_cores(&self) -> f64 {
         self.generator_cpu.as_secs_f64() / self.elapsed.as_secs_f64()
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 /// Lines waiting to be written. When full, further ones are dropped, and how many is logged later.
-const QUEUE_LINES: usize = 8 * 1024;
+const QUEUE_LINES: usize = 2 * 1024;
 
 /// How long lines gather before they are written together. Being handed a line does not wake a thread
 /// that sleeps, so a busy server pays for one wake-up per pause, not per request.

@@ -9,7 +9,7 @@ use super::watch::Watch;
 use super::{Limits, Listener, Response, Site};
 use crate::error::Error;
 use crate::wire::send_now;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 
 /// A connection's stack. What a request needs is far less; only what is touched takes memory.
 const STACK_BYTES: usize = 256 * 1024;
+
+/// Connections that the kernel completes before they are accepted: a burst of thousands gets no
+/// refusals. (The kernel takes its own maximum if that is less.)
+const BACKLOG: i32 = 4096;
 
 /// How long a peer may leave bytes unacknowledged (a cable was pulled) before the kernel gives up.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -61,7 +65,7 @@ pub struct Direct {
 impl Direct {
     /// Binds and serves from then on. Fails if the address cannot be had.
     pub fn start(address: SocketAddr, site: Arc<dyn Site>, limits: Limits) -> io::Result<Direct> {
-        let listener = Arc::new(TcpListener::bind(address)?);
+        let listener = Arc::new(bind(address)?);
         let shared = Arc::new(Shared {
             site,
             limits,
@@ -97,6 +101,15 @@ impl Listener for Direct {
     fn hang_up(&self) {
         self.shared.connections.hang_up();
     }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A server that was just killed can be started again on the same port.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {

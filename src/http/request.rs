@@ -97,9 +97,11 @@ impl Head {
     /// Parses the head at the beginning of `bytes`; none if it is not complete yet. The errors are
     /// those after which a connection cannot go on.
     pub fn parse(bytes: &[u8]) -> Result<Option<Head>, Error> {
-        let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut parsed = httparse::Request::new(&mut fields);
-        let head_bytes = match parsed.parse(bytes) {
+        // On the heap, because a stack that was touched once stays with a stream for as long as it lives.
+        let mut fields = Vec::with_capacity(HEADERS_MAX);
+        let mut parsed = httparse::Request::new(&mut []);
+        let fields = &mut fields.spare_capacity_mut()[..HEADERS_MAX];
+        let head_bytes = match parsed.parse_with_uninit_headers(bytes, fields) {
             Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
             Ok(httparse::Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => {
                 return Err(Error::HeadTooLarge);

@@ -14,7 +14,7 @@ use anyhow::{Context, Error, Result, bail};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::clock::Clock;
-use crate::publisher::Publisher;
+use crate::publisher::PipelinedPublisher;
 use crate::wire::message::Message;
 use crate::wire::request::stream_request;
 use stream::Stream;
@@ -87,7 +87,7 @@ impl Crowd {
                 cause.context(format!("failed to open {streams} streams: {} did", crowd.open_count()))
             );
         }
-        let mut prober = Publisher::connect(server, PROBE_PUBLISHER)?;
+        let mut prober = PipelinedPublisher::connect(server, PROBE_PUBLISHER)?;
         for _ in 0..PROBES {
             prober.publish(clock.nanos());
             let deadline = Instant::now() + PROBE_PATIENCE;

@@ -1,5 +1,7 @@
 //! What one stream has had: every publisher's messages in order, none missing, none twice.
 
+use std::fmt::{self, Display};
+
 use crate::wire::message::{Message, PUBLISHERS_MAX};
 
 /// The publisher whose messages only show that a stream is there. They are not counted.
@@ -75,6 +77,16 @@ impl Faults {
     /// All of them in one number, for a table.
     pub fn count(&self) -> u64 {
         self.lost + self.doubled + self.torn + self.hung_up
+    }
+}
+
+impl Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Faults { lost, doubled, torn, hung_up } = self;
+        match self.count() {
+            0 => write!(f, "no faults"),
+            _ => write!(f, "{lost} lost, {doubled} doubled, {torn} torn, {hung_up} hung up"),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::bench::Bench;
 use crate::crowd::Crowd;
-use crate::publisher::Publisher;
+use crate::publisher::PipelinedPublisher;
 use crate::server::Kind;
 use crate::table::{Table, Target};
 
@@ -45,7 +45,7 @@ fn measure(bench: &Bench, kind: Kind) -> Result<Round> {
     let opened_secs = started.elapsed().as_secs_f64();
     let opened = crowd.open_count();
 
-    let mut publisher = Publisher::connect(server.addr(), 0)?;
+    let mut publisher = PipelinedPublisher::connect(server.addr(), 0)?;
     publisher.publish(bench.clock.nanos());
     let sent = Instant::now();
     let mut reached = 0;

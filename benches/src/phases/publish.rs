@@ -1,23 +1,20 @@
 //! Publish: one listener, and publishers that wait for each answer before the next request.
 //!
-//! A publisher is a thread with one blocking connection, one write and one read a request. The
-//! listener is read now and then, so that it is not woken for every event.
+//! Each publisher has a thread. The listener is read now and then, so that it is not woken for every
+//! event.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 
 use crate::bench::Bench;
 use crate::clock::Clock;
 use crate::crowd::{Crowd, Faults};
+use crate::publisher::WaitingPublisher;
 use crate::server::Kind;
 use crate::table::{Table, Target};
-use crate::wire::head::answer_bytes;
-use crate::wire::message::Message;
-use crate::wire::request::PublishRequest;
 
 const PUBLISHERS_FEW: usize = 1;
 const PUBLISHERS_MANY: usize = 8;
@@ -29,14 +26,8 @@ const WARM_UP: Duration = Duration::from_millis(200);
 /// it is less than a socket holds.
 const LISTEN_INTERVAL: Duration = Duration::from_millis(2);
 
-/// How long a server may take to answer one request.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
-
 /// How long what was published last may take to arrive.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Larger than any answer of the servers here.
-const ANSWER_BYTES_MAX: usize = 4096;
 
 struct Round {
     requests_per_sec: f64,
@@ -88,49 +79,22 @@ fn measure(bench: &Bench, kind: Kind, publishers: usize) -> Result<Round> {
         requests_per_sec += count.requests_per_sec;
     }
     let faults = crowd.settle(published, SETTLE_PATIENCE)?;
-    eprintln!(
-        "publish {}: {publishers} publishers, {requests_per_sec:.0} requests/s, {faults:?}",
-        kind.name()
-    );
+    eprintln!("publish {}: {publishers} publishers, {requests_per_sec:.0} requests/s, {faults}", kind.name());
     Ok(Round { requests_per_sec, faults })
 }
 
 /// Publishes for `WARM_UP` and then for `length`, which is counted.
 fn publish(server: SocketAddr, index: usize, clock: Clock, length: Duration) -> Result<Count> {
-    let mut socket =
-        TcpStream::connect(server).with_context(|| format!("failed to connect a publisher to `{server}`"))?;
-    socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(ANSWER_DEADLINE))?;
-    let mut request = PublishRequest::new(server);
-    let mut answer = [0; ANSWER_BYTES_MAX];
-
-    let mut published = 0;
+    let mut publisher = WaitingPublisher::connect(server, index)?;
     let mut publish_until = |ends: Instant| -> Result<u64> {
         while Instant::now() < ends {
-            let message = Message { publisher: index, number: published, sent_nanos: clock.nanos() };
-            socket.write_all(request.carry(&message)).context("failed to publish")?;
-            read_answer(&mut socket, &mut answer)?;
-            published += 1;
+            publisher.publish(clock.nanos())?;
         }
-        Ok(published)
+        Ok(publisher.published())
     };
 
     let before = publish_until(Instant::now() + WARM_UP)?;
     let started = Instant::now();
     let published = publish_until(started + length)?;
     Ok(Count { published, requests_per_sec: (published - before) as f64 / started.elapsed().as_secs_f64() })
-}
-
-fn read_answer(socket: &mut TcpStream, answer: &mut [u8]) -> Result<()> {
-    let mut come_bytes = 0;
-    loop {
-        let read_bytes = socket.read(&mut answer[come_bytes..]).context("failed to read an answer")?;
-        if read_bytes == 0 {
-            bail!("failed to read an answer: the server hung up");
-        }
-        come_bytes += read_bytes;
-        if answer_bytes(&answer[..come_bytes])?.is_some() {
-            return Ok(());
-        }
-    }
 }

@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::bench::Bench;
 use crate::crowd::{Crowd, Faults};
 use crate::meter::Meter;
-use crate::publisher::Publisher;
+use crate::publisher::PipelinedPublisher;
 use crate::server::Kind;
 use crate::stats::percentile;
 use crate::table::{Table, Target};
@@ -46,7 +46,7 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
 fn measure(bench: &Bench, kind: Kind) -> Result<Round> {
     let server = bench.start(kind)?;
     let mut crowd = Crowd::gather(server.addr(), STREAMS, bench.clock)?;
-    let mut publisher = Publisher::connect(server.addr(), 0)?;
+    let mut publisher = PipelinedPublisher::connect(server.addr(), 0)?;
 
     let mut latencies_nanos = Vec::new();
     let mut pace = |crowd: &mut Crowd, length: Duration| -> Result<()> {
@@ -82,13 +82,13 @@ fn measure(bench: &Bench, kind: Kind) -> Result<Round> {
         faults,
     };
     eprintln!(
-        "steady {}: {:.2} µs per delivery, p50 {:.2} ms, p99 {:.2} ms, {:?}, generator {:.2} of a core",
+        "steady {}: {:.2} µs per delivery, p50 {:.2} ms, p99 {:.2} ms, {}, generator {:.2} cores",
         kind.name(),
         round.server_micros,
         round.p50_millis,
         round.p99_millis,
         round.faults,
-        reading.generator_share(),
+        reading.generator_cores(),
     );
     Ok(round)
 }

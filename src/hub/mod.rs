@@ -14,12 +14,12 @@ use crate::outlet::{Outlet, Sent};
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use groups::Groups;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Messages waiting for the hub. When full, whoever has one more waits.
-const INBOX_MESSAGES: usize = 1024;
+const INBOX_MESSAGES: usize = 512;
 
 /// Bytes gathered before a batch is sent although more is waiting, so that one write stays within what
 /// a socket takes at once. One event may still be larger.
@@ -47,7 +47,7 @@ pub struct Dispatch {
 pub struct ClientId(pub u64);
 
 enum Message {
-    Join { id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, joined: Sender<Id> },
+    Join { id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, joined: Arc<OnceLock<Id>> },
     Leave(ClientId),
     Broadcast(Dispatch),
     Close,
@@ -97,9 +97,9 @@ impl Hub {
     /// Registers a client and waits until it is. Events newer than [`Subscription::joined`] reach its
     /// outlet from now on, older ones do not. Dropping the subscription unregisters it.
     pub fn join(&self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>) -> Subscription {
-        let (joined, answer) = bounded(1);
-        self.tell(Message::Join { id, topics, outlet, joined });
-        let joined = answer.recv().expect("the process ends when the hub's thread does");
+        let joined = Arc::new(OnceLock::new());
+        self.tell(Message::Join { id, topics, outlet, joined: joined.clone() });
+        let joined = *joined.wait();
         Subscription { id, joined, hub: self.clone() }
     }
 
@@ -189,7 +189,7 @@ impl HubThread {
         }
     }
 
-    fn join(&mut self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, joined: Sender<Id>) {
+    fn join(&mut self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, joined: Arc<OnceLock<Id>>) {
         // What was gathered before belongs to those who were there before.
         self.flush();
         if self.draining {
@@ -197,8 +197,7 @@ impl HubThread {
         }
         self.groups.insert(id, topics, outlet);
         self.books.clients.store(self.groups.len(), Relaxed);
-        // The client's thread waits for this; the channel has room for it.
-        let _ = joined.send(self.last);
+        joined.set(self.last).expect("each client joins once");
     }
 
     fn leave(&mut self, id: ClientId) {

@@ -1,4 +1,4 @@
-//! A publisher: one keep-alive connection that may have many requests under way.
+//! A publisher with many requests under way on one keep-alive connection.
 //!
 //! It never blocks, so that one thread can publish and read streams. What the connection does not
 //! take at once stays here until the next `progress`.
@@ -15,29 +15,31 @@ use crate::wire::request::PublishRequest;
 /// Room for the answers to a few hundred requests.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-pub struct Publisher {
+pub struct PipelinedPublisher {
     socket: TcpStream,
     index: usize,
     request: PublishRequest,
     published: u64,
+    answered: u64,
     unsent: Vec<u8>,
     /// Answers read and not yet taken, at the front of the buffer.
     answers: Box<[u8]>,
     answers_bytes: usize,
 }
 
-impl Publisher {
+impl PipelinedPublisher {
     /// `index` tells its messages from those of other publishers.
-    pub fn connect(server: SocketAddr, index: usize) -> Result<Publisher> {
+    pub fn connect(server: SocketAddr, index: usize) -> Result<PipelinedPublisher> {
         let socket = TcpStream::connect(server)
             .with_context(|| format!("failed to connect a publisher to `{server}`"))?;
         socket.set_nodelay(true)?;
         socket.set_nonblocking(true)?;
-        Ok(Publisher {
+        Ok(PipelinedPublisher {
             socket,
             index,
             request: PublishRequest::new(server),
             published: 0,
+            answered: 0,
             unsent: Vec::new(),
             answers: vec![0; BUFFER_BYTES].into_boxed_slice(),
             answers_bytes: 0,
@@ -53,6 +55,10 @@ impl Publisher {
 
     pub fn published(&self) -> u64 {
         self.published
+    }
+
+    pub fn unanswered(&self) -> u64 {
+        self.published - self.answered
     }
 
     /// Sends what the connection takes, and reads the answers that have come.
@@ -91,6 +97,7 @@ impl Publisher {
         let mut taken_bytes = 0;
         while let Some(answer_bytes) = answer_bytes(&self.answers[taken_bytes..self.answers_bytes])? {
             taken_bytes += answer_bytes;
+            self.answered += 1;
         }
         self.answers.copy_within(taken_bytes..self.answers_bytes, 0);
         self.answers_bytes -= taken_bytes;

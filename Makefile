@@ -1,0 +1,32 @@
+# Everything that is done with callout. `make help` lists the targets.
+
+CARGO ?= cargo
+
+.PHONY: help run test check bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: ## start the server on http://127.0.0.1:8080 (flags: make run ARGS="--listen 0.0.0.0:8080")
+	$(CARGO) run --release -- serve $(ARGS)
+
+test: ## run the tests
+	$(CARGO) test
+
+check: ## the whole gate: format, lints, docs and tests, for the default build and for each feature
+	$(CARGO) fmt --check
+	cd benches && $(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --features tls -- -D warnings
+	cd benches && $(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	$(CARGO) test
+	$(CARGO) test --features tls cli
+
+bench: ## measure callout against its peers in one run; rewrites benches/RESULTS.md
+	$(CARGO) build --release
+	cd benches && $(CARGO) run --release --bin callout-bench
+
+clean: ## remove what was built
+	$(CARGO) clean
+	cd benches && $(CARGO) clean

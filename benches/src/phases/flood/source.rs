@@ -1,0 +1,149 @@
+//! Where a flood comes from: publishers that never stop, except for the window.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+
+use crate::clock::Clock;
+use crate::publisher::{PipelinedPublisher, WaitingPublisher};
+
+/// Connections of a pipelined source.
+const PIPELINED_PUBLISHERS: usize = 4;
+
+/// A part of the window that must be free before a pipelined source fills it again, so that its
+/// requests travel together.
+const REFILL_PART: u64 = 4;
+
+/// How long a waiting source stands still when the window is full.
+const FULL_PAUSE: Duration = Duration::from_micros(20);
+
+/// How the publishers treat answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Arrangement {
+    /// One publisher, which waits for each answer as HTTP clients do.
+    Waiting,
+    /// Four publishers, which send on without waiting.
+    Pipelined,
+}
+
+pub enum Source {
+    /// It has a thread of its own, so that it is not held up by the streams.
+    Waiting(WaitingSource),
+    Pipelined {
+        publishers: Vec<PipelinedPublisher>,
+        window_events: u64,
+        clock: Clock,
+        published: u64,
+    },
+}
+
+pub struct WaitingSource {
+    shared: Arc<Shared>,
+    /// `None` once it has been joined.
+    thread: Option<JoinHandle<Result<u64>>>,
+    window_events: u64,
+}
+
+/// What the thread of a waiting source and its owner tell each other. Each is a single number, so
+/// that no order between them matters.
+#[derive(Default)]
+struct Shared {
+    /// Events that may have been published so far.
+    allowed: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl Source {
+    pub fn open(
+        arrangement: Arrangement,
+        server: SocketAddr,
+        window_events: u64,
+        clock: Clock,
+    ) -> Result<Source> {
+        Ok(match arrangement {
+            Arrangement::Waiting => Source::Waiting(WaitingSource::open(server, window_events, clock)?),
+            Arrangement::Pipelined => Source::Pipelined {
+                publishers: (0..PIPELINED_PUBLISHERS)
+                    .map(|index| PipelinedPublisher::connect(server, index))
+                    .collect::<Result<_>>()?,
+                window_events,
+                clock,
+                published: 0,
+            },
+        })
+    }
+
+    /// Publishes what the window allows when the slowest stream has passed this many events.
+    pub fn pour(&mut self, passed: u64) -> Result<()> {
+        match self {
+            Source::Waiting(source) => {
+                let allowed = passed + source.window_events;
+                source.shared.allowed.store(allowed, Ordering::Relaxed);
+            }
+            Source::Pipelined { publishers, window_events, clock, published } => {
+                let room_events = (passed + *window_events).saturating_sub(*published);
+                if room_events >= *window_events / REFILL_PART {
+                    let now_nanos = clock.nanos();
+                    for event in 0..room_events {
+                        publishers[event as usize % PIPELINED_PUBLISHERS].publish(now_nanos);
+                    }
+                    *published += room_events;
+                }
+                for publisher in publishers {
+                    publisher.progress()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops publishing. Gives the number of events once all of them are answered, until when it
+    /// is to be called again.
+    pub fn finish(&mut self) -> Result<Option<u64>> {
+        match self {
+            Source::Waiting(source) => source.finish(),
+            Source::Pipelined { publishers, published, .. } => {
+                let mut unanswered = 0;
+                for publisher in publishers {
+                    publisher.progress()?;
+                    unanswered += publisher.unanswered();
+                }
+                Ok((unanswered == 0).then_some(*published))
+            }
+        }
+    }
+}
+
+impl WaitingSource {
+    fn open(server: SocketAddr, window_events: u64, clock: Clock) -> Result<WaitingSource> {
+        let mut publisher = WaitingPublisher::connect(server, 0)?;
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let thread = thread::spawn(move || {
+            while !theirs.stopped.load(Ordering::Relaxed) {
+                if publisher.published() < theirs.allowed.load(Ordering::Relaxed) {
+                    publisher.publish(clock.nanos())?;
+                } else {
+                    thread::sleep(FULL_PAUSE);
+                }
+            }
+            Ok(publisher.published())
+        });
+        Ok(WaitingSource { shared, thread: Some(thread), window_events })
+    }
+
+    fn finish(&mut self) -> Result<Option<u64>> {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        match self.thread.take_if(|thread| thread.is_finished()) {
+            None => Ok(None),
+            Some(thread) => {
+                let published = thread.join().map_err(|_| anyhow!("a publisher panicked"))?;
+                published.map(Some)
+            }
+        }
+    }
+}
