@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::wire::Wire;
 use http::header::CONNECTION;
 use http::{Method, Version};
+use socket2::SockRef;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ use std::time::{Duration, Instant};
 
 /// Read at once while a head is expected; most heads and small bodies fit.
 const READ_BYTES: usize = 2 * 1024;
+
+/// What the kernel holds for a browser that reads slowly, before it counts as behind. Linux doubles it,
+/// and holds it to `net.core.wmem_max`.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// How long, and how much, a refused connection may go on sending before it is cut. Cutting at once
 /// would destroy the answer on its way (RFC 9112, section 9.6).
@@ -130,6 +135,8 @@ fn follow(
     stream: Stream,
     shared: &Shared,
 ) -> Visit {
+    // Without room of its own choosing the kernel goes up to 4 MB; where setting it fails, it may.
+    let _ = SockRef::from(&**socket).set_send_buffer_size(SEND_BUFFER_BYTES);
     let client = Client::new(wire, shared.limits.pace);
     let _watched = shared.watch.add(socket, client.gone());
     shared.site.follow(client, response.encode_open(), stream)
