@@ -90,6 +90,11 @@ impl Event {
         &self.topics
     }
 
+    /// The text.
+    pub fn data(&self) -> &str {
+        &self.data
+    }
+
     /// The id that the publisher gave, if any.
     pub fn given_id(&self) -> Option<&str> {
         self.id.as_deref()

@@ -2,7 +2,9 @@
 
 use crate::app::{App, Places};
 use crate::event::Id;
-use crate::history::{Bounds, Memory};
+use crate::history::disk::{Disk, Durability, opener};
+use crate::history::memory::Memory;
+use crate::history::{Bounds, History};
 use crate::http::direct::Direct;
 use crate::http::files::Files;
 use crate::http::tiny::Tiny;
@@ -28,6 +30,15 @@ pub enum Kind {
     TinyHttp,
 }
 
+/// Where the history is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// Nowhere but in memory.
+    Memory,
+    /// In a directory that only this server uses.
+    Directory(PathBuf, Durability),
+}
+
 /// What a server is to be.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -41,6 +52,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// A directory to serve files from, instead of those compiled in.
     pub www: Option<PathBuf>,
+    /// Where the history is kept.
+    pub data: Data,
     /// How much history is kept.
     pub bounds: Bounds,
     /// What connections are held to.
@@ -57,6 +70,7 @@ impl Default for Config {
             publish_token: None,
             origins: Vec::new(),
             www: None,
+            data: Data::Memory,
             bounds: Bounds::default(),
             limits: Limits::default(),
             streams_max: 900,
@@ -71,11 +85,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the threads and listens. Fails if the address cannot be had.
+    /// Opens the history, starts the threads and listens. Fails if the address cannot be had, or the
+    /// history cannot be opened; the error's text is for the operator.
     pub fn start(config: Config) -> io::Result<Server> {
-        let hub = Hub::start(Id::default())?;
+        let (history, hub) = open_history(config.data, config.bounds)?;
         let app = Arc::new(App {
-            history: Arc::new(Memory::new(hub.clone(), config.bounds)),
+            history,
             chat: Chat::start(&hub)?,
             hub,
             files: config.www.map_or_else(Files::embedded, Files::Directory),
@@ -84,10 +99,13 @@ impl Server {
             places: Places::new(config.streams_max),
             started: Instant::now(),
         });
-        let listener: Box<dyn Listener> = match config.kind {
-            Kind::Direct => Box::new(Direct::start(config.listen, app.clone(), config.limits)?),
-            Kind::TinyHttp => Box::new(Tiny::start(config.listen, app.clone(), config.limits)?),
-        };
+        let listener = match config.kind {
+            Kind::Direct => Direct::start(config.listen, app.clone(), config.limits).map(boxed),
+            Kind::TinyHttp => Tiny::start(config.listen, app.clone(), config.limits).map(boxed),
+        }
+        .map_err(|error| {
+            io::Error::new(error.kind(), format!("failed to listen on {}: {error}", config.listen))
+        })?;
         Ok(Server { app, listener })
     }
 
@@ -112,6 +130,25 @@ impl Server {
         }
         let all_left = self.listener.busy() == 0;
         self.listener.hang_up();
+        self.app.history.close();
         all_left
+    }
+}
+
+fn boxed(listener: impl Listener + 'static) -> Box<dyn Listener> {
+    Box::new(listener)
+}
+
+fn open_history(data: Data, bounds: Bounds) -> io::Result<(Arc<dyn History>, Hub)> {
+    match data {
+        Data::Memory => {
+            let hub = Hub::start(Id::default())?;
+            Ok((Arc::new(Memory::new(hub.clone(), bounds)), hub))
+        }
+        Data::Directory(directory, durability) => {
+            let started = Disk::start(opener(directory), bounds, durability, Hub::start);
+            let (disk, hub) = started.map_err(io::Error::other)?;
+            Ok((Arc::new(disk), hub))
+        }
     }
 }

@@ -4,8 +4,9 @@ use super::flags::{bytes, duration};
 use super::{Command, Failure, Flag, Flags, log as stderr_log};
 use crate::client::Pace;
 use crate::history::Bounds;
+use crate::history::disk::Durability;
 use crate::http::Limits;
-use crate::server::{Config, Kind, Server};
+use crate::server::{Config, Data, Kind, Server};
 use log::LevelFilter;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
@@ -37,8 +38,19 @@ pub(super) static COMMAND: Command = Command {
             value: "ORIGIN",
             help: "an origin (https://example.org) whose pages may read and publish;\nrepeatable, `*` for all; without it only callout's own pages may",
         },
+        Flag {
+            name: "data",
+            value: "FOLDER",
+            help: "where the history is kept, made when missing; `memory` keeps it\nonly while the server runs; callout-data",
+        },
+        Flag {
+            name: "durability",
+            value: "KIND",
+            help: "strict: an acknowledged event is on disk; relaxed: within 100 ms; strict",
+        },
         Flag { name: "keep-events", value: "COUNT", help: "events kept for those who come back; 100000" },
         Flag { name: "keep-bytes", value: "SIZE", help: "bytes kept for them; 64MB" },
+        Flag { name: "keep-age", value: "TIME", help: "how long an event is kept for them; 7days" },
         Flag { name: "body-bytes", value: "SIZE", help: "the largest message; larger ones get 413; 64KB" },
         Flag {
             name: "streams",
@@ -70,8 +82,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
 
     let is_open = config.publish_token.is_none() && !config.listen.ip().is_loopback();
     let listen = config.listen;
-    let server = Server::start(config)
-        .map_err(|error| Failure::Work(format!("failed to listen on {listen}: {error}")))?;
+    let server = Server::start(config).map_err(work)?;
     // A closed standard output has no reader.
     let version = env!("CARGO_PKG_VERSION");
     let _ = writeln!(std::io::stdout(), "callout {version} listening on http://{}", server.address());
@@ -127,6 +138,12 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
     };
     let keep_bytes = flags.value("keep-bytes", default.bounds.bytes_max, "a size like 64MB", bytes)?;
     let body_bytes = flags.value("body-bytes", default.limits.body_bytes_max, "a size like 64KB", bytes)?;
+    let durability =
+        flags.value("durability", Durability::Strict, "strict or relaxed", |text| match text {
+            "strict" => Some(Durability::Strict),
+            "relaxed" => Some(Durability::Relaxed),
+            _ => None,
+        })?;
     Ok(Config {
         listen: flags.value("listen", default.listen, "an address like 127.0.0.1:8080", address)?,
         kind: flags.value("listener", Kind::Direct, "direct or tiny_http", |text| match text {
@@ -140,9 +157,14 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))
         })?,
+        data: match flags.text("data") {
+            Some("memory") => Data::Memory,
+            folder => Data::Directory(folder.unwrap_or("callout-data").into(), durability),
+        },
         bounds: Bounds {
             events_max: flags.value("keep-events", default.bounds.events_max, "a number of events", count)?,
             bytes_max: keep_bytes,
+            age_max: flags.value("keep-age", default.bounds.age_max, "a time like 7days", duration)?,
         },
         limits: Limits { body_bytes_max: body_bytes, connections_max, pace, ..default.limits },
         streams_max: flags

@@ -1,10 +1,9 @@
 //! The history in memory: ordered, numbered, bounded by count and by bytes; gone when the process ends.
-//!
-//! An id is the nanosecond at which it was given, or one more than the last where the clock does not
-//! move on. So ids grow across restarts although nothing is kept, and the distance of two ids says
-//! nothing about what was published between them.
 
-use super::{History, PAGE_BYTES, PAGE_EVENTS, Page, Receipt, Resume, Start};
+use super::{
+    Bounds, EVENT_OVERHEAD_BYTES, History, PAGE_BYTES, PAGE_EVENTS, Page, Receipt, Resume, Start, Status,
+    TopicStatus, given_at, next_id, now,
+};
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::hub::{Dispatch, Hub};
@@ -12,26 +11,6 @@ use crate::topic::Topic;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// What an event costs beside its frame, roughly: the entry and its places in the indexes. It counts
-/// towards the bound on bytes.
-const EVENT_OVERHEAD_BYTES: usize = 128;
-
-/// How much is kept. Whichever bound is reached first, the oldest events go.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Events.
-    pub events_max: usize,
-    /// Bytes, counting the frames and what it takes to keep them.
-    pub bytes_max: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds { events_max: 100_000, bytes_max: 64 * 1024 * 1024 }
-    }
-}
 
 /// Keeps the newest events in memory.
 pub struct Memory {
@@ -59,6 +38,11 @@ impl Memory {
 impl History for Memory {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
         let mut shelf = self.shelf.lock();
+        if let Some(given) = event.given_id()
+            && shelf.find_given(given, event.topics()).is_some()
+        {
+            return Ok(Receipt { id: given.to_owned(), duplicate: true });
+        }
         let id = next_id(shelf.last);
         let frame = event.encode(Some(id));
         shelf.keep(id, &event, frame.clone());
@@ -67,7 +51,7 @@ impl History for Memory {
         // for the hub.
         self.hub.broadcast(Dispatch { id: Some(id), topics: event.topics().clone(), frame });
         drop(shelf);
-        Ok(Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned) })
+        Ok(Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false })
     }
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
@@ -88,9 +72,25 @@ impl History for Memory {
         Ok(self.shelf.lock().page(after, through, topics))
     }
 
-    fn kept(&self) -> (usize, usize) {
+    fn status(&self) -> Status {
         let shelf = self.shelf.lock();
-        (shelf.events.len(), shelf.bytes)
+        let oldest = shelf.events.front().map(|kept| given_at(kept.id));
+        Status { events: shelf.events.len(), bytes: shelf.bytes, oldest, ..Status::default() }
+    }
+
+    fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
+        let shelf = self.shelf.lock();
+        let status = |(topic, ids): (&Topic, &VecDeque<Id>)| {
+            let (oldest, newest) = (*ids.front()?, *ids.back()?);
+            Some(TopicStatus { topic: topic.to_string(), events: ids.len(), oldest, newest })
+        };
+        let mut topics: Vec<_> = shelf.by_topic.iter().filter_map(status).collect();
+        topics.sort_by(|a, b| a.topic.cmp(&b.topic));
+        Ok(topics)
+    }
+
+    fn close(&self) {
+        // What is in memory ends with the process.
     }
 }
 
@@ -140,8 +140,10 @@ impl Shelf {
     }
 
     fn trim(&mut self, bounds: Bounds) {
-        while self.events.len() > bounds.events_max || self.bytes > bounds.bytes_max {
-            let Some(oldest) = self.events.pop_front() else { return };
+        while let Some(oldest) = self.events.front()
+            && bounds.are_passed(self.events.len(), self.bytes, oldest.id, now())
+            && let Some(oldest) = self.events.pop_front()
+        {
             self.bytes -= oldest.bytes();
             self.trimmed = oldest.id;
             for topic in oldest.topics.iter() {
@@ -171,12 +173,15 @@ impl Shelf {
     /// The id that a browser says it saw last: a publisher's on one of these topics, or one of ours
     /// that was given out and after which nothing is missing.
     fn find(&self, asked: &str, topics: &[Topic]) -> Option<Id> {
-        let given = |topic: &Topic| self.by_given.get(&(topic.clone(), asked.into())).copied();
-        if let Some(id) = topics.iter().filter_map(given).max() {
-            return Some(id);
-        }
-        let id = Id::parse(asked)?;
-        (id == self.trimmed || self.index_of(id).is_ok()).then_some(id)
+        let given = self.find_given(asked, topics);
+        let ours = Id::parse(asked).filter(|&id| id == self.trimmed || self.index_of(id).is_ok());
+        given.or(ours)
+    }
+
+    /// The newest event on one of these topics that bears this id of its publisher's.
+    fn find_given(&self, given: &str, topics: &[Topic]) -> Option<Id> {
+        let find = |topic: &Topic| self.by_given.get(&(topic.clone(), given.into())).copied();
+        topics.iter().filter_map(find).max()
     }
 
     /// The newest id at or before `after` on these topics; else the edge of what is kept.
@@ -237,11 +242,4 @@ impl Shelf {
     fn index_of(&self, id: Id) -> Result<usize, usize> {
         self.events.binary_search_by_key(&id, |kept| kept.id)
     }
-}
-
-/// The time in nanoseconds, or one more than the last id where the clock stands still or went back.
-fn next_id(last: Id) -> Id {
-    // Before 1970 and after 2554 the clock is of no use, and counting on from the last is right.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    Id(u64::try_from(now).unwrap_or(0).max(last.0 + 1))
 }

@@ -3,22 +3,54 @@
 //!
 //! - An id is given in one place and only grows, across restarts too.
 //! - Publishing is acknowledged after the event has its id and is where the history keeps it.
-//! - What is kept is handed to the hub in the order of the ids, and nothing that a reader can find in
-//!   the history is still to be handed over.
+//! - What is kept is handed to the hub in the order of the ids, after it is kept.
 
-mod memory;
-
-pub use memory::{Bounds, Memory};
+pub mod disk;
+pub mod memory;
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::topic::Topic;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The most events that one page of a replay holds.
 pub const PAGE_EVENTS: usize = 256;
 
 /// The bytes after which a page of a replay ends; one event may still be larger.
 pub const PAGE_BYTES: usize = 256 * 1024;
+
+/// What an event costs beside its frame, roughly: its entry and its places in the indexes. It counts
+/// towards the bound on bytes.
+const EVENT_OVERHEAD_BYTES: usize = 128;
+
+/// How much is kept. Whichever bound is reached first, the oldest events go.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Events.
+    pub events_max: usize,
+    /// Bytes, counting the frames and what it takes to keep them.
+    pub bytes_max: usize,
+    /// Time since an event was published.
+    pub age_max: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            events_max: 100_000,
+            bytes_max: 64 * 1024 * 1024,
+            age_max: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+}
+
+impl Bounds {
+    /// Whether the oldest event has to go.
+    fn are_passed(&self, events: usize, bytes: usize, oldest: Id, now: Id) -> bool {
+        let age_nanos = u64::try_from(self.age_max.as_nanos()).unwrap_or(u64::MAX);
+        events > self.events_max || bytes > self.bytes_max || now.0.saturating_sub(oldest.0) > age_nanos
+    }
+}
 
 /// Where a new stream begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +93,36 @@ pub struct Page {
 pub struct Receipt {
     /// The id that the event bears on the wire.
     pub id: String,
+    /// It was published before, under the same id of the publisher's, and is kept: nothing was done.
+    pub duplicate: bool,
+}
+
+/// How a history is doing.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Events kept.
+    pub events: usize,
+    /// Bytes kept, as [`Bounds`] counts them.
+    pub bytes: usize,
+    /// When the oldest of them was published.
+    pub oldest: Option<SystemTime>,
+    /// How long the last commit took, where there are commits.
+    pub commit: Option<Duration>,
+    /// Why nothing can be kept now, if that is so.
+    pub failure: Option<String>,
+}
+
+/// What is kept of one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicStatus {
+    /// Its name.
+    pub topic: String,
+    /// Events kept.
+    pub events: usize,
+    /// The ids of the oldest and the newest of them.
+    pub oldest: Id,
+    /// See `oldest`.
+    pub newest: Id,
 }
 
 /// Keeps events. Its methods may be called from any thread; they block no longer than it takes to keep
@@ -68,6 +130,9 @@ pub struct Receipt {
 pub trait History: Send + Sync {
     /// Gives the event its id, keeps it and hands it to the hub. When this returns, the event is where
     /// this history keeps events. [`Error::Unavailable`]: it could not be kept, and will not appear.
+    ///
+    /// An event whose publisher gave it an id that is kept already, on one of the same topics, is
+    /// answered as before and not kept again.
     fn publish(&self, event: Event) -> Result<Receipt, Error>;
 
     /// Finds the place from which a stream on these topics goes on.
@@ -77,6 +142,31 @@ pub trait History: Send + Sync {
     /// [`PAGE_EVENTS`] events and about [`PAGE_BYTES`] bytes. Runs on the caller's thread.
     fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, Error>;
 
-    /// How much is kept now: events and bytes.
-    fn kept(&self) -> (usize, usize);
+    /// How much is kept, and how it goes.
+    fn status(&self) -> Status;
+
+    /// What is kept, topic by topic, in their order.
+    fn topics(&self) -> Result<Vec<TopicStatus>, Error>;
+
+    /// Puts everything where it survives and takes nothing more: the last thing before the process ends.
+    fn close(&self);
+}
+
+/// The id for an event that is published now: the time in nanoseconds, or one more than the last id
+/// where the clock stands still or went back. So ids grow across restarts, also where nothing was kept,
+/// and the distance of two ids says nothing about what was published between them.
+fn next_id(last: Id) -> Id {
+    now().max(Id(last.0 + 1))
+}
+
+/// The id of this moment.
+fn now() -> Id {
+    // Before 1970 and after 2554 the clock is of no use, and counting on from the last is right.
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    Id(u64::try_from(nanos).unwrap_or(0))
+}
+
+/// When an id was given, by the clock of that time.
+pub fn given_at(id: Id) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(id.0)
 }

@@ -12,6 +12,7 @@ mod groups;
 use crate::event::{Frame, Id};
 use crate::outlet::{Outlet, Sent};
 use crate::topic::Topic;
+use crate::vital::Vital;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use groups::Groups;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -88,7 +89,7 @@ impl Hub {
             books: books.clone(),
         };
         std::thread::Builder::new().name("hub".into()).spawn(move || {
-            let _end = EndWithTheHub;
+            let _vital = Vital("hub");
             thread.run(messages);
         })?;
         Ok(Hub { inbox, books })
@@ -141,19 +142,6 @@ pub struct Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.hub.tell(Message::Leave(self.id));
-    }
-}
-
-/// A server without a hub would look alive and be dead, so a panic in the hub ends the process.
-struct EndWithTheHub;
-
-impl Drop for EndWithTheHub {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            log::error!("the hub's thread panicked, so the process ends");
-            log::logger().flush();
-            std::process::exit(70);
-        }
     }
 }
 

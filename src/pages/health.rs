@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Version, uptime, open streams, and what the hub and the history have counted.
 pub fn show(app: &App, _request: &Request, _captures: &Captures) -> Result<Answer, Error> {
     let books = app.hub.books();
-    let (kept_events, kept_bytes) = app.history.kept();
+    let history = app.history.status();
     let health = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_secs": app.started.elapsed().as_secs(),
@@ -19,7 +19,13 @@ pub fn show(app: &App, _request: &Request, _captures: &Captures) -> Result<Answe
         "published": books.published.load(Relaxed),
         "delivered": books.delivered.load(Relaxed),
         "too_slow": books.too_slow.load(Relaxed),
-        "history": { "events": kept_events, "bytes": kept_bytes },
+        "history": {
+            "events": history.events,
+            "bytes": history.bytes,
+            "oldest": history.oldest.map(|at| humantime::format_rfc3339_millis(at).to_string()),
+            "commit_micros": history.commit.map(|commit| commit.as_micros() as u64),
+            "failure": history.failure,
+        },
     });
     Ok(Answer::Full(Response::json(StatusCode::OK, &health)))
 }

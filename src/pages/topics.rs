@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::error::Error;
 use crate::event::{Draft, Event};
-use crate::history::Start;
+use crate::history::{Receipt, Start};
 use crate::http::{Answer, Request, Response};
 use crate::routes::Captures;
 use crate::topic::Topic;
@@ -25,7 +25,7 @@ pub fn publish(app: &App, request: &Request, captures: &Captures) -> Result<Answ
         data: request.text()?.to_owned(),
     };
     let receipt = app.history.publish(Event::new(draft)?)?;
-    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "id": receipt.id }))))
+    Ok(Answer::Full(Response::json(StatusCode::OK, &receipt_json(&receipt))))
 }
 
 /// Streams one topic.
@@ -45,6 +45,14 @@ pub fn follow_many(app: &App, request: &Request, _captures: &Captures) -> Result
         )));
     }
     Ok(Answer::Stream(Response::stream(), app.stream(request, topics, Start::Live)?))
+}
+
+/// `{"id":"…"}`, and `"duplicate":true` where the same was published before.
+fn receipt_json(receipt: &Receipt) -> serde_json::Value {
+    match receipt.duplicate {
+        true => json!({ "id": receipt.id, "duplicate": true }),
+        false => json!({ "id": receipt.id }),
+    }
 }
 
 /// A topic that is anyone's. Those of callout's own pages have their own routes.

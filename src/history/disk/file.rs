@@ -1,0 +1,113 @@
+//! The data directory: one file, opened by one process at a time.
+
+use super::tables::{self, FORMAT};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+/// What the store keeps of the file in memory, in bytes. The kernel keeps the rest as it sees fit.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The file's name, and its name until it is complete for the first time.
+const NAME: &str = "history.redb";
+const UNFINISHED_NAME: &str = "history.redb.new";
+
+/// Opens the history's store, and opens it again after it had failed. The error is for the operator: it
+/// names the file and says what to do.
+pub type Opener = Box<dyn Fn() -> Result<Database, String> + Send + Sync>;
+
+/// Opens the file in this directory, making both when they are missing.
+pub fn opener(directory: PathBuf) -> Opener {
+    Box::new(move || open(&directory))
+}
+
+fn open(directory: &Path) -> Result<Database, String> {
+    let path = directory.join(NAME);
+    let failed = |verb: &str, error: io::Error| format!("failed to {verb} `{}`: {error}", path.display());
+    fs::create_dir_all(directory).map_err(|error| failed("make the directory of", error))?;
+    if !fs::exists(&path).map_err(|error| failed("look for", error))? {
+        create(directory, &path).map_err(|error| failed("create", error))?;
+    }
+    // The store checks what it reads, but a file that was damaged cleverly enough makes it panic.
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let database = builder().open(&path)?;
+        let format = tables::format(&database.begin_read()?)?;
+        Ok::<_, redb::Error>((database, format))
+    }));
+    match opened {
+        Ok(Ok((_, Some(format)))) if format > FORMAT => Err(format!(
+            "`{}` was written by a newer callout (layout {format}, this one knows {FORMAT}): \
+             use that one, or another --data",
+            path.display()
+        )),
+        Ok(Ok((database, _))) => Ok(database),
+        Ok(Err(error)) => Err(explain(&path, &error)),
+        Err(_) => Err(damaged(&path, "its pages contradict each other")),
+    }
+}
+
+/// A file appears under its name only when it is complete, so that one that is empty or cut short is
+/// known to be damaged, and never taken for new.
+fn create(directory: &Path, path: &Path) -> io::Result<()> {
+    let unfinished = directory.join(UNFINISHED_NAME);
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let database = builder().create(&unfinished).map_err(io::Error::other)?;
+    drop(database);
+    fs::rename(&unfinished, path)?;
+    File::open(directory)?.sync_all()
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn explain(path: &Path, error: &redb::Error) -> String {
+    match error {
+        redb::Error::DatabaseAlreadyOpen => {
+            let directory = path.parent().unwrap_or(path).display();
+            format!("`{directory}` is in use by another callout: stop that one, or use another --data")
+        }
+        redb::Error::UpgradeRequired(version) => {
+            damaged(path, &format!("it has the store's version {version}"))
+        }
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            damaged(path, &error.to_string())
+        }
+        redb::Error::Corrupted(what) => damaged(path, what),
+        error => format!("failed to open `{}`: {error}", path.display()),
+    }
+}
+
+fn damaged(path: &Path, what: &str) -> String {
+    let path = path.display();
+    format!(
+        "`{path}` is damaged ({what}): restore it from a backup, or move it away to start with an empty history"
+    )
+}
+
+/// The cause, for the log and for whoever publishes.
+pub(super) fn cause(error: redb::Error) -> String {
+    match error {
+        redb::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
+impl From<DatabaseError> for super::Fault {
+    fn from(error: DatabaseError) -> super::Fault {
+        super::Fault(cause(error.into()))
+    }
+}
+
+impl From<StorageError> for super::Fault {
+    fn from(error: StorageError) -> super::Fault {
+        super::Fault(cause(error.into()))
+    }
+}

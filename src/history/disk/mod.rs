@@ -1,0 +1,177 @@
+//! The history on disk, on `redb`: what was acknowledged is there after a kill or a power cut.
+//!
+//! An event gets its id, is committed, is handed to the hub, is acknowledged, all by one thread (in
+//! `writer`). While it waits for the disk the next events gather, and share the next commit. Reading
+//! is done by whoever reads, from a snapshot that no writing disturbs.
+//!
+//! When the disk fails, publishing is refused and nothing else stops: streams go on, new ones start
+//! with what comes next, and the store is opened anew until it works again.
+
+mod file;
+mod tables;
+mod writer;
+
+pub use file::{Opener, opener};
+
+use super::{Bounds, History, Page, Receipt, Resume, Start, Status, TopicStatus, given_at};
+use crate::error::Error;
+use crate::event::{Event, Id};
+use crate::hub::Hub;
+use crate::topic::Topic;
+use crate::vital::Vital;
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::{Mutex, RwLock};
+use redb::{Database, ReadableDatabase};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tables::{Reading, Stock};
+use writer::{Message, Publication, Writer};
+
+/// Publications waiting for a commit. When full, whoever has one more waits.
+const INBOX_PUBLICATIONS: usize = 1024;
+
+/// When an event counts as kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on disk: nothing that was acknowledged or delivered is ever lost.
+    #[default]
+    Strict,
+    /// At once: it is on disk within 100 ms, and what was acknowledged in that time can be lost.
+    Relaxed,
+}
+
+/// The handle to the history's thread, which ends with it, and the way to read what is kept.
+pub struct Disk {
+    inbox: Sender<Message>,
+    shared: Arc<Shared>,
+}
+
+/// What the thread that writes and those that read have in common.
+struct Shared {
+    /// None while the store cannot be opened.
+    database: RwLock<Option<Database>>,
+    view: Mutex<View>,
+}
+
+/// The numbers as of the last commit, to be had without the store.
+#[derive(Default)]
+struct View {
+    stock: Stock,
+    /// The newest id that was handed to the hub.
+    handed: Id,
+    commit: Option<Duration>,
+    failure: Option<String>,
+}
+
+/// Why the store did not do something, as text for the operator.
+#[derive(Debug)]
+struct Fault(String);
+
+impl From<redb::Error> for Fault {
+    fn from(error: redb::Error) -> Fault {
+        Fault(file::cause(error))
+    }
+}
+
+impl Disk {
+    /// Opens the store and starts the thread. `start_hub` is given the newest id there is and starts the
+    /// hub, which has to know it. Fails, with a text for the operator, if the store cannot be opened.
+    pub fn start(
+        opener: Opener,
+        bounds: Bounds,
+        durability: Durability,
+        start_hub: impl FnOnce(Id) -> io::Result<Hub>,
+    ) -> Result<(Disk, Hub), String> {
+        let shared = Arc::new(Shared { database: RwLock::default(), view: Mutex::default() });
+        let mut writer = Writer::new(opener, bounds, durability, shared.clone());
+        let last = writer.open_first()?;
+        let hub = start_hub(last).map_err(|error| error.to_string())?;
+        let (inbox, messages) = bounded(INBOX_PUBLICATIONS);
+        let thread = std::thread::Builder::new().name("history".into());
+        let own_hub = hub.clone();
+        let spawned = thread.spawn(move || {
+            let _vital = Vital("history");
+            writer.run(&messages, &own_hub);
+        });
+        spawned.map_err(|error| format!("failed to start the history's thread: {error}"))?;
+        Ok((Disk { inbox, shared }, hub))
+    }
+
+    /// Reads from a snapshot. A page that was damaged makes the store panic; that is an error like
+    /// others.
+    fn read<T>(&self, read: impl FnOnce(&Reading) -> Result<T, redb::Error>) -> Result<T, Error> {
+        let database = self.shared.database.read();
+        let Some(database) = &*database else {
+            let failure = self.shared.view.lock().failure.clone().unwrap_or_default();
+            return Err(Error::Unavailable(format!("the history cannot be read now: {failure}")));
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let txn = database.begin_read()?;
+            read(&Reading::open(&txn)?)
+        }));
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Error::Unavailable(format!("the history cannot be read now: {error}"))),
+            Err(_) => Err(Error::Internal("the history's file is damaged".into())),
+        }
+    }
+}
+
+impl History for Disk {
+    fn publish(&self, event: Event) -> Result<Receipt, Error> {
+        let answer = Arc::new(OnceLock::new());
+        let publication = Publication { event, answer: answer.clone() };
+        let gone = || Error::Internal("the history's thread has ended".into());
+        self.inbox.send(Message::Publish(publication)).map_err(|_| gone())?;
+        answer.wait().clone()
+    }
+
+    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
+        let (handed, trimmed) = {
+            let view = self.shared.view.lock();
+            (view.handed, view.stock.trimmed)
+        };
+        let found = self.read(|tables| {
+            let place = tables.place(start, topics, handed)?;
+            let after = place.unwrap_or(tables.stock.trimmed);
+            let position = tables.position(after, topics)?.to_string();
+            Ok(Resume { after, position, gap: place.is_none() })
+        });
+        match found {
+            // A stream that asks for nothing old needs nothing from the disk.
+            Err(_) if *start == Start::Live => {
+                Ok(Resume { after: handed, position: handed.max(trimmed).to_string(), gap: false })
+            }
+            found => found,
+        }
+    }
+
+    fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, Error> {
+        self.read(|tables| tables.page(after, through, topics))
+    }
+
+    fn status(&self) -> Status {
+        let view = self.shared.view.lock();
+        let Stock { events, bytes, oldest, .. } = view.stock;
+        Status {
+            events: events as usize,
+            bytes: bytes as usize,
+            oldest: (events > 0).then(|| given_at(oldest)),
+            commit: view.commit,
+            failure: view.failure.clone(),
+        }
+    }
+
+    fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
+        self.read(Reading::topics)
+    }
+
+    fn close(&self) {
+        let closed = Arc::new(OnceLock::new());
+        if self.inbox.send(Message::Close(closed.clone())).is_ok() {
+            closed.wait();
+        }
+    }
+}
