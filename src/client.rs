@@ -114,8 +114,10 @@ impl Client {
             // A closed socket is not an error: it is how a visit ends.
             _ => End::HungUp,
         });
-        if let End::Drain { .. } = end {
-            self.wire.finish();
+        match end {
+            End::Drain { .. } => self.wire.finish(),
+            End::TooSlow => self.wire.abort(),
+            End::HungUp => {}
         }
         Visit { bytes: self.bytes + self.outlet.straight_bytes(), end }
     }

@@ -112,7 +112,7 @@ fn dispatch(app: &App, request: &Request) -> Result<Answer, Error> {
     if request.method != Method::OPTIONS {
         return Err(Error::Method { allow });
     }
-    let response = Response::empty(StatusCode::NO_CONTENT).with(ALLOW, &allow);
+    let response = Response::empty(StatusCode::NO_CONTENT).with(ALLOW, allow.clone());
     let response = cors::allow(&app.origins, request, response);
     Ok(Answer::Full(cors::preflight(request, &allow, response)))
 }
@@ -165,7 +165,11 @@ fn apologize(error: &Error, request: &Request) -> Response {
         // Any other status would stop an EventSource for good.
         Error::Full if accepts_events => {
             let retry_millis = fastrand::u32(FULL_RETRY_MILLIS);
-            Response { body: format!("retry: {retry_millis}\n\n").into_bytes().into(), ..Response::stream() }
+            Response {
+                body: format!("retry: {retry_millis}\n\n").into_bytes().into(),
+                is_open: false,
+                ..Response::stream()
+            }
         }
         error if request.path() == CHAT_MESSAGE => chat::failure(error),
         error => Response::error(error),

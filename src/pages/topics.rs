@@ -9,10 +9,15 @@ use crate::http::{Answer, Request, Response};
 use crate::routes::Captures;
 use crate::topic::Topic;
 use http::StatusCode;
-use serde_json::json;
+use serde::Serialize;
 
 /// The most topics that one stream may listen to. More are answered 400.
 pub const TOPICS_MAX: usize = 100;
+
+#[derive(Serialize)]
+struct Published<'a> {
+    id: &'a str,
+}
 
 /// Publishes the body; the query says the rest (`event`, `id`, `retry`). Answers `{"id":"…"}`.
 pub fn publish(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
@@ -25,7 +30,7 @@ pub fn publish(app: &App, request: &Request, captures: &Captures) -> Result<Answ
         data: request.text()?.to_owned(),
     };
     let receipt = app.history.publish(Event::new(draft)?)?;
-    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "id": receipt.id }))))
+    Ok(Answer::Full(Response::json(StatusCode::OK, &Published { id: &receipt.id })))
 }
 
 /// Streams one topic.
