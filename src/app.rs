@@ -30,6 +30,9 @@ pub struct App {
     pub origins: Vec<String>,
     /// What publishing through the topic API needs, if anything.
     pub publish_token: Option<String>,
+    /// Topics whose events are only true now, and so are not kept; with a `*` at the end, all that begin
+    /// like this.
+    pub only_now: Vec<String>,
     /// How many streams there are, and may be.
     pub places: Arc<Places>,
     /// The chat's own things.
@@ -45,6 +48,14 @@ impl App {
         let mut stream = Stream::new(topics, asked_start(request).unwrap_or(start));
         stream.guards.push(Box::new(Places::take(&self.places)?));
         Ok(stream)
+    }
+
+    /// Whether a topic's events are only true now.
+    pub fn is_only_now(&self, topic: &Topic) -> bool {
+        self.only_now.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(beginning) => topic.as_str().starts_with(beginning),
+            None => topic.as_str() == pattern,
+        })
     }
 
     /// Refuses a request that lacks the publish token. Takes the same time for every wrong one.

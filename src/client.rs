@@ -114,8 +114,10 @@ impl Client {
             // A closed socket is not an error: it is how a visit ends.
             _ => End::HungUp,
         });
-        if let End::Drain { .. } = end {
-            self.wire.finish();
+        match end {
+            End::Drain { .. } => self.wire.finish(),
+            End::TooSlow => self.wire.abort(),
+            End::HungUp => {}
         }
         Visit { bytes: self.bytes + self.outlet.straight_bytes(), end }
     }
@@ -155,7 +157,7 @@ impl Client {
         if let Some(edge) = page.gap {
             bytes.extend_from_slice(&reset(&place.to_string(), &edge.to_string()));
         }
-        page.frames.iter().for_each(|frame| bytes.extend_from_slice(frame));
+        page.events.iter().for_each(|(_, frame)| bytes.extend_from_slice(frame));
         self.write(&bytes)?;
         Ok(page.through)
     }

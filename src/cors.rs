@@ -25,7 +25,7 @@ pub fn allow(origins: &[String], request: &Request, response: Response) -> Respo
     if origins.iter().any(|allowed| allowed == origin) {
         // Named in full, so that cookies may come along; `*` would forbid them.
         return response
-            .with(ACCESS_CONTROL_ALLOW_ORIGIN, origin)
+            .with(ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned())
             .with(ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
     }
     if origins.iter().any(|allowed| allowed == "*") {
@@ -37,11 +37,12 @@ pub fn allow(origins: &[String], request: &Request, response: Response) -> Respo
 /// Adds what a preflight asks, for an origin that [`allow`] has let in.
 pub fn preflight(request: &Request, methods: &str, response: Response) -> Response {
     let asks = request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    if !asks || !response.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+    let is_let_in = response.headers.iter().any(|(name, _)| name == ACCESS_CONTROL_ALLOW_ORIGIN);
+    if !asks || !is_let_in {
         return response;
     }
     response
-        .with(ACCESS_CONTROL_ALLOW_METHODS, methods)
+        .with(ACCESS_CONTROL_ALLOW_METHODS, methods.to_owned())
         .with(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS)
         .with(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECS)
 }

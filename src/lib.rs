@@ -53,6 +53,7 @@
 pub mod error;
 pub mod topic;
 pub mod event;
+mod decode;
 mod vital;
 // One browser: the wire to it, the way there, who knows it, what it missed, and its thread.
 pub mod wire;

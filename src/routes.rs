@@ -6,7 +6,7 @@ use crate::cors;
 use crate::error::Error;
 use crate::http::request::percent_decode;
 use crate::http::{Answer, Request, Response, Site};
-use crate::pages::{chat, health, topics};
+use crate::pages::{chat, health, history, topics};
 use http::header::{ACCEPT, ALLOW};
 use http::{Method, StatusCode};
 
@@ -34,6 +34,8 @@ static ROUTES: &[Route] = &[
         file(app, request, &format!("{}.html", captures.get("name")))
     }),
     get("/healthz", health::show),
+    get("/history", history::topics),
+    get("/history/{topic...}", history::events),
     get("/topics", topics::follow_many),
     get("/topics/{topic...}", topics::follow_one),
     post("/topics/{topic...}", topics::publish),
@@ -112,7 +114,7 @@ fn dispatch(app: &App, request: &Request) -> Result<Answer, Error> {
     if request.method != Method::OPTIONS {
         return Err(Error::Method { allow });
     }
-    let response = Response::empty(StatusCode::NO_CONTENT).with(ALLOW, &allow);
+    let response = Response::empty(StatusCode::NO_CONTENT).with(ALLOW, allow.clone());
     let response = cors::allow(&app.origins, request, response);
     Ok(Answer::Full(cors::preflight(request, &allow, response)))
 }
@@ -165,7 +167,11 @@ fn apologize(error: &Error, request: &Request) -> Response {
         // Any other status would stop an EventSource for good.
         Error::Full if accepts_events => {
             let retry_millis = fastrand::u32(FULL_RETRY_MILLIS);
-            Response { body: format!("retry: {retry_millis}\n\n").into_bytes().into(), ..Response::stream() }
+            Response {
+                body: format!("retry: {retry_millis}\n\n").into_bytes().into(),
+                is_open: false,
+                ..Response::stream()
+            }
         }
         error if request.path() == CHAT_MESSAGE => chat::failure(error),
         error => Response::error(error),

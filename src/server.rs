@@ -50,6 +50,8 @@ pub struct Config {
     pub publish_token: Option<String>,
     /// Origins whose pages may read and publish; `*` for all.
     pub origins: Vec<String>,
+    /// Topics whose events are not kept; see [`App::only_now`].
+    pub only_now: Vec<String>,
     /// A directory to serve files from, instead of those compiled in.
     pub www: Option<PathBuf>,
     /// Where the history is kept.
@@ -69,6 +71,7 @@ impl Default for Config {
             kind: Kind::default(),
             publish_token: None,
             origins: Vec::new(),
+            only_now: Vec::new(),
             www: None,
             data: Data::Memory,
             bounds: Bounds::default(),
@@ -95,6 +98,7 @@ impl Server {
             hub,
             files: config.www.map_or_else(Files::embedded, Files::Directory),
             origins: config.origins,
+            only_now: config.only_now,
             publish_token: config.publish_token,
             places: Places::new(config.streams_max),
             started: Instant::now(),

@@ -27,6 +27,14 @@ impl Wire {
         }
     }
 
+    /// Ends at once, and gives up what the kernel still holds for a browser that does not take it.
+    pub fn abort(&mut self) {
+        if let Wire::Socket(socket) = self {
+            // Where it cannot be set, the kernel goes on trying for a while.
+            let _ = SockRef::from(&**socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+
     /// Says that nothing more will come, so that the browser sees a clean end.
     pub fn finish(&mut self) {
         if let Wire::Socket(socket) = self {

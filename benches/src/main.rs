@@ -55,12 +55,12 @@ fn main() -> Result<()> {
         phases => phases,
     };
     let mut table = Table::default();
-    for phase in phases {
-        phase
-            .run(&bench, &mut table)
-            .with_context(|| format!("failed to run the phase `{}`", phase.name()))?;
-    }
+    let outcome = phases.iter().try_for_each(|phase| {
+        phase.run(&bench, &mut table).with_context(|| format!("failed to run the phase `{}`", phase.name()))
+    });
+    // What was measured before something failed is worth reading too.
     print!("{table}");
+    outcome?;
     if flags.is_whole() {
         results::write(&table, &bench.kinds)?;
     }

@@ -21,16 +21,19 @@ pub fn write(table: &Table, kinds: &[Kind]) -> Result<()> {
     let text = format!(
         "# Results of the bench
 
-Written by `callout-bench`, run without arguments, on {date}. Each figure is the median of its
-rounds; a ratio is callout's figure to axum's, the median of the ratios of neighbouring rounds.
-KB and MB are 1,024 and 1,048,576 bytes. The load generator runs on the same cores as the server.
+Each figure is the median of its rounds; a ratio is callout's figure to axum's, the median of the
+ratios of neighbouring rounds. KB and MB are 1,024 and 1,048,576 bytes. The load generator runs on
+the same cores as the server.
 
+- date: {date}
+- command: `{command}`
 - machine: {cpu}, {cores} cores, Linux {kernel}
 - compiler: {rustc}
 - compared with: {peers}
 
 {table}",
         date = date(),
+        command = command(),
         cpu = cpu_model()?,
         cores = cores()?,
         kernel = kernel()?,
@@ -43,6 +46,11 @@ KB and MB are 1,024 and 1,048,576 bytes. The load generator runs on the same cor
 fn date() -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     now.split('T').next().unwrap_or(&now).to_owned()
+}
+
+/// The only argument that a whole run takes is the program to measure.
+fn command() -> &'static str {
+    if std::env::args().len() > 1 { "callout-bench --callout PATH" } else { "callout-bench" }
 }
 
 fn cpu_model() -> Result<String> {

@@ -57,6 +57,18 @@ impl Table {
         self.lines.push(Line::Row(Row { figure, decimals, values, ratio, target }));
     }
 
+    /// The median of the rounds, of something that says how it was measured and not who is better.
+    pub fn aside<T>(
+        &mut self,
+        figure: &'static str,
+        decimals: usize,
+        rounds: &Rounds<T>,
+        value: impl Fn(&T) -> f64,
+    ) {
+        let values = columns(rounds, |rounds| median(rounds.iter().map(&value).collect()));
+        self.lines.push(Line::Row(Row { figure, decimals, values, ratio: None, target: Target::None }));
+    }
+
     /// The sum of all rounds, where one fault in any of them counts.
     pub fn sum<T>(
         &mut self,

@@ -1,9 +1,9 @@
 //! `callout listen TOPIC…`: prints events as they come, and comes back with the last id when the
 //! stream breaks.
 
-use super::decode::{Decoder, Received};
 use super::remote::{Remote, URL_FLAG, refusal};
 use super::{Command, Failure, Flag, Flags, Usage};
+use crate::decode::{Decoder, Received};
 use crossbeam_channel::{Receiver, bounded};
 use std::io::{self, BufRead, BufReader, Write};
 use std::time::Duration;

@@ -3,8 +3,8 @@
 //! A mistake in a flag is one clear line and exit code 2, a failure while running one line and exit
 //! code 1.
 
-mod decode;
 mod flags;
+mod history;
 mod listen;
 mod log;
 mod publish;
@@ -33,8 +33,12 @@ impl From<Usage> for Failure {
 /// A command, and what runs it.
 type Entry = (&'static Command, fn(&Flags) -> Result<(), Failure>);
 
-static COMMANDS: &[Entry] =
-    &[(&serve::COMMAND, serve::run), (&publish::COMMAND, publish::run), (&listen::COMMAND, listen::run)];
+static COMMANDS: &[Entry] = &[
+    (&serve::COMMAND, serve::run),
+    (&publish::COMMAND, publish::run),
+    (&listen::COMMAND, listen::run),
+    (&history::COMMAND, history::run),
+];
 
 /// Runs the command that the arguments name (the first is the program's own name). Blocks until it is
 /// done; `serve` ends with a signal.

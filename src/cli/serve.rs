@@ -51,6 +51,11 @@ pub(super) static COMMAND: Command = Command {
         Flag { name: "keep-events", value: "COUNT", help: "events kept for those who come back; 100000" },
         Flag { name: "keep-bytes", value: "SIZE", help: "bytes kept for them; 64MB" },
         Flag { name: "keep-age", value: "TIME", help: "how long an event is kept for them; 7days" },
+        Flag {
+            name: "only-now",
+            value: "TOPIC",
+            help: "a topic whose events are not kept, and dropped for a browser that is\nbehind (positions, presence); repeatable, `cursors/*` for all below",
+        },
         Flag { name: "body-bytes", value: "SIZE", help: "the largest message; larger ones get 413; 64KB" },
         Flag {
             name: "streams",
@@ -153,6 +158,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
         })?,
         publish_token: flags.text("publish-token").map(str::to_owned),
         origins: flags.list("cors").into_iter().map(origin).collect::<Result<_, _>>()?,
+        only_now: flags.list("only-now"),
         www: flags.value("www", None, "a folder", |text| {
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))

@@ -226,13 +226,13 @@ impl Shelf {
         let mut page = Page { gap, ..Page::default() };
         let mut bytes = 0;
         for id in ids {
-            if page.frames.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
+            if page.events.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
                 return page;
             }
             let index = self.index_of(id).expect("the index by topic names kept events only");
             let frame = &self.events[index].frame;
             bytes += frame.len();
-            page.frames.push(frame.clone());
+            page.events.push((id, frame.clone()));
             page.through = id;
         }
         page.through = through.max(after);

@@ -81,7 +81,7 @@ pub struct Resume {
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     /// The events, in the order of their ids.
-    pub frames: Vec<Frame>,
+    pub events: Vec<(Id, Frame)>,
     /// All up to here is in this page or was before it.
     pub through: Id,
     /// Some of what came after the place asked for is no longer kept: the page begins after this edge.

@@ -80,8 +80,11 @@ fn read_chunks(source: &mut Source, bytes_max: usize, until: Instant) -> Result<
 
 fn read_chunk_size(source: &mut Source, until: Instant) -> Result<u64, Failure> {
     let line = read_line(source, CHUNK_LINE_BYTES_MAX, until)?;
+    // The library takes no digits at all for zero, and a lone CR for a line end: either would let what
+    // follows be read in two ways.
+    let is_plain = line[0].is_ascii_hexdigit() && line.iter().filter(|&&byte| byte == b'\r').count() == 1;
     match httparse::parse_chunk_size(&line) {
-        Ok(httparse::Status::Complete((_, bytes))) => Ok(bytes),
+        Ok(httparse::Status::Complete((_, bytes))) if is_plain => Ok(bytes),
         _ => Err(Error::bad("the size of a chunk is not a hexadecimal number").into()),
     }
 }

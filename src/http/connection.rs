@@ -48,8 +48,9 @@ pub(super) fn serve(socket: Arc<TcpStream>, shared: &Shared) {
         let _busy = shared.busy();
         match answer(&*shared.site, &request) {
             Answer::Full(response) => {
-                let close = wants_close(&request) || shared.wants_room();
-                let bytes = response.encode(close, request.method != Method::HEAD);
+                let with_body = request.method != Method::HEAD;
+                let close = (response.is_open && with_body) || wants_close(&request) || shared.wants_room();
+                let bytes = response.encode(close, with_body);
                 let written = wire.write(&bytes, shared.limits.pace.write_deadline);
                 let status = response.status.as_u16();
                 log_request(request.method.as_str(), request.path(), status, bytes.len() as u64, began);
@@ -139,7 +140,7 @@ fn follow(
     let _ = SockRef::from(&**socket).set_send_buffer_size(SEND_BUFFER_BYTES);
     let client = Client::new(wire, shared.limits.pace);
     let _watched = shared.watch.add(socket, client.gone());
-    shared.site.follow(client, response.encode_open(), stream)
+    shared.site.follow(client, response.encode(true, true), stream)
 }
 
 /// HTTP/1.0 is always delimited by the end of the connection.
@@ -173,8 +174,9 @@ impl Source {
         while self.buffer.len() < bytes {
             self.fill(until)?;
         }
-        let rest = self.buffer.split_off(bytes);
-        Ok(std::mem::replace(&mut self.buffer, rest))
+        let taken = self.buffer[..bytes].to_vec();
+        self.skip(bytes);
+        Ok(taken)
     }
 
     /// Reads what is there, at least one byte. `TimedOut` when none came in time, `UnexpectedEof` when

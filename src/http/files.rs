@@ -50,14 +50,17 @@ impl Files {
     /// [`Error::NotFound`] if there is none.
     pub fn answer(&self, request: &Request, name: &str) -> Result<Response, Error> {
         let file = self.open(name)?;
-        let response = if request.header_has(IF_NONE_MATCH, &file.tag) {
+        // Tags are compared weakly (RFC 9110, section 13.1.2): a proxy that compresses weakens them.
+        let weak_tag = format!("W/{}", file.tag);
+        let has_it = [&file.tag, &weak_tag, "*"].iter().any(|tag| request.header_has(IF_NONE_MATCH, tag));
+        let response = if has_it {
             Response::empty(StatusCode::NOT_MODIFIED)
         } else {
             Response { body: file.bytes, ..Response::empty(StatusCode::OK) }
         };
         let response = response
             .with(CONTENT_TYPE, content_type(name))
-            .with(ETAG, &file.tag)
+            .with(ETAG, file.tag)
             // Asking each time costs one small answer and never shows an old page.
             .with(CACHE_CONTROL, "no-cache");
         if name.ends_with(".html") {
@@ -80,14 +83,18 @@ impl Files {
                 }
                 match std::fs::read(directory.join(name)) {
                     Ok(bytes) => Ok(File::new(bytes.into())),
-                    Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
-                        Err(missing())
-                    }
+                    Err(error) if is_no_file(error.kind()) => Err(missing()),
                     Err(error) => Err(Error::Internal(format!("failed to read `{name}`: {error}"))),
                 }
             }
         }
     }
+}
+
+/// What the system says to a name that no file has, or could have.
+fn is_no_file(kind: ErrorKind) -> bool {
+    use ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound};
+    matches!(kind, NotFound | IsADirectory | NotADirectory | InvalidInput | InvalidFilename)
 }
 
 fn content_type(name: &str) -> &'static str {

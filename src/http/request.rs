@@ -7,12 +7,18 @@ use crate::error::Error;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use percent_encoding::percent_decode_str;
+use std::mem::MaybeUninit;
 
 /// The longest head, in bytes. A longer one is answered 431 and the connection closed.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// The most header fields. More are answered 431 and the connection closed.
 pub const HEADERS_MAX: usize = 100;
+
+/// More fields than a request usually has: what is tried first.
+const HEADERS_USUAL: usize = 24;
+
+type Field<'a> = httparse::Header<'a>;
 
 /// A request, complete with its body.
 #[derive(Debug)]
@@ -97,10 +103,19 @@ impl Head {
     /// Parses the head at the beginning of `bytes`; none if it is not complete yet. The errors are
     /// those after which a connection cannot go on.
     pub fn parse(bytes: &[u8]) -> Result<Option<Head>, Error> {
-        // On the heap, because a stack that was touched once stays with a stream for as long as it lives.
-        let mut fields = Vec::with_capacity(HEADERS_MAX);
+        let mut few = [const { MaybeUninit::uninit() }; HEADERS_USUAL];
+        match Head::parse_into(bytes, &mut few) {
+            Err(Error::HeadTooLarge) => {
+                // On the heap, because a stack that was touched once stays with a stream for its life.
+                let mut many = Vec::with_capacity(HEADERS_MAX);
+                Head::parse_into(bytes, &mut many.spare_capacity_mut()[..HEADERS_MAX])
+            }
+            parsed => parsed,
+        }
+    }
+
+    fn parse_into<'a>(bytes: &'a [u8], fields: &mut [MaybeUninit<Field<'a>>]) -> Result<Option<Head>, Error> {
         let mut parsed = httparse::Request::new(&mut []);
-        let fields = &mut fields.spare_capacity_mut()[..HEADERS_MAX];
         let head_bytes = match parsed.parse_with_uninit_headers(bytes, fields) {
             Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
             Ok(httparse::Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => {
@@ -130,8 +145,8 @@ impl Head {
 
 /// A lone LF is a line end to some and none to others.
 fn refuse_bare_lf(bytes: &[u8]) -> Result<(), Error> {
-    let lone = |(index, &byte): (usize, &u8)| byte == b'\n' && (index == 0 || bytes[index - 1] != b'\r');
-    if bytes.iter().enumerate().any(lone) {
+    let is_lone = |pair: &[u8]| pair[1] == b'\n' && pair[0] != b'\r';
+    if bytes.first() == Some(&b'\n') || bytes.windows(2).any(is_lone) {
         return Err(Error::bad("a line of the head ends in LF; HTTP's line end is CRLF"));
     }
     Ok(())
@@ -143,7 +158,7 @@ fn target(text: &str) -> Result<Uri, Error> {
     if is_path { Ok(uri) } else { Err(Error::bad("the request's target is not a path")) }
 }
 
-fn headers(fields: &[httparse::Header]) -> Result<HeaderMap, Error> {
+fn headers(fields: &[Field]) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::with_capacity(fields.len());
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes());
@@ -191,11 +206,9 @@ fn framing(request: &Request) -> Result<Framing, Error> {
 }
 
 fn expects_continue(request: &Request) -> Result<bool, Error> {
-    match request.headers.get(EXPECT) {
-        None => Ok(false),
-        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Ok(request.version == Version::HTTP_11)
-        }
-        Some(_) => Err(Error::Expectation),
+    let mut expected = request.headers.get_all(EXPECT).iter();
+    if expected.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Error::Expectation);
     }
+    Ok(request.headers.contains_key(EXPECT) && request.version == Version::HTTP_11)
 }

@@ -1,10 +1,13 @@
 //! A response, and its bytes.
 
 use crate::error::Error;
+use http::StatusCode;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use httpdate::HttpDate;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
 use std::time::SystemTime;
 
 /// When whoever was answered 503 may come back.
@@ -17,15 +20,17 @@ pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// The header fields.
-    pub headers: HeaderMap,
-    /// The body.
+    pub headers: Vec<(HeaderName, Cow<'static, str>)>,
+    /// The body, or its beginning if it is open.
     pub body: Cow<'static, [u8]>,
+    /// The body has no length: it ends when the connection does.
+    pub is_open: bool,
 }
 
 impl Response {
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Response {
-        Response { status, headers: HeaderMap::new(), body: Cow::Borrowed(b"") }
+        Response { status, headers: Vec::new(), body: Cow::Borrowed(b""), is_open: false }
     }
 
     /// An answer in JSON, not to be cached.
@@ -42,7 +47,7 @@ impl Response {
     pub fn error(error: &Error) -> Response {
         let response = Response::json(error.status(), &serde_json::json!({ "error": error.to_string() }));
         match error {
-            Error::Method { allow } => response.with(ALLOW, allow),
+            Error::Method { allow } => response.with(ALLOW, allow.clone()),
             Error::Unauthorized => response.with(http::header::WWW_AUTHENTICATE, "Bearer"),
             Error::Unavailable(_) | Error::Full => response.with(RETRY_AFTER, RETRY_AFTER_SECS),
             _ => response,
@@ -51,7 +56,7 @@ impl Response {
 
     /// The head that opens a stream.
     pub fn stream() -> Response {
-        Response::empty(StatusCode::OK)
+        Response { is_open: true, ..Response::empty(StatusCode::OK) }
             .with(CONTENT_TYPE, "text/event-stream")
             // no-transform keeps middle boxes from compressing, and so from holding back.
             .with(CACHE_CONTROL, "no-store, no-transform")
@@ -59,57 +64,44 @@ impl Response {
             .with(HeaderName::from_static("x-accel-buffering"), "no")
     }
 
-    /// The same with one more header field. A value that cannot stand in a header is left out.
-    pub fn with(mut self, name: HeaderName, value: &str) -> Response {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.insert(name, value);
+    /// The same with one more header field. A value with control characters cannot stand in a header
+    /// and is left out.
+    pub fn with(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Response {
+        let value = value.into();
+        if !value.contains(|c: char| c.is_control()) {
+            self.headers.push((name, value));
         }
         self
     }
 
     /// The head and, unless it is left out (HEAD), the body. `close` says that the connection ends
-    /// after it.
+    /// after it, as it has to after an open body.
     pub fn encode(&self, close: bool, with_body: bool) -> Vec<u8> {
-        let mut bytes = self.start(close);
-        if !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-            push(&mut bytes, b"content-length", self.body.len().to_string().as_bytes());
+        let mut bytes = Vec::with_capacity(256 + self.body.len());
+        let reason = self.status.canonical_reason().unwrap_or("Other");
+        push_line(&mut bytes, format_args!("HTTP/1.1 {} {reason}", self.status.as_str()));
+        for (name, value) in &self.headers {
+            push_line(&mut bytes, format_args!("{name}: {value}"));
         }
-        bytes.extend_from_slice(b"\r\n");
+        push_line(&mut bytes, format_args!("x-content-type-options: nosniff"));
+        push_line(&mut bytes, format_args!("date: {}", HttpDate::from(SystemTime::now())));
+        if close {
+            push_line(&mut bytes, format_args!("connection: close"));
+        }
+        let has_no_body = matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if !self.is_open && !has_no_body {
+            push_line(&mut bytes, format_args!("content-length: {}", self.body.len()));
+        }
+        push_line(&mut bytes, format_args!(""));
         if with_body {
             bytes.extend_from_slice(&self.body);
         }
         bytes
     }
-
-    /// The head alone, without a length: what follows ends when the connection does.
-    pub fn encode_open(&self) -> Vec<u8> {
-        let mut bytes = self.start(true);
-        bytes.extend_from_slice(b"\r\n");
-        bytes
-    }
-
-    fn start(&self, close: bool) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(256 + self.body.len());
-        bytes.extend_from_slice(b"HTTP/1.1 ");
-        bytes.extend_from_slice(self.status.as_str().as_bytes());
-        bytes.push(b' ');
-        bytes.extend_from_slice(self.status.canonical_reason().unwrap_or("Other").as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-        for (name, value) in &self.headers {
-            push(&mut bytes, name.as_str().as_bytes(), value.as_bytes());
-        }
-        push(&mut bytes, b"x-content-type-options", b"nosniff");
-        push(&mut bytes, b"date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
-        if close {
-            push(&mut bytes, b"connection", b"close");
-        }
-        bytes
-    }
 }
 
-fn push(bytes: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    bytes.extend_from_slice(name);
-    bytes.extend_from_slice(b": ");
-    bytes.extend_from_slice(value);
+fn push_line(bytes: &mut Vec<u8>, line: fmt::Arguments) {
+    // Writing to a Vec cannot fail.
+    let _ = bytes.write_fmt(line);
     bytes.extend_from_slice(b"\r\n");
 }

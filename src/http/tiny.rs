@@ -86,7 +86,7 @@ fn serve(mut incoming: tiny_http::Request, shared: &Arc<Shared>, began: Instant)
         Answer::Full(response) => {
             let (status, bytes) = (response.status.as_u16(), response.body.len() as u64);
             // A browser that is gone needs no answer.
-            let _ = incoming.respond(convert(response));
+            let _ = incoming.respond(convert(&response));
             log_request(&method, &path, status, bytes, began);
         }
         Answer::Stream(response, stream) => {
@@ -104,7 +104,7 @@ fn serve(mut incoming: tiny_http::Request, shared: &Arc<Shared>, began: Instant)
 
 fn follow(incoming: tiny_http::Request, response: &Response, stream: Stream, shared: &Shared) -> (u64, u16) {
     let client = Client::new(Wire::Writer(incoming.into_writer()), shared.limits.pace);
-    let visit = shared.site.follow(client, response.encode_open(), stream);
+    let visit = shared.site.follow(client, response.encode(true, true), stream);
     (visit.bytes, response.status.as_u16())
 }
 
@@ -139,11 +139,11 @@ fn read(incoming: &mut tiny_http::Request, limits: Limits) -> Result<Request, Er
     Ok(request)
 }
 
-fn convert(response: Response) -> tiny_http::Response<io::Cursor<Vec<u8>>> {
+fn convert(response: &Response) -> tiny_http::Response<io::Cursor<Vec<u8>>> {
     let mut converted =
-        tiny_http::Response::from_data(response.body.into_owned()).with_status_code(response.status.as_u16());
+        tiny_http::Response::from_data(&*response.body).with_status_code(response.status.as_u16());
     for (name, value) in &response.headers {
-        if let Ok(field) = tiny_http::Header::from_bytes(name.as_str().as_bytes(), value.as_bytes()) {
+        if let Ok(field) = tiny_http::Header::from_bytes(name.as_str(), value.as_bytes()) {
             converted.add_header(field);
         }
     }

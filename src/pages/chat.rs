@@ -77,7 +77,7 @@ pub fn say(app: &App, request: &Request, _captures: &Captures) -> Result<Answer,
 /// The chat's own form of an error, with the status that fits.
 pub fn failure(error: &Error) -> Response {
     let body = json!({ "succeeded": false, "errorMessage": error.to_string() });
-    Response::json(error.status(), &body)
+    Response { body: body.to_string().into_bytes().into(), ..Response::error(error) }
 }
 
 fn check_user(name: &str) -> Result<&str, Error> {

@@ -4,28 +4,48 @@
 use crate::app::App;
 use crate::error::Error;
 use crate::event::{Draft, Event};
-use crate::history::{Receipt, Start};
+use crate::history::Start;
 use crate::http::{Answer, Request, Response};
+use crate::hub::Dispatch;
 use crate::routes::Captures;
 use crate::topic::Topic;
 use http::StatusCode;
-use serde_json::json;
+use serde::Serialize;
 
 /// The most topics that one stream may listen to. More are answered 400.
 pub const TOPICS_MAX: usize = 100;
 
+/// `{"id":"…"}`, and `"duplicate":true` where the same was published before. What is only true now has
+/// no id.
+#[derive(Serialize)]
+struct Published<'a> {
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
+}
+
 /// Publishes the body; the query says the rest (`event`, `id`, `retry`). Answers `{"id":"…"}`.
 pub fn publish(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
     app.check_publish_token(request)?;
+    let topic = open_topic(captures.get("topic"))?;
+    let is_only_now = app.is_only_now(&topic);
     let draft = Draft {
-        topics: vec![open_topic(captures.get("topic"))?],
+        topics: vec![topic],
         name: request.query("event"),
         id: request.query("id"),
         retry_millis: request.query("retry").map(|text| retry_millis(&text)).transpose()?,
         data: request.text()?.to_owned(),
     };
-    let receipt = app.history.publish(Event::new(draft)?)?;
-    Ok(Answer::Full(Response::json(StatusCode::OK, &receipt_json(&receipt))))
+    let event = Event::new(draft)?;
+    if is_only_now {
+        if event.given_id().is_some() {
+            return Err(Error::bad("this topic is only true now: its events are not kept and have no id"));
+        }
+        app.hub.broadcast(Dispatch { id: None, topics: event.topics().clone(), frame: event.encode(None) });
+        return Ok(answer(None, false));
+    }
+    let receipt = app.history.publish(event)?;
+    Ok(answer(Some(&receipt.id), receipt.duplicate))
 }
 
 /// Streams one topic.
@@ -47,12 +67,8 @@ pub fn follow_many(app: &App, request: &Request, _captures: &Captures) -> Result
     Ok(Answer::Stream(Response::stream(), app.stream(request, topics, Start::Live)?))
 }
 
-/// `{"id":"…"}`, and `"duplicate":true` where the same was published before.
-fn receipt_json(receipt: &Receipt) -> serde_json::Value {
-    match receipt.duplicate {
-        true => json!({ "id": receipt.id, "duplicate": true }),
-        false => json!({ "id": receipt.id }),
-    }
+fn answer(id: Option<&str>, duplicate: bool) -> Answer {
+    Answer::Full(Response::json(StatusCode::OK, &Published { id, duplicate }))
 }
 
 /// A topic that is anyone's. Those of callout's own pages have their own routes.

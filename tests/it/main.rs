@@ -1,4 +1,24 @@
 //! The promises, against real servers and real sockets. One file per page and per promise.
 
+#![allow(clippy::unwrap_used)] // a test that meets what it does not expect fails
+
+mod burst;
 mod chat;
+mod chunks;
+mod cli;
+mod connections;
+mod cors;
+mod drain;
+mod events;
+mod files;
+mod framing;
+mod hostile;
+mod http;
+mod methods;
+mod outlet;
+mod replay;
+mod restart;
+mod shortage;
+mod tiny;
+mod topics;
 mod support;

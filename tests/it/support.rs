@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take that has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,7 +54,10 @@ pub struct Raw {
 
 impl Raw {
     pub fn connect(address: SocketAddr) -> Raw {
-        let socket = TcpStream::connect(address).expect("the server listens");
+        Raw::over(TcpStream::connect(address).expect("the server listens"))
+    }
+
+    pub fn over(socket: TcpStream) -> Raw {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
         Raw { reader: BufReader::new(socket) }
@@ -149,6 +152,7 @@ impl Seen {
 pub struct Parser {
     line: Vec<u8>,
     after_cr: bool,
+    id: String,
     event: String,
     data: String,
     pub last_event_id: String,
@@ -176,6 +180,8 @@ impl Parser {
     fn line(&mut self, line: &str) -> Option<Seen> {
         if line.is_empty() {
             let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
+            // Only now: the id of an event that is not complete is not yet the last one.
+            self.last_event_id.clone_from(&self.id);
             let data = data.strip_suffix('\n')?.to_owned();
             let event = if event.is_empty() { "message".into() } else { event };
             return Some(Seen { id: self.last_event_id.clone(), event, data });
@@ -186,7 +192,7 @@ impl Parser {
             "" => self.comments += 1,
             "event" => self.event = value.into(),
             "data" => self.data += &format!("{value}\n"),
-            "id" if !value.contains('\0') => self.last_event_id = value.into(),
+            "id" if !value.contains('\0') => self.id = value.into(),
             "retry" if value.bytes().all(|b| b.is_ascii_digit()) => self.retry_millis = value.parse().ok(),
             _ => {}
         }
@@ -209,7 +215,11 @@ impl Browser {
 
     /// The same with more header lines, each with its CRLF.
     pub fn open_with(address: SocketAddr, path: &str, headers: &str) -> Browser {
-        let mut raw = Raw::connect(address);
+        Browser::open_on(Raw::connect(address), path, headers)
+    }
+
+    /// The same on a connection that is there already.
+    pub fn open_on(mut raw: Raw, path: &str, headers: &str) -> Browser {
         raw.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n{headers}\r\n"));
         let head = raw.head();
         assert_eq!(status(&head), 200, "{head}");
@@ -228,12 +238,18 @@ impl Browser {
 
     /// The next event. Fails the test if none comes in time.
     pub fn next(&mut self) -> Seen {
+        self.next_or_end().expect("the stream goes on")
+    }
+
+    /// The next event, or none if the stream ends before it is complete.
+    pub fn next_or_end(&mut self) -> Option<Seen> {
+        // Heartbeats keep the socket's own timeout from coming.
+        let give_up = Instant::now() + PATIENCE;
         loop {
-            match self.step() {
-                Some(Some(seen)) => return seen,
-                Some(None) => {}
-                None => panic!("the stream ended"),
+            if let Some(seen) = self.step()? {
+                return Some(seen);
             }
+            assert!(Instant::now() < give_up, "no event in time");
         }
     }
 
@@ -274,7 +290,11 @@ impl Program {
     /// `callout serve` on a free port with these further flags.
     pub fn serve(flags: &[&str]) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callout"));
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        if !flags.contains(&"--data") {
+            command.args(["--data", "memory"]);
+        }
+        command.args(flags);
         Program::start(command)
     }
 
@@ -309,4 +329,46 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits for something that can only be asked for, again and again; fails the test if it does not come
+/// to hold in time.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let give_up = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < give_up, "in vain: {what}");
+        // Nothing would wake this thread, so it leaves the processor to others for a moment.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A socket that a server can put only little into (some 100 KB instead of megabytes): small segments
+/// keep the sender's buffer small, and the receive buffer is as small as it gets.
+pub fn narrow_socket(address: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None);
+    let socket = socket.expect("a descriptor");
+    socket.set_recv_buffer_size(1).unwrap();
+    socket.set_tcp_mss(536).unwrap();
+    socket.connect(&address.into()).expect("the server listens");
+    socket.into()
+}
+
+impl Raw {
+    /// Everything that comes until the connection ends, by a reset too. Fails the test if it does not end.
+    pub fn everything(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let read = self.reader.read_to_end(&mut bytes);
+        let is_open = read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        assert!(!is_open, "the connection is still open after {text:?}");
+        text
+    }
+}
+
+/// The names of a head's fields, sorted.
+pub fn header_names(head: &str) -> Vec<String> {
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let mut names: Vec<String> = fields.map(|(name, _)| name.to_lowercase()).collect();
+    names.sort();
+    names
 }

@@ -16,7 +16,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
 use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt};
@@ -24,6 +24,10 @@ use tokio_stream::{Stream, StreamExt};
 /// Events a stream may be behind. Past it the stream skips to the oldest one kept; the load
 /// generator keeps fewer outstanding than this, so that nothing is lost.
 const CHANNEL_EVENTS: usize = 4096;
+
+/// Connections that may wait to be accepted; the rest would try again a second later. `TcpListener`
+/// asks for 128, too few for a herd.
+const BACKLOG: u32 = 4096;
 
 struct Topic {
     last_id: AtomicU64,
@@ -36,7 +40,9 @@ async fn main() -> anyhow::Result<()> {
         Arc::new(Topic { last_id: AtomicU64::new(0), events: broadcast::Sender::new(CHANNEL_EVENTS) });
     let routes = Router::new().route("/topics/bench", get(stream).post(publish)).with_state(topic);
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("failed to listen on `127.0.0.1:0`")?;
+    let socket = TcpSocket::new_v4().context("failed to make a socket")?;
+    socket.bind(([127, 0, 0, 1], 0).into()).context("failed to bind to `127.0.0.1`")?;
+    let listener = socket.listen(BACKLOG).context("failed to listen")?;
     let addr = listener.local_addr().context("failed to read the address listened on")?;
     println!("axum_peer listening on http://{addr}");
 

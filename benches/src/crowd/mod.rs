@@ -20,8 +20,8 @@ use crate::wire::request::stream_request;
 use stream::Stream;
 pub use tally::{Faults, PROBE_PUBLISHER};
 
-/// Streams opened at the same time. More of them would not fit into the backlog of every server
-/// (tokio asks for 1,024), and the rest would wait a second to try again.
+/// Streams opened at the same time, below the backlog of every server here; those that did not fit
+/// would try again a second later, which says nothing of the server.
 const OPENING_MAX: usize = 1000;
 
 /// How long opening may stand still. What is not open then is counted as not opened.

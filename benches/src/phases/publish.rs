@@ -1,7 +1,6 @@
 //! Publish: one listener, and publishers that wait for each answer before the next request.
 //!
-//! Each publisher has a thread. The listener is read now and then, so that it is not woken for every
-//! event.
+//! Each publisher has a thread; the listener is read as events come.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -22,9 +21,8 @@ const PUBLISHERS_MANY: usize = 8;
 /// What is published before the counting begins.
 const WARM_UP: Duration = Duration::from_millis(200);
 
-/// How often the listener is read: seldom enough to cost little, often enough that what waits for
-/// it is less than a socket holds.
-const LISTEN_INTERVAL: Duration = Duration::from_millis(2);
+/// How long the listener waits for events before it looks whether the publishers are done.
+const TURN: Duration = Duration::from_millis(10);
 
 /// How long what was published last may take to arrive.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
@@ -68,8 +66,7 @@ fn measure(bench: &Bench, kind: Kind, publishers: usize) -> Result<Round> {
     let threads: Vec<_> =
         (0..publishers).map(|index| thread::spawn(move || publish(addr, index, clock, length))).collect();
     while threads.iter().any(|thread| !thread.is_finished()) {
-        thread::sleep(LISTEN_INTERVAL);
-        crowd.turn(Duration::ZERO, |_| ())?;
+        crowd.turn(TURN, |_| ())?;
     }
     let mut published = 0;
     let mut requests_per_sec = 0.0;

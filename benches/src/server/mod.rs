@@ -1,6 +1,7 @@
 //! A server under test: started on a port of its own, measured from outside, ended by its pid.
 //!
-//! Whatever ends the bench, its servers end with it: `Drop` takes them along.
+//! Whatever ends the bench, its servers end with it: `Drop` takes them along, and the kernel does where
+//! the bench itself is killed.
 
 mod nchan;
 
@@ -68,7 +69,7 @@ impl Server {
                 "--log",
                 "warn",
             ])),
-            Kind::Axum => Server::announced(&mut Command::new(axum_peer()?)),
+            Kind::Axum => Server::announced(&Command::new(axum_peer()?)),
             Kind::Nchan => Server::nchan(),
         }
     }
@@ -95,15 +96,18 @@ impl Server {
     }
 
     /// A server that says on its first line where it listens.
-    fn announced(command: &mut Command) -> Result<Server> {
+    fn announced(command: &Command) -> Result<Server> {
         let mut server = Server {
-            child: spawn(command.stdout(Stdio::piped()))?,
+            child: spawn(command, Stdio::piped(), "KILL")?,
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             _stdout: None,
             nchan: None,
         };
         let stdout = server.child.stdout.take().expect("the command was given a pipe");
         let (stdout, first_line) = first_line(stdout)?;
+        if first_line.is_empty() {
+            bail!("it ended without saying where it listens");
+        }
         server._stdout = Some(stdout);
         server.addr = first_line
             .trim_end()
@@ -116,7 +120,9 @@ impl Server {
 
     fn nchan() -> Result<Server> {
         let (nchan, addr) = Nchan::configure(Nginx::find()?)?;
-        let server = Server { child: spawn(&mut nchan.command())?, addr, _stdout: None, nchan: Some(nchan) };
+        // Told to end, nginx ends its workers too; killed, it would leave them behind.
+        let child = spawn(&nchan.command(), Stdio::inherit(), "TERM")?;
+        let server = Server { child, addr, _stdout: None, nchan: Some(nchan) };
         nchan::wait_until_listening(addr, START_DEADLINE)?;
         Ok(server)
     }
@@ -146,11 +152,17 @@ fn require_program(path: &Path, hint: &str) -> Result<()> {
     Ok(())
 }
 
-fn spawn(command: &mut Command) -> Result<Child> {
-    command
+/// Starts the command through setpriv(1), which has the kernel send it `signal` when the thread that
+/// started it ends. So no server is left over when the bench is killed, where no `Drop` runs.
+fn spawn(command: &Command, stdout: Stdio, signal: &str) -> Result<Child> {
+    Command::new("setpriv")
+        .args(["--pdeathsig", signal])
+        .arg(command.get_program())
+        .args(command.get_args())
         .stdin(Stdio::null())
+        .stdout(stdout)
         .spawn()
-        .with_context(|| format!("failed to start `{}`", command.get_program().display()))
+        .with_context(|| format!("failed to start `{}` with setpriv", command.get_program().display()))
 }
 
 /// Reads on a thread of its own, since reading a pipe knows no deadline.
@@ -165,6 +177,6 @@ fn first_line(stdout: ChildStdout) -> Result<(BufReader<ChildStdout>, String)> {
     });
     receiver
         .recv_timeout(START_DEADLINE)
-        .context("failed to start a server: it does not say where it listens")?
-        .context("failed to read the first line of a server")
+        .context("it does not say where it listens")?
+        .context("failed to read its first line")
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The file's name, and its name until it is complete for the first time.
-const NAME: &str = "history.redb";
+pub const NAME: &str = "history.redb";
 const UNFINISHED_NAME: &str = "history.redb.new";
 
 /// Opens the history's store, and opens it again after it had failed. The error is for the operator: it

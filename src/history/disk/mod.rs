@@ -11,7 +11,7 @@ mod file;
 mod tables;
 mod writer;
 
-pub use file::{Opener, opener};
+pub use file::{NAME, Opener, opener};
 
 use super::{Bounds, History, Page, Receipt, Resume, Start, Status, TopicStatus, given_at};
 use crate::error::Error;
@@ -45,10 +45,17 @@ pub enum Durability {
 /// The handle to the history's thread, which ends with it, and the way to read what is kept.
 pub struct Disk {
     inbox: Sender<Message>,
+    archive: Archive,
+}
+
+/// What is kept, to be read. Beside a [`Disk`] that writes, or of a server that is stopped.
+#[derive(Clone)]
+pub struct Archive {
     shared: Arc<Shared>,
 }
 
 /// What the thread that writes and those that read have in common.
+#[derive(Default)]
 struct Shared {
     /// None while the store cannot be opened.
     database: RwLock<Option<Database>>,
@@ -84,7 +91,7 @@ impl Disk {
         durability: Durability,
         start_hub: impl FnOnce(Id) -> io::Result<Hub>,
     ) -> Result<(Disk, Hub), String> {
-        let shared = Arc::new(Shared { database: RwLock::default(), view: Mutex::default() });
+        let shared = Arc::new(Shared::default());
         let mut writer = Writer::new(opener, bounds, durability, shared.clone());
         let last = writer.open_first()?;
         let hub = start_hub(last).map_err(|error| error.to_string())?;
@@ -96,7 +103,25 @@ impl Disk {
             writer.run(&messages, &own_hub);
         });
         spawned.map_err(|error| format!("failed to start the history's thread: {error}"))?;
-        Ok((Disk { inbox, shared }, hub))
+        Ok((Disk { inbox, archive: Archive { shared } }, hub))
+    }
+}
+
+impl Archive {
+    /// Opens a store that nobody writes to. The error is for the operator.
+    pub fn open(opener: &Opener) -> Result<Archive, String> {
+        let shared = Shared { database: RwLock::new(Some(opener()?)), view: Mutex::default() };
+        Ok(Archive { shared: Arc::new(shared) })
+    }
+
+    /// As [`History::page`].
+    pub fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, Error> {
+        self.read(|tables| tables.page(after, through, topics))
+    }
+
+    /// As [`History::topics`].
+    pub fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
+        self.read(Reading::topics)
     }
 
     /// Reads from a snapshot. A page that was damaged makes the store panic; that is an error like
@@ -130,10 +155,10 @@ impl History for Disk {
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
         let (handed, trimmed) = {
-            let view = self.shared.view.lock();
+            let view = self.archive.shared.view.lock();
             (view.handed, view.stock.trimmed)
         };
-        let found = self.read(|tables| {
+        let found = self.archive.read(|tables| {
             let place = tables.place(start, topics, handed)?;
             let after = place.unwrap_or(tables.stock.trimmed);
             let position = tables.position(after, topics)?.to_string();
@@ -149,11 +174,11 @@ impl History for Disk {
     }
 
     fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, Error> {
-        self.read(|tables| tables.page(after, through, topics))
+        self.archive.page(after, through, topics)
     }
 
     fn status(&self) -> Status {
-        let view = self.shared.view.lock();
+        let view = self.archive.shared.view.lock();
         let Stock { events, bytes, oldest, .. } = view.stock;
         Status {
             events: events as usize,
@@ -165,7 +190,7 @@ impl History for Disk {
     }
 
     fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        self.read(Reading::topics)
+        self.archive.topics()
     }
 
     fn close(&self) {

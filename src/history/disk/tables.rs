@@ -244,13 +244,13 @@ impl Reading {
         ids.dedup();
         let mut bytes = 0;
         for id in ids {
-            if page.frames.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
+            if page.events.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
                 return Ok(page);
             }
             let Some(row) = self.events.get(id)? else { continue };
             let frame = row.value().2;
             bytes += frame.len();
-            page.frames.push(frame.into());
+            page.events.push((Id(id), frame.into()));
             page.through = Id(id);
         }
         page.through = through.max(after);

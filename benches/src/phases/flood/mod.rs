@@ -56,8 +56,8 @@ fn run_arranged(bench: &Bench, table: &mut Table, arrangement: Arrangement) -> R
     table.row("server CPU per delivery, µs", 3, &rounds, Target::None, |round| {
         round.reading.server_micros_per_delivery()
     });
-    table.row("generator CPU, cores", 2, &rounds, Target::None, |round| round.reading.generator_cores());
-    table.row("events outstanding", 0, &rounds, Target::None, |round| round.window_events as f64);
+    table.aside("generator CPU, cores", 2, &rounds, |round| round.reading.generator_cores());
+    table.aside("events outstanding", 0, &rounds, |round| round.window_events as f64);
     table.sum("lost, doubled or torn", &rounds, Target::AtMost(0.0), |round| round.faults.count() as f64);
     Ok(())
 }

@@ -6,26 +6,32 @@ use serde::Serialize;
 
 /// An event as a listener sees it.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Received {
+pub(crate) struct Received {
     /// The last id that the stream gave; empty if none.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// `message` where the stream gave none.
-    pub(super) event: String,
-    pub(super) data: String,
+    pub(crate) event: String,
+    pub(crate) data: String,
 }
 
 /// What is known of a stream so far. The id and the delay live on when it breaks.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
-    pub(super) last_event_id: String,
-    pub(super) retry_millis: Option<u64>,
+pub(crate) struct Decoder {
+    pub(crate) last_event_id: String,
+    pub(crate) retry_millis: Option<u64>,
     event: String,
     data: Option<String>,
 }
 
+/// The event that a frame of ours holds.
+pub(crate) fn decode(frame: &[u8]) -> Option<Received> {
+    let mut decoder = Decoder::default();
+    String::from_utf8_lossy(frame).split('\n').find_map(|line| decoder.line(line))
+}
+
 impl Decoder {
     /// Takes one line; gives the event that it completes.
-    pub(super) fn line(&mut self, line: &str) -> Option<Received> {
+    pub(crate) fn line(&mut self, line: &str) -> Option<Received> {
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
@@ -48,7 +54,7 @@ impl Decoder {
     }
 
     /// The stream broke: an event that was not complete is none.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.event.clear();
         self.data = None;
     }

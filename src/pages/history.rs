@@ -1,0 +1,57 @@
+//! What is kept, for whoever runs the server: `GET /history` per topic, `GET /history/{topic}` its
+//! events, a page at a time. With a publish token it needs that token.
+
+use crate::app::App;
+use crate::decode::decode;
+use crate::error::Error;
+use crate::event::Id;
+use crate::history::{Page, TopicStatus, given_at};
+use crate::http::{Answer, Request, Response};
+use crate::routes::Captures;
+use crate::topic::Topic;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+/// All topics, with how much is kept of each: `{"topics":[…]}`.
+pub fn topics(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+    app.check_publish_token(request)?;
+    let topics: Vec<Value> = app.history.topics()?.iter().map(topic_json).collect();
+    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "topics": topics }))))
+}
+
+/// A topic's events after `?after=`: `{"events":[…],"next":"…"}`, where `next` is what to ask for then,
+/// or null.
+pub fn events(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
+    app.check_publish_token(request)?;
+    let topic = Topic::new(captures.get("topic"))?;
+    let after = match request.query("after") {
+        None => Id::default(),
+        Some(token) => Id::parse(&token).ok_or_else(|| Error::bad("`after` is what `next` said before"))?,
+    };
+    let page = app.history.page(after, app.hub.last(), &[topic])?;
+    let next = page.events.last().map(|(id, _)| id.to_string());
+    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "events": page_json(&page), "next": next }))))
+}
+
+/// A topic as JSON.
+pub(crate) fn topic_json(status: &TopicStatus) -> Value {
+    json!({
+        "topic": status.topic,
+        "events": status.events,
+        "oldest": moment(status.oldest),
+        "newest": moment(status.newest),
+    })
+}
+
+/// A page's events as JSON.
+pub(crate) fn page_json(page: &Page) -> Vec<Value> {
+    let event = |(id, frame): &(Id, crate::event::Frame)| {
+        let seen = decode(frame)?;
+        Some(json!({ "id": seen.id, "event": seen.event, "data": seen.data, "at": moment(*id) }))
+    };
+    page.events.iter().filter_map(event).collect()
+}
+
+fn moment(id: Id) -> String {
+    humantime::format_rfc3339_millis(given_at(id)).to_string()
+}

@@ -1,0 +1,40 @@
+//! Many who come at the same instant are all served.
+
+use crate::support::{Browser, Raw, publish, server, server_with, status};
+
+/// Opens so many streams without waiting for any answer between.
+fn burst(at: std::net::SocketAddr, count: usize) -> Vec<Raw> {
+    let mut raws: Vec<Raw> = (0..count).map(|_| Raw::connect(at)).collect();
+    for raw in &mut raws {
+        raw.send("GET /topics/burst HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
+    }
+    raws
+}
+
+#[test]
+fn a_thousand_streams_opened_in_one_burst_are_all_answered_and_all_receive() {
+    let server = server_with(|config| {
+        config.streams_max = 1_000;
+        config.limits.connections_max = 2_000;
+    });
+    let at = server.address();
+    let mut raws = burst(at, 1_000);
+    for (number, raw) in raws.iter_mut().enumerate() {
+        assert_eq!(status(&raw.head()), 200, "stream {number}");
+    }
+    publish(at, "/topics/burst", "for all");
+    for raw in raws {
+        let mut browser = Browser { raw, head: String::new(), parser: Default::default() };
+        assert_eq!(browser.next().data, "for all");
+    }
+}
+
+#[test]
+fn five_on_a_freshly_started_server_are_five() {
+    for _ in 0..20 {
+        let server = server();
+        for mut raw in burst(server.address(), 5) {
+            assert_eq!(status(&raw.head()), 200);
+        }
+    }
+}
