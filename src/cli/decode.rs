@@ -19,6 +19,7 @@ pub(super) struct Received {
 pub(super) struct Decoder {
     pub(super) last_event_id: String,
     pub(super) retry_millis: Option<u64>,
+    id: Option<String>,
     event: String,
     data: Option<String>,
 }
@@ -28,6 +29,10 @@ impl Decoder {
     pub(super) fn line(&mut self, line: &str) -> Option<Received> {
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
+            // Only now: an event that breaks off has not been seen.
+            if let Some(id) = self.id.take() {
+                self.last_event_id = id;
+            }
             let event = std::mem::take(&mut self.event);
             let event = if event.is_empty() { "message".into() } else { event };
             return Some(Received { id: self.last_event_id.clone(), event, data: self.data.take()? });
@@ -40,7 +45,7 @@ impl Decoder {
                 Some(data) => *data = format!("{data}\n{value}"),
                 None => self.data = Some(value.into()),
             },
-            "id" if !value.contains('\0') => self.last_event_id = value.into(),
+            "id" if !value.contains('\0') => self.id = Some(value.into()),
             "retry" => self.retry_millis = value.parse().ok().or(self.retry_millis),
             _ => {}
         }
@@ -49,6 +54,7 @@ impl Decoder {
 
     /// The stream broke: an event that was not complete is none.
     pub(super) fn restart(&mut self) {
+        self.id = None;
         self.event.clear();
         self.data = None;
     }

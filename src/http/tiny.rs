@@ -80,7 +80,7 @@ fn serve(mut incoming: tiny_http::Request, shared: &Arc<Shared>, began: Instant)
     let path = path.split('?').next().unwrap_or_default().to_owned();
     let answer = match read(&mut incoming, shared.limits) {
         Ok(request) => answer(&*shared.site, &request),
-        Err(error) => Answer::Full(shared.site.refuse(&error, None)),
+        Err((error, request)) => Answer::Full(shared.site.refuse(&error, request.as_ref())),
     };
     match answer {
         Answer::Full(response) => {
@@ -108,12 +108,17 @@ fn follow(incoming: tiny_http::Request, response: &Response, stream: Stream, sha
     (visit.bytes, response.status.as_u16())
 }
 
-/// The library's request as ours, with the body read.
-fn read(incoming: &mut tiny_http::Request, limits: Limits) -> Result<Request, Error> {
-    let bytes_max = limits.body_bytes_max;
-    if incoming.body_length().is_some_and(|bytes| bytes > bytes_max) {
-        return Err(Error::TooLarge { bytes_max });
+/// The library's request as ours, with the body read; or why not, and what was understood of it.
+fn read(incoming: &mut tiny_http::Request, limits: Limits) -> Result<Request, (Error, Option<Request>)> {
+    let mut request = convert_head(incoming).map_err(|error| (error, None))?;
+    match read_body(incoming, limits.body_bytes_max) {
+        Ok(body) => request.body = body,
+        Err(error) => return Err((error, Some(request))),
     }
+    Ok(request)
+}
+
+fn convert_head(incoming: &tiny_http::Request) -> Result<Request, Error> {
     let mut headers = HeaderMap::new();
     for field in incoming.headers().iter().take(HEADERS_MAX) {
         let name = HeaderName::from_bytes(field.field.as_str().as_str().as_bytes());
@@ -123,20 +128,26 @@ fn read(incoming: &mut tiny_http::Request, limits: Limits) -> Result<Request, Er
         }
     }
     let method = incoming.method().to_string();
-    let mut request = Request {
+    Ok(Request {
         method: Method::from_bytes(method.as_bytes()).map_err(|_| Error::bad("not a method"))?,
         uri: incoming.url().parse().map_err(|_| Error::bad("the request's target is not a path"))?,
         version: Version::HTTP_11,
         headers,
         body: Vec::new(),
-    };
-    // One byte more than is taken shows that there are too many.
-    let mut body = incoming.as_reader().take(bytes_max as u64 + 1);
-    body.read_to_end(&mut request.body).map_err(|_| Error::bad("the body ended too early"))?;
-    if request.body.len() > bytes_max {
-        return Err(Error::TooLarge { bytes_max });
+    })
+}
+
+fn read_body(incoming: &mut tiny_http::Request, bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    if incoming.body_length().is_none_or(|bytes| bytes <= bytes_max) {
+        // One byte more than is taken shows that there are too many.
+        let mut reader = incoming.as_reader().take(bytes_max as u64 + 1);
+        reader.read_to_end(&mut body).map_err(|_| Error::bad("the body ended too early"))?;
+        if body.len() <= bytes_max {
+            return Ok(body);
+        }
     }
-    Ok(request)
+    Err(Error::TooLarge { bytes_max })
 }
 
 fn convert(response: &Response) -> tiny_http::Response<io::Cursor<Vec<u8>>> {
