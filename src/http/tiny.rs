@@ -78,10 +78,7 @@ fn serve(mut incoming: tiny_http::Request, shared: &Arc<Shared>, began: Instant)
     let busy = Busy::new(shared);
     let (method, path) = (incoming.method().to_string(), incoming.url().to_owned());
     let path = path.split('?').next().unwrap_or_default().to_owned();
-    let answer = match read(&mut incoming, shared.limits) {
-        Ok(request) => answer(&*shared.site, &request),
-        Err((error, request)) => Answer::Full(shared.site.refuse(&error, request.as_ref())),
-    };
+    let answer = ask(&mut incoming, shared);
     match answer {
         Answer::Full(response) => {
             let (status, bytes) = (response.status.as_u16(), response.body.len() as u64);
@@ -108,14 +105,18 @@ fn follow(incoming: tiny_http::Request, response: &Response, stream: Stream, sha
     (visit.bytes, response.status.as_u16())
 }
 
-/// The library's request as ours, with the body read; or why not, and what was understood of it.
-fn read(incoming: &mut tiny_http::Request, limits: Limits) -> Result<Request, (Error, Option<Request>)> {
-    let mut request = convert_head(incoming).map_err(|error| (error, None))?;
-    match read_body(incoming, limits.body_bytes_max) {
+/// Asks the site, with the library's request as ours.
+fn ask(incoming: &mut tiny_http::Request, shared: &Shared) -> Answer {
+    let site = &*shared.site;
+    let mut request = match convert_head(incoming) {
+        Ok(request) => request,
+        Err(error) => return Answer::Full(site.refuse(&error, None)),
+    };
+    match read_body(incoming, shared.limits.body_bytes_max) {
         Ok(body) => request.body = body,
-        Err(error) => return Err((error, Some(request))),
+        Err(error) => return Answer::Full(site.refuse(&error, Some(&request))),
     }
-    Ok(request)
+    answer(site, &request)
 }
 
 fn convert_head(incoming: &tiny_http::Request) -> Result<Request, Error> {
