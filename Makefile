@@ -25,7 +25,7 @@ check: ## the whole gate: format, lints, docs and tests, for the default build a
 
 bench: ## measure callout against its peers in one run; rewrites benches/RESULTS.md
 	$(CARGO) build --release
-	cd benches && $(CARGO) run --release --bin callout-bench
+	cd benches && $(CARGO) build --release && $(CARGO) run --release
 
 clean: ## remove what was built
 	$(CARGO) clean

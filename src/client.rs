@@ -109,14 +109,17 @@ impl Client {
     /// Writes `head` (the HTTP head, already encoded) and then the stream, until it ends. Blocks for
     /// as long as the browser stays.
     pub fn run(mut self, head: Vec<u8>, stream: Stream, hub: &Hub, history: &dyn History) -> Visit {
-        let end = self.visit(head, &stream, hub, history).unwrap_or_else(|error| match error.kind() {
-            io::ErrorKind::TimedOut => End::TooSlow,
-            // A closed socket is not an error: it is how a visit ends.
-            _ => End::HungUp,
+        let end = self.visit(head, &stream, hub, history).unwrap_or_else(|error| {
+            // A closed socket is not an error: it is how a visit ends. Who closed it says why.
+            let timed_out = error.kind() == io::ErrorKind::TimedOut;
+            self.gone.try_recv().unwrap_or(if timed_out { End::TooSlow } else { End::HungUp })
         });
         match end {
             End::Drain { .. } => self.wire.finish(),
-            End::TooSlow => self.wire.abort(),
+            End::TooSlow => {
+                hub.books().too_slow.fetch_add(1, Relaxed);
+                self.wire.abort();
+            }
             End::HungUp => {}
         }
         Visit { bytes: self.bytes + self.outlet.straight_bytes(), end }

@@ -19,6 +19,7 @@ pub(crate) struct Received {
 pub(crate) struct Decoder {
     pub(crate) last_event_id: String,
     pub(crate) retry_millis: Option<u64>,
+    id: Option<String>,
     event: String,
     data: Option<String>,
 }
@@ -34,6 +35,10 @@ impl Decoder {
     pub(crate) fn line(&mut self, line: &str) -> Option<Received> {
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
+            // Only now: an event that breaks off has not been seen.
+            if let Some(id) = self.id.take() {
+                self.last_event_id = id;
+            }
             let event = std::mem::take(&mut self.event);
             let event = if event.is_empty() { "message".into() } else { event };
             return Some(Received { id: self.last_event_id.clone(), event, data: self.data.take()? });
@@ -46,7 +51,7 @@ impl Decoder {
                 Some(data) => *data = format!("{data}\n{value}"),
                 None => self.data = Some(value.into()),
             },
-            "id" if !value.contains('\0') => self.last_event_id = value.into(),
+            "id" if !value.contains('\0') => self.id = Some(value.into()),
             "retry" => self.retry_millis = value.parse().ok().or(self.retry_millis),
             _ => {}
         }
@@ -55,6 +60,7 @@ impl Decoder {
 
     /// The stream broke: an event that was not complete is none.
     pub(crate) fn restart(&mut self) {
+        self.id = None;
         self.event.clear();
         self.data = None;
     }

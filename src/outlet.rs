@@ -66,9 +66,7 @@ pub enum Sent {
     Queued,
     /// The browser is behind and nothing in it is kept: dropped.
     Dropped,
-    /// The queue was full: the browser is being hung up on.
-    Full,
-    /// The visit is over already.
+    /// The visit is over, perhaps just now because the queue was full.
     Closed,
 }
 
@@ -153,6 +151,7 @@ impl Outlet {
             }
         };
         if state.queued >= QUEUE_FRAMES {
+            // Full means gone, and gone is safe: it comes back with its last id.
             return self.close(&mut state, End::TooSlow);
         }
         match self.subscription.send(Piece { frame: frame.clone(), from }) {
@@ -217,6 +216,6 @@ impl Outlet {
             // It may be closed already, which is what was wanted.
             let _ = socket.shutdown(Shutdown::Both);
         }
-        if end == End::TooSlow { Sent::Full } else { Sent::Closed }
+        Sent::Closed
     }
 }

@@ -37,15 +37,14 @@ pub(super) fn serve(socket: Arc<TcpStream>, shared: &Shared) {
     let mut wire = Wire::Socket(socket.clone());
     let mut first_head_until = Some(Instant::now() + shared.limits.head_deadline);
     loop {
-        let request = match read(&mut source, &mut wire, first_head_until.take(), shared) {
-            Ok(request) => request,
+        let (request, _busy) = match read(&mut source, &mut wire, first_head_until.take(), shared) {
+            Ok(read) => read,
             Err(Failure::Closed) => return,
             Err(Failure::Refused(error, request)) => {
                 return refuse(&error, request.as_deref(), &mut wire, source, shared);
             }
         };
         let began = Instant::now();
-        let _busy = shared.busy();
         match answer(&*shared.site, &request) {
             Answer::Full(response) => {
                 let with_body = request.method != Method::HEAD;
@@ -70,13 +69,13 @@ pub(super) fn serve(socket: Arc<TcpStream>, shared: &Shared) {
     }
 }
 
-/// Reads one request with its body.
-fn read(
+/// Reads one request with its body. It counts as busy from the moment that its head is complete.
+fn read<'a>(
     source: &mut Source,
     wire: &mut Wire,
     first_head_until: Option<Instant>,
-    shared: &Shared,
-) -> Result<Request, Failure> {
+    shared: &'a Shared,
+) -> Result<(Request, Busy<'a>), Failure> {
     let limits = &shared.limits;
     if source.buffered().is_empty() {
         // Nothing has come, so nothing is answered when nothing comes.
@@ -93,10 +92,11 @@ fn read(
             _ => Failure::Closed,
         })?;
     };
+    let busy = shared.busy();
     source.skip(head.bytes);
     let mut request = head.request;
     if head.framing == Framing::Length(0) {
-        return Ok(request);
+        return Ok((request, busy));
     }
     let fits = !matches!(head.framing, Framing::Length(bytes) if bytes > limits.body_bytes_max);
     if head.expects_continue && fits && source.buffered().is_empty() {
@@ -109,7 +109,7 @@ fn read(
         Err(Failure::Refused(error, _)) => return Err(Failure::Refused(error, Some(Box::new(request)))),
         Err(closed) => return Err(closed),
     }
-    Ok(request)
+    Ok((request, busy))
 }
 
 /// Answers what cannot be read on, and ends the connection so that the answer arrives.

@@ -78,10 +78,7 @@ fn serve(mut incoming: tiny_http::Request, shared: &Arc<Shared>, began: Instant)
     let busy = Busy::new(shared);
     let (method, path) = (incoming.method().to_string(), incoming.url().to_owned());
     let path = path.split('?').next().unwrap_or_default().to_owned();
-    let answer = match read(&mut incoming, shared.limits) {
-        Ok(request) => answer(&*shared.site, &request),
-        Err(error) => Answer::Full(shared.site.refuse(&error, None)),
-    };
+    let answer = ask(&mut incoming, shared);
     match answer {
         Answer::Full(response) => {
             let (status, bytes) = (response.status.as_u16(), response.body.len() as u64);
@@ -108,12 +105,21 @@ fn follow(incoming: tiny_http::Request, response: &Response, stream: Stream, sha
     (visit.bytes, response.status.as_u16())
 }
 
-/// The library's request as ours, with the body read.
-fn read(incoming: &mut tiny_http::Request, limits: Limits) -> Result<Request, Error> {
-    let bytes_max = limits.body_bytes_max;
-    if incoming.body_length().is_some_and(|bytes| bytes > bytes_max) {
-        return Err(Error::TooLarge { bytes_max });
+/// Asks the site, with the library's request as ours.
+fn ask(incoming: &mut tiny_http::Request, shared: &Shared) -> Answer {
+    let site = &*shared.site;
+    let mut request = match convert_head(incoming) {
+        Ok(request) => request,
+        Err(error) => return Answer::Full(site.refuse(&error, None)),
+    };
+    match read_body(incoming, shared.limits.body_bytes_max) {
+        Ok(body) => request.body = body,
+        Err(error) => return Answer::Full(site.refuse(&error, Some(&request))),
     }
+    answer(site, &request)
+}
+
+fn convert_head(incoming: &tiny_http::Request) -> Result<Request, Error> {
     let mut headers = HeaderMap::new();
     for field in incoming.headers().iter().take(HEADERS_MAX) {
         let name = HeaderName::from_bytes(field.field.as_str().as_str().as_bytes());
@@ -123,20 +129,26 @@ fn read(incoming: &mut tiny_http::Request, limits: Limits) -> Result<Request, Er
         }
     }
     let method = incoming.method().to_string();
-    let mut request = Request {
+    Ok(Request {
         method: Method::from_bytes(method.as_bytes()).map_err(|_| Error::bad("not a method"))?,
         uri: incoming.url().parse().map_err(|_| Error::bad("the request's target is not a path"))?,
         version: Version::HTTP_11,
         headers,
         body: Vec::new(),
-    };
-    // One byte more than is taken shows that there are too many.
-    let mut body = incoming.as_reader().take(bytes_max as u64 + 1);
-    body.read_to_end(&mut request.body).map_err(|_| Error::bad("the body ended too early"))?;
-    if request.body.len() > bytes_max {
-        return Err(Error::TooLarge { bytes_max });
+    })
+}
+
+fn read_body(incoming: &mut tiny_http::Request, bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    if incoming.body_length().is_none_or(|bytes| bytes <= bytes_max) {
+        // One byte more than is taken shows that there are too many.
+        let mut reader = incoming.as_reader().take(bytes_max as u64 + 1);
+        reader.read_to_end(&mut body).map_err(|_| Error::bad("the body ended too early"))?;
+        if body.len() <= bytes_max {
+            return Ok(body);
+        }
     }
-    Ok(request)
+    Err(Error::TooLarge { bytes_max })
 }
 
 fn convert(response: &Response) -> tiny_http::Response<io::Cursor<Vec<u8>>> {

@@ -218,11 +218,8 @@ impl HubThread {
     fn flush(&mut self) {
         let now = Instant::now();
         let mut delivered = 0;
-        let books = &self.books;
         self.groups.flush(|batch, events, outlet| match outlet.send(batch, now) {
             Sent::Straight | Sent::Queued => delivered += events,
-            // Full means gone, and gone is safe: it comes back with its last id.
-            Sent::Full => _ = books.too_slow.fetch_add(1, Relaxed),
             Sent::Dropped | Sent::Closed => {}
         });
         self.gathered_bytes = 0;

@@ -1,8 +1,8 @@
 //! The end of the process, and what must not be its end.
 
-use crate::support::{Browser, Program, Raw, get, publish};
+use crate::support::{Browser, PATIENCE, Program, Raw, get, publish};
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +23,17 @@ fn unfinished(program: &Program) -> Unfinished {
     assert!(raw.head().starts_with("http/1.1 100"));
     raw.send("he");
     Unfinished { raw, rest: "llo" }
+}
+
+impl Unfinished {
+    /// Nothing comes, and no end either: the request is still under way.
+    fn check_that_it_is_waited_for(&self) {
+        self.raw.socket().set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let read = self.raw.socket().peek(&mut [0]);
+        let waits = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        assert!(waits, "a request that is under way was cut: {read:?}");
+        self.raw.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+    }
 }
 
 /// Ends and gives the code, without reading what it wrote.
@@ -71,9 +82,9 @@ fn an_interrupt_drains_too_and_idle_connections_do_not_hold_it_up() {
 
 #[test]
 fn a_drain_finishes_the_request_under_way_and_takes_no_new_connections() {
-    let mut program = Program::serve(&["--grace", "30s"]);
+    let program = Program::serve(&["--grace", "30s"]);
     let mut stream = Browser::open(program.address, "/topics/other");
-    let Unfinished { mut raw, rest } = unfinished(&program);
+    let mut unfinished = unfinished(&program);
     program.signal("TERM");
     assert_eq!(stream.rest(), []);
     match TcpStream::connect(program.address) {
@@ -84,9 +95,9 @@ fn a_drain_finishes_the_request_under_way_and_takes_no_new_connections() {
             assert!(late.is_closed(), "a new connection was served");
         }
     }
-    assert_eq!(program.child.try_wait().unwrap(), None, "a request is under way");
-    raw.send(rest);
-    assert_eq!(raw.answer().status, 200);
+    unfinished.check_that_it_is_waited_for();
+    unfinished.raw.send(unfinished.rest);
+    assert_eq!(unfinished.raw.answer().status, 200);
     assert_eq!(code(program), Some(0));
 }
 
@@ -105,10 +116,11 @@ fn the_grace_time_is_the_longest_that_a_drain_takes() {
 fn a_second_signal_ends_it_at_once() {
     let program = Program::serve(&["--grace", "30s"]);
     let mut stream = Browser::open(program.address, "/topics/other");
-    let _unfinished = unfinished(&program);
+    let unfinished = unfinished(&program);
     program.signal("TERM");
     // The first has been heard when the streams end.
     assert_eq!(stream.rest(), []);
+    unfinished.check_that_it_is_waited_for();
     program.signal("TERM");
     assert_eq!(code(program), Some(ENDED_BY_TERM));
 }
