@@ -139,9 +139,10 @@ impl Outlet {
         if from == batch.all.len() {
             return Sent::Straight;
         }
-        // A frame that is cut has to be finished whatever it holds, and without a socket the thread's
-        // way is the only one; else the browser is behind and gives up what is only true now.
-        let frame = if from > 0 || (self.socket.is_none() && state.queued == 0) {
+        // A frame that is cut has to be finished whatever it holds, and the first that does not fit makes
+        // the client's thread wait for room, with its deadline. Only a browser that is behind already
+        // gives up what is only true now.
+        let frame = if from > 0 || state.queued == 0 {
             &batch.all
         } else {
             state.missed |= batch.kept.as_ref().is_none_or(|kept| kept.len() < batch.all.len());
