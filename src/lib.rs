@@ -34,7 +34,7 @@
 //!
 //! # Where building differed from the first design
 //!
-//! - **The history in memory has no thread of its own.** A publisher numbers and keeps its event itself,
+//! - **The history in memory has no thread of its own** (the one on disk has). A publisher numbers and keeps its event itself,
 //!   under a lock, and hands it to the hub before it lets go of the lock. Two thread switches per
 //!   publication were more than all the rest together, and the order is as total as before.
 //! - **A client joins last.** It reads the history up to what the hub has passed on, joins, and is told
