@@ -38,7 +38,9 @@ const DRAIN_RETRY_MILLIS: (u32, u32) = (1_000, 5_000);
 /// An event on its way to all who listen to one of its topics.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
-    /// Its id, or none when it is only true now: then it is dropped for a browser that is behind.
+    /// Its id. An event that is only true now (statistics, activity, presence) bears no id, is never
+    /// kept, and is dropped for a browser that is behind; the browser's last id stays that of the last
+    /// kept event.
     pub id: Option<Id>,
     /// What it was published to.
     pub topics: Arc<[Topic]>,
