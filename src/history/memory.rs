@@ -4,6 +4,7 @@
 //! move on. So ids grow across restarts although nothing is kept, and the distance of two ids says
 //! nothing about what was published between them.
 
+use super::edges::Edges;
 use super::{History, PAGE_BYTES, PAGE_EVENTS, Page, Receipt, Resume, Start};
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -46,7 +47,8 @@ impl Memory {
         let birth = next_id(hub.last());
         let shelf = Shelf {
             last: birth,
-            trimmed: birth,
+            // A process before this one may have given out what is older.
+            edges: Edges::new(birth),
             events: VecDeque::new(),
             bytes: 0,
             by_topic: HashMap::new(),
@@ -72,13 +74,14 @@ impl History for Memory {
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
         let shelf = self.shelf.lock();
+        let edge = shelf.edges.of(topics);
         let (after, gap) = match start {
             Start::Live => (shelf.last, false),
-            Start::Earliest => (shelf.trimmed, false),
+            Start::Earliest => (edge, false),
             Start::Latest(count) => (shelf.before_latest(*count, topics), false),
             Start::After(asked) => match shelf.find(asked, topics) {
                 Some(id) => (id, false),
-                None => (shelf.trimmed, true),
+                None => (edge, true),
             },
         };
         Ok(Resume { after, position: shelf.position(after, topics), gap })
@@ -110,9 +113,7 @@ impl Kept {
 /// `events` is in the order of the ids. The two indexes hold ids of events that are in it, no others.
 struct Shelf {
     last: Id,
-    /// The newest event that is no longer kept. At first it is the end of what a
-    /// process before this one may have given out.
-    trimmed: Id,
+    edges: Edges,
     events: VecDeque<Kept>,
     bytes: usize,
     by_topic: HashMap<Topic, VecDeque<Id>>,
@@ -143,7 +144,6 @@ impl Shelf {
         while self.events.len() > bounds.events_max || self.bytes > bounds.bytes_max {
             let Some(oldest) = self.events.pop_front() else { return };
             self.bytes -= oldest.bytes();
-            self.trimmed = oldest.id;
             for topic in oldest.topics.iter() {
                 self.forget(topic, &oldest);
             }
@@ -151,6 +151,7 @@ impl Shelf {
     }
 
     fn forget(&mut self, topic: &Topic, oldest: &Kept) {
+        self.edges.note(topic, oldest.id);
         if let Some(ids) = self.by_topic.get_mut(topic) {
             if ids.front() == Some(&oldest.id) {
                 ids.pop_front();
@@ -176,16 +177,16 @@ impl Shelf {
             return Some(id);
         }
         let id = Id::parse(asked)?;
-        (id == self.trimmed || self.index_of(id).is_ok()).then_some(id)
+        (id == self.edges.of(topics) || self.index_of(id).is_ok()).then_some(id)
     }
 
-    /// The newest id at or before `after` on these topics; else the edge of what is kept.
+    /// The newest id at or before `after` on these topics; else the edge of what they have lost.
     fn position(&self, after: Id, topics: &[Topic]) -> String {
         let newest = topics.iter().filter_map(|topic| {
             let ids = self.by_topic.get(topic)?;
             ids.partition_point(|&id| id <= after).checked_sub(1).map(|index| ids[index])
         });
-        newest.max().unwrap_or(self.trimmed).to_string()
+        newest.max().unwrap_or_else(|| self.edges.of(topics)).to_string()
     }
 
     fn before_latest(&self, count: usize, topics: &[Topic]) -> Id {
@@ -201,7 +202,7 @@ impl Shelf {
             // One less than an id is before it and not before any other.
             Some(index) if count > 0 => Id(newest[index].0 - 1),
             _ if count == 0 => self.last,
-            _ => self.trimmed,
+            _ => self.edges.of(topics),
         }
     }
 
@@ -217,7 +218,8 @@ impl Shelf {
             .collect();
         ids.sort_unstable();
         ids.dedup();
-        let gap = (after < self.trimmed).then_some(self.trimmed);
+        let edge = self.edges.of(topics);
+        let gap = (after < edge).then_some(edge);
         let mut page = Page { gap, ..Page::default() };
         let mut bytes = 0;
         for id in ids {

@@ -14,7 +14,10 @@ use crate::outlet::{Outlet, Sent};
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use groups::Groups;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -32,7 +35,8 @@ const LINGER_TURNS: usize = 60;
 /// Reconnections per second that a drain aims at: the more streams, the longer the spread.
 const DRAIN_RECONNECTS_PER_SEC: usize = 500;
 
-/// The shortest and the least longest delay before a drained browser comes back, in milliseconds.
+/// The shortest delay before a drained browser comes back, and the longest where few are drained, in
+/// milliseconds.
 const DRAIN_RETRY_MILLIS: (u32, u32) = (1_000, 5_000);
 
 /// An event on its way to all who listen to one of its topics.
@@ -122,7 +126,8 @@ impl Hub {
 
     /// Everything up to this id has been passed on to those who listened.
     pub fn last(&self) -> Id {
-        Id(self.books.last.load(Relaxed))
+        // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
+        Id(self.books.last.load(Acquire))
     }
 
     /// What the hub has counted.
@@ -240,7 +245,7 @@ impl HubThread {
         });
         self.gathered_bytes = 0;
         self.books.delivered.fetch_add(delivered, Relaxed);
-        self.books.last.store(self.last.0, Relaxed);
+        self.books.last.store(self.last.0, Release);
     }
 }
 
