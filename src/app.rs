@@ -2,6 +2,7 @@
 
 use crate::client::Stream;
 use crate::error::Error;
+use crate::event::EARLIEST;
 use crate::history::{History, Start};
 use crate::http::Request;
 use crate::http::files::Files;
@@ -76,7 +77,7 @@ fn asked_start(request: &Request) -> Option<Start> {
     let asked = header.filter(|id| !id.is_empty()).or_else(|| request.query("last_event_id"))?;
     match asked.as_str() {
         "" => None,
-        "earliest" => Some(Start::Earliest),
+        EARLIEST => Some(Start::Earliest),
         _ => Some(Start::After(asked.chars().take(ASKED_CHARS_MAX).collect())),
     }
 }

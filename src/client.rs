@@ -33,6 +33,9 @@ const HEARTBEAT: &[u8] = b":\n\n";
 /// they do not all come back at once.
 const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 2_000..=5_000;
 
+/// The same where the history cannot be read: it may take a while.
+const POSTPONED_MILLIS: std::ops::RangeInclusive<u32> = 5_000..=15_000;
+
 /// Gives what is true now as a frame (presence, statistics, state), or nothing if there is nothing.
 /// It is asked when a stream begins and when it has missed something while it was behind.
 pub type Present = Box<dyn Fn() -> Option<Frame> + Send>;
@@ -128,7 +131,7 @@ impl Client {
     fn visit(&mut self, head: Vec<u8>, stream: &Stream, hub: &Hub, history: &dyn History) -> io::Result<End> {
         let resume = match history.resume(&stream.start, &stream.topics) {
             Ok(resume) => resume,
-            Err(error) => return self.postpone(head, &error),
+            Err(error) => return self.postpone(&head, &error),
         };
         let retry_millis = fastrand::u32(RETRY_MILLIS);
         let mut opening = head;
@@ -142,15 +145,19 @@ impl Client {
 
         let mut place = resume.after;
         while place < hub.last() {
-            let page = history.page(place, hub.last(), &stream.topics).map_err(io::Error::other)?;
-            place = self.replay(page, place)?;
+            match history.page(place, hub.last(), &stream.topics) {
+                Ok(page) => place = self.replay(page, place)?,
+                Err(error) => return self.postpone(&[], &error),
+            }
         }
         let subscription = hub.join(self.id, stream.topics.clone(), self.outlet.clone());
         while place < subscription.joined {
-            let page = history.page(place, subscription.joined, &stream.topics).map_err(io::Error::other)?;
-            place = self.replay(page, place)?;
+            match history.page(place, subscription.joined, &stream.topics) {
+                Ok(page) => place = self.replay(page, place)?,
+                Err(error) => return self.postpone(&[], &error),
+            }
         }
-        self.report(stream)?;
+        self.report(stream, 0)?;
         self.follow(stream)
     }
 
@@ -174,7 +181,7 @@ impl Client {
                 recv(self.subscription) -> piece => {
                     let piece = piece.expect("the outlet, which holds the other end, is ours too");
                     self.write(piece.bytes())?;
-                    self.report(stream)?;
+                    self.report(stream, piece.bytes().len())?;
                 }
                 recv(silence) -> _ => self.heartbeat(),
                 recv(self.gone) -> end => match end.expect("the outlet, which holds the other end, is ours too") {
@@ -186,8 +193,9 @@ impl Client {
     }
 
     /// Tells the outlet that a piece is written, and writes what is true now if some of it was dropped.
-    fn report(&mut self, stream: &Stream) -> io::Result<()> {
-        while self.outlet.written() == Next::Missed {
+    fn report(&mut self, stream: &Stream, mut piece_bytes: usize) -> io::Result<()> {
+        while self.outlet.written(piece_bytes) == Next::Missed {
+            piece_bytes = 0;
             let present = stream.present.as_ref().and_then(|present| present());
             if let Some(frame) = present {
                 self.write(&frame)?;
@@ -216,10 +224,11 @@ impl Client {
 
     /// The history cannot be read now. An EventSource gives up for good on an error status, so it is
     /// told to come back instead.
-    fn postpone(&mut self, head: Vec<u8>, error: &Error) -> io::Result<End> {
-        log::error!("failed to begin a stream: {error:?}");
-        self.write(&head)?;
-        self.drain(*RETRY_MILLIS.end())
+    fn postpone(&mut self, head: &[u8], error: &Error) -> io::Result<End> {
+        // The history itself says once what is wrong; thousands of browsers need not repeat it.
+        log::debug!("a stream is told to come back: {error:?}");
+        self.write(head)?;
+        self.drain(fastrand::u32(POSTPONED_MILLIS))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -34,11 +34,10 @@ pub fn allow(origins: &[String], request: &Request, response: Response) -> Respo
     response
 }
 
-/// Adds what a preflight asks, for an origin that [`allow`] has let in.
-pub fn preflight(request: &Request, methods: &str, response: Response) -> Response {
+/// Adds what a preflight asks. Whether the origin is let in at all is said by [`allow`].
+pub fn preflight(origins: &[String], request: &Request, methods: &str, response: Response) -> Response {
     let asks = request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    let is_let_in = response.headers.iter().any(|(name, _)| name == ACCESS_CONTROL_ALLOW_ORIGIN);
-    if !asks || !is_let_in {
+    if !asks || !is_listed(origins, request) {
         return response;
     }
     response
@@ -52,12 +51,13 @@ pub fn preflight(request: &Request, methods: &str, response: Response) -> Respon
 pub fn check_site(origins: &[String], request: &Request) -> Result<(), Error> {
     let is_foreign = request.header(HeaderName::from_static("sec-fetch-site")) == Some("cross-site");
     let is_visit = request.header(HeaderName::from_static("sec-fetch-mode")) == Some("navigate");
-    let is_listed = || {
-        let origin = request.header(ORIGIN).unwrap_or_default();
-        origins.iter().any(|allowed| allowed == origin || allowed == "*")
-    };
-    if !is_foreign || (is_visit && request.method == Method::GET) || is_listed() {
+    if !is_foreign || (is_visit && request.method == Method::GET) || is_listed(origins, request) {
         return Ok(());
     }
     Err(Error::Forbidden("pages of other sites may not do this here; `--cors ORIGIN` would allow one".into()))
+}
+
+fn is_listed(origins: &[String], request: &Request) -> bool {
+    let Some(origin) = request.header(ORIGIN) else { return false };
+    origins.iter().any(|allowed| allowed == origin || allowed == "*")
 }

@@ -15,6 +15,9 @@ pub const ID_BYTES_MAX: usize = 64;
 /// The longest name, in bytes. A longer one is refused.
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// What a browser asks for, in the place of an id, to be given all that is kept.
+pub const EARLIEST: &str = "earliest";
+
 /// What `retry` is held to, in milliseconds: shorter would be a stampede, longer looks dead.
 pub const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 100..=600_000;
 
@@ -166,6 +169,11 @@ fn check_id(id: &str) -> Result<(), Error> {
             "an id has 1 to {ID_BYTES_MAX} visible ASCII characters, without spaces and without any of \"():<>?@[\\]{{}}"
         )));
     }
+    if id == EARLIEST || Id::parse(id).is_some() {
+        return Err(Error::bad(format!(
+            "an id cannot be `{EARLIEST}` or 16 hexadecimal digits: those mean something to the server"
+        )));
+    }
     Ok(())
 }
 
@@ -214,7 +222,7 @@ mod tests {
         for name in ["a\nb", "a\rb", "a\0b", "error", "open", &"n".repeat(256)] {
             assert!(Event::new(Draft { name: Some(name.into()), ..draft("") }).is_err(), "{name:?}");
         }
-        for id in ["", "a b", "a\nb", "é", "a:b", &"i".repeat(65)] {
+        for id in ["", "a b", "a\nb", "é", "earliest", "0123456789abcdef", "a:b", &"i".repeat(65)] {
             assert!(Event::new(Draft { id: Some(id.into()), ..draft("") }).is_err(), "{id:?}");
         }
         assert!(Event::new(Draft { topics: Vec::new(), ..draft("") }).is_err());

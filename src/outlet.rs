@@ -18,9 +18,12 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Frames waiting for one browser that reads too slowly. When full, the hub hangs up; the browser
-/// comes back with its `Last-Event-ID` and is replayed what it missed.
-pub const QUEUE_FRAMES: usize = 64;
+/// Frames, and bytes of them, waiting for one browser that reads too slowly or is still being replayed
+/// what it missed. When either is full, the hub hangs up; the browser comes back with its
+/// `Last-Event-ID` and is replayed what it missed.
+pub const QUEUE_FRAMES: usize = 1024;
+/// See [`QUEUE_FRAMES`]. One frame may be larger.
+pub const QUEUE_BYTES: usize = 1024 * 1024;
 
 /// Why a visit is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +98,8 @@ struct State {
     /// Pieces in the subscription, plus the one that the client's thread is writing. While it is not
     /// zero, only that thread writes. It starts at one, for the replay.
     queued: usize,
+    /// Bytes of the frames in the subscription.
+    queued_bytes: usize,
     /// Something only true now was dropped since the client's thread last wrote what is true.
     missed: bool,
     /// False once the visit is over; then nothing is sent any more.
@@ -109,12 +114,19 @@ impl Outlet {
     /// An outlet on which the client's thread still has the replay to write, the subscription that it
     /// reads, and the channel that tells it when the visit is over.
     pub fn new(socket: Option<Arc<TcpStream>>) -> (Outlet, Receiver<Piece>, Receiver<End>) {
-        // Bounded by the count in the state. A bounded channel would have all its room at once, 2 KB for
-        // each of thousands of browsers that are hardly ever behind.
+        // Bounded by the counts in the state. A bounded channel would have all its room at once, for each
+        // of thousands of browsers that are hardly ever behind.
         let (subscription, pieces) = unbounded();
         // One message is enough: a visit ends once.
         let (gone, ends) = bounded(1);
-        let state = State { queued: 1, missed: true, open: true, sent_at: Instant::now(), straight_bytes: 0 };
+        let state = State {
+            queued: 1,
+            queued_bytes: 0,
+            missed: true,
+            open: true,
+            sent_at: Instant::now(),
+            straight_bytes: 0,
+        };
         (Outlet { socket, subscription, gone, state: Mutex::new(state) }, pieces, ends)
     }
 
@@ -151,13 +163,16 @@ impl Outlet {
                 None => return Sent::Dropped,
             }
         };
-        if state.queued >= QUEUE_FRAMES {
+        let bytes = frame.len() - from;
+        let fits = state.queued_bytes == 0 || state.queued_bytes + bytes <= QUEUE_BYTES;
+        if state.queued >= QUEUE_FRAMES || !fits {
             // Full means gone, and gone is safe: it comes back with its last id.
             return self.close(&mut state, End::TooSlow);
         }
         match self.subscription.send(Piece { frame: frame.clone(), from }) {
             Ok(()) => {
                 state.queued += 1;
+                state.queued_bytes += bytes;
                 Sent::Queued
             }
             // The client's thread is gone.
@@ -165,11 +180,12 @@ impl Outlet {
         }
     }
 
-    /// The client's thread has written a piece (or the replay, or what is true now) and asks what it
-    /// is to do next.
-    pub fn written(&self) -> Next {
+    /// The client's thread has written a piece of so many bytes (or the replay, or what is true now,
+    /// which were not queued: 0) and asks what it is to do next.
+    pub fn written(&self, piece_bytes: usize) -> Next {
         let mut state = self.state.lock();
         state.sent_at = Instant::now();
+        state.queued_bytes -= piece_bytes;
         if state.queued == 1 && state.missed {
             // The count stays at one: the thread writes once more, and the hub still keeps away.
             state.missed = false;

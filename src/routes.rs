@@ -115,8 +115,7 @@ fn dispatch(app: &App, request: &Request) -> Result<Answer, Error> {
         return Err(Error::Method { allow });
     }
     let response = Response::empty(StatusCode::NO_CONTENT).with(ALLOW, allow.clone());
-    let response = cors::allow(&app.origins, request, response);
-    Ok(Answer::Full(cors::preflight(request, &allow, response)))
+    Ok(Answer::Full(cors::preflight(&app.origins, request, &allow, response)))
 }
 
 /// The value of `Allow`: what the routes take, and what is always taken.

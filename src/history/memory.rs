@@ -1,5 +1,6 @@
 //! The history in memory: ordered, numbered, bounded by count and by bytes; gone when the process ends.
 
+use super::edges::Edges;
 use super::{
     Bounds, EVENT_OVERHEAD_BYTES, History, PAGE_BYTES, PAGE_EVENTS, Page, Receipt, Resume, Start, Status,
     TopicStatus, given_at, next_id, now,
@@ -25,7 +26,8 @@ impl Memory {
         let birth = next_id(hub.last());
         let shelf = Shelf {
             last: birth,
-            trimmed: birth,
+            // A process before this one may have given out what is older.
+            edges: Edges::new(birth),
             events: VecDeque::new(),
             bytes: 0,
             by_topic: HashMap::new(),
@@ -46,7 +48,7 @@ impl History for Memory {
         let id = next_id(shelf.last);
         let frame = event.encode(Some(id));
         shelf.keep(id, &event, frame.clone());
-        shelf.trim(self.bounds);
+        shelf.trim(self.bounds, id);
         // Handed over under the lock, so that the hub sees the ids in their order. Everyone may wait
         // for the hub.
         self.hub.broadcast(Dispatch { id: Some(id), topics: event.topics().clone(), frame });
@@ -55,14 +57,17 @@ impl History for Memory {
     }
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
-        let shelf = self.shelf.lock();
+        let mut shelf = self.shelf.lock();
+        // Where nobody publishes, nobody else sees that something has grown too old.
+        shelf.trim(self.bounds, now());
+        let edge = shelf.edges.of(topics);
         let (after, gap) = match start {
             Start::Live => (shelf.last, false),
-            Start::Earliest => (shelf.trimmed, false),
+            Start::Earliest => (edge, false),
             Start::Latest(count) => (shelf.before_latest(*count, topics), false),
             Start::After(asked) => match shelf.find(asked, topics) {
                 Some(id) => (id, false),
-                None => (shelf.trimmed, true),
+                None => (edge, true),
             },
         };
         Ok(Resume { after, position: shelf.position(after, topics), gap })
@@ -73,7 +78,8 @@ impl History for Memory {
     }
 
     fn status(&self) -> Status {
-        let shelf = self.shelf.lock();
+        let mut shelf = self.shelf.lock();
+        shelf.trim(self.bounds, now());
         let oldest = shelf.events.front().map(|kept| given_at(kept.id));
         Status { events: shelf.events.len(), bytes: shelf.bytes, oldest, ..Status::default() }
     }
@@ -110,9 +116,7 @@ impl Kept {
 /// `events` is in the order of the ids. The two indexes hold ids of events that are in it, no others.
 struct Shelf {
     last: Id,
-    /// The newest event that is no longer kept. At first it is the end of what a
-    /// process before this one may have given out.
-    trimmed: Id,
+    edges: Edges,
     events: VecDeque<Kept>,
     bytes: usize,
     by_topic: HashMap<Topic, VecDeque<Id>>,
@@ -139,13 +143,12 @@ impl Shelf {
         self.last = id;
     }
 
-    fn trim(&mut self, bounds: Bounds) {
+    fn trim(&mut self, bounds: Bounds, now: Id) {
         while let Some(oldest) = self.events.front()
-            && bounds.are_passed(self.events.len(), self.bytes, oldest.id, now())
+            && bounds.are_passed(self.events.len(), self.bytes, oldest.id, now)
             && let Some(oldest) = self.events.pop_front()
         {
             self.bytes -= oldest.bytes();
-            self.trimmed = oldest.id;
             for topic in oldest.topics.iter() {
                 self.forget(topic, &oldest);
             }
@@ -153,6 +156,7 @@ impl Shelf {
     }
 
     fn forget(&mut self, topic: &Topic, oldest: &Kept) {
+        self.edges.note(topic, oldest.id);
         if let Some(ids) = self.by_topic.get_mut(topic) {
             if ids.front() == Some(&oldest.id) {
                 ids.pop_front();
@@ -174,7 +178,7 @@ impl Shelf {
     /// that was given out and after which nothing is missing.
     fn find(&self, asked: &str, topics: &[Topic]) -> Option<Id> {
         let given = self.find_given(asked, topics);
-        let ours = Id::parse(asked).filter(|&id| id == self.trimmed || self.index_of(id).is_ok());
+        let ours = Id::parse(asked).filter(|&id| id == self.edges.of(topics) || self.index_of(id).is_ok());
         given.or(ours)
     }
 
@@ -184,13 +188,13 @@ impl Shelf {
         topics.iter().filter_map(find).max()
     }
 
-    /// The newest id at or before `after` on these topics; else the edge of what is kept.
+    /// The newest id at or before `after` on these topics; else the edge of what they have lost.
     fn position(&self, after: Id, topics: &[Topic]) -> String {
         let newest = topics.iter().filter_map(|topic| {
             let ids = self.by_topic.get(topic)?;
             ids.partition_point(|&id| id <= after).checked_sub(1).map(|index| ids[index])
         });
-        newest.max().unwrap_or(self.trimmed).to_string()
+        newest.max().unwrap_or_else(|| self.edges.of(topics)).to_string()
     }
 
     fn before_latest(&self, count: usize, topics: &[Topic]) -> Id {
@@ -206,7 +210,7 @@ impl Shelf {
             // One less than an id is before it and not before any other.
             Some(index) if count > 0 => Id(newest[index].0 - 1),
             _ if count == 0 => self.last,
-            _ => self.trimmed,
+            _ => self.edges.of(topics),
         }
     }
 
@@ -222,7 +226,8 @@ impl Shelf {
             .collect();
         ids.sort_unstable();
         ids.dedup();
-        let gap = (after < self.trimmed).then_some(self.trimmed);
+        let edge = self.edges.of(topics);
+        let gap = (after < edge).then_some(edge);
         let mut page = Page { gap, ..Page::default() };
         let mut bytes = 0;
         for id in ids {

@@ -6,6 +6,7 @@
 //! - What is kept is handed to the hub in the order of the ids, after it is kept.
 
 pub mod disk;
+mod edges;
 pub mod memory;
 
 use crate::error::Error;
@@ -70,8 +71,8 @@ pub enum Start {
 pub struct Resume {
     /// The replay gives what is newer than this.
     pub after: Id,
-    /// The id with which a browser that saw nothing yet can come back to this place. It is one of the
-    /// stream's own topics, so that it tells nothing about others.
+    /// The id with which a browser that saw nothing yet can come back to this place. It is of the
+    /// stream's own topics, or the edge of what they have lost, so that it tells nothing about others.
     pub position: String,
     /// The id that was asked for is unknown or too old: there is a gap, and the browser has to be told.
     pub gap: bool,

@@ -58,7 +58,8 @@ pub trait Listener: Send + Sync {
     fn hang_up(&self);
 }
 
-/// What a listener holds its connections to.
+/// What a listener holds its connections to. Every queue, body, header, history and count has a named
+/// limit and a stated consequence; these are the ones that an operator may want to change.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// A head that is not complete after this time is answered 408 and the connection closed.

@@ -8,27 +8,33 @@ use crossbeam_channel::Sender;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use parking_lot::Mutex;
-use slab::Slab;
+use std::collections::HashMap;
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Hang-ups learned of in one system call.
 const EVENTS: usize = 256;
 
-type Clients = Arc<Mutex<Slab<Sender<End>>>>;
+type Clients = Arc<Mutex<HashMap<usize, Sender<End>>>>;
 
 /// The handle to the watching thread, which lives as long as the process.
 pub(super) struct Watch {
     registry: Registry,
     clients: Clients,
+    next: AtomicUsize,
 }
 
 impl Watch {
     pub(super) fn start() -> io::Result<Watch> {
         let poll = Poll::new()?;
-        let watch = Watch { registry: poll.registry().try_clone()?, clients: Clients::default() };
+        let watch = Watch {
+            registry: poll.registry().try_clone()?,
+            clients: Clients::default(),
+            next: AtomicUsize::new(0),
+        };
         let clients = watch.clients.clone();
         std::thread::Builder::new().name("watch".into()).spawn(move || run(poll, &clients))?;
         Ok(watch)
@@ -36,7 +42,9 @@ impl Watch {
 
     /// Tells `gone` when this socket's browser hangs up, until the guard is dropped.
     pub(super) fn add(&self, socket: &Arc<TcpStream>, gone: Sender<End>) -> Watched<'_> {
-        let key = self.clients.lock().insert(gone);
+        // A key is never used again: a hang-up that was learned of too late must not end a newcomer.
+        let key = self.next.fetch_add(1, Relaxed);
+        self.clients.lock().insert(key, gone);
         // The socket is only asked whether it is still connected: nothing is read, and being
         // edge-triggered, what a browser sends after its request wakes the thread once a packet and
         // is left alone.
@@ -59,7 +67,7 @@ impl Drop for Watched<'_> {
     fn drop(&mut self) {
         // It fails only where registering failed.
         let _ = self.watch.registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
-        self.watch.clients.lock().remove(self.key);
+        self.watch.clients.lock().remove(&self.key);
     }
 }
 
@@ -73,7 +81,7 @@ fn run(mut poll: Poll, clients: &Clients) {
         }
         let clients = clients.lock();
         for event in events.iter().filter(|event| event.is_read_closed() || event.is_error()) {
-            if let Some(gone) = clients.get(event.token().0) {
+            if let Some(gone) = clients.get(&event.token().0) {
                 // Full means that its client already knows of an end.
                 let _ = gone.try_send(End::HungUp);
             }

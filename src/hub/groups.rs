@@ -8,14 +8,14 @@ use crate::event::Frame;
 use crate::outlet::{Batch, Outlet};
 use crate::topic::Topic;
 use slab::Slab;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct Groups {
     groups: Slab<Group>,
     by_topics: HashMap<Arc<[Topic]>, usize>,
-    by_topic: HashMap<Topic, Vec<usize>>,
+    by_topic: HashMap<Topic, BTreeSet<usize>>,
     places: HashMap<ClientId, Place>,
     /// Groups that have gathered something since the last flush.
     touched: Vec<usize>,
@@ -99,7 +99,7 @@ impl Groups {
         let members = Vec::new();
         let group = self.groups.insert(Group { topics: topics.clone(), members, gathered: Vec::new() });
         for topic in topics.iter() {
-            self.by_topic.entry(topic.clone()).or_default().push(group);
+            self.by_topic.entry(topic.clone()).or_default().insert(group);
         }
         self.by_topics.insert(topics, group);
         group
@@ -110,7 +110,7 @@ impl Groups {
         self.by_topics.remove(&topics);
         for topic in topics.iter() {
             let Some(groups) = self.by_topic.get_mut(topic) else { continue };
-            groups.retain(|&other| other != group);
+            groups.remove(&group);
             if groups.is_empty() {
                 self.by_topic.remove(topic);
             }

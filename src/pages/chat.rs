@@ -12,7 +12,7 @@ use crate::hub::Hub;
 use crate::presence::Presence;
 use crate::routes::Captures;
 use crate::topic::Topic;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use std::io;
@@ -49,7 +49,10 @@ pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answ
     let name = request.query("user").unwrap_or_default();
     let user = check_user(&name)?;
     let mut stream = app.stream(request, vec![app.chat.topic.clone()], Start::Latest(LATE_MESSAGES))?;
-    stream.guards.push(Box::new(app.chat.presence.enter(user)));
+    // Whoever only asks for the head does not come in.
+    if request.method == Method::GET {
+        stream.guards.push(Box::new(app.chat.presence.enter(user)));
+    }
     let presence = app.chat.presence.clone();
     stream.present = Some(Box::new(move || Some(presence.frame())));
     Ok(Answer::Stream(Response::stream(), stream))

@@ -130,6 +130,21 @@ fn a_browser_that_saw_nothing_yet_misses_nothing_either() {
 }
 
 #[test]
+fn a_quiet_topic_is_given_no_reset_for_what_others_have_lost() {
+    let server = forgetful_server();
+    let at = server.address();
+    let empty = Browser::open(at, "/topics/empty").parser.last_event_id;
+    let last = publish(at, "/topics/quiet", "seen");
+    publish_all(at, 0..10);
+    for (path, id) in [("/topics/quiet", &last), ("/topics/empty", &empty)] {
+        let mut back = Browser::resume(at, path, id);
+        let mut earliest = Browser::open(at, &format!("{path}?last_event_id=earliest"));
+        publish(at, path, "next");
+        assert_eq!((back.next().data.as_str(), earliest.next().data.as_str()), ("next", "next"), "{path}");
+    }
+}
+
+#[test]
 fn what_is_kept_is_bounded_by_count() {
     let server = forgetful_server();
     let at = server.address();

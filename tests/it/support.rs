@@ -43,8 +43,12 @@ impl Answer {
     }
 }
 
+/// The value of a header, which stands there once or not at all.
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+    let mut values = head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let value = values.next().map(str::trim);
+    assert_eq!(values.next(), None, "`{name}` stands there twice: {head}");
+    value
 }
 
 /// A connection to a server, to say anything on.
