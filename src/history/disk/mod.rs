@@ -8,8 +8,10 @@
 //! with what comes next, and the store is opened anew until it works again.
 
 mod file;
+mod reading;
 mod tables;
 mod writer;
+mod writing;
 
 pub use file::{NAME, Opener, opener};
 
@@ -21,12 +23,13 @@ use crate::topic::Topic;
 use crate::vital::Vital;
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::{Mutex, RwLock};
+use reading::Reading;
 use redb::{Database, ReadableDatabase};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tables::{Reading, Stock};
+use tables::Stock;
 use writer::{Message, Publication, Writer};
 
 /// Publications waiting for a commit. When full, whoever has one more waits.
@@ -154,20 +157,23 @@ impl History for Disk {
     }
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
-        let (handed, trimmed) = {
+        let (handed, floor) = {
             let view = self.archive.shared.view.lock();
-            (view.handed, view.stock.trimmed)
+            (view.handed, view.stock.floor)
         };
         let found = self.archive.read(|tables| {
             let place = tables.place(start, topics, handed)?;
-            let after = place.unwrap_or(tables.stock.trimmed);
+            let after = match place {
+                Some(place) => place,
+                None => tables.edge(topics)?,
+            };
             let position = tables.position(after, topics)?.to_string();
             Ok(Resume { after, position, gap: place.is_none() })
         });
         match found {
             // A stream that asks for nothing old needs nothing from the disk.
             Err(_) if *start == Start::Live => {
-                Ok(Resume { after: handed, position: handed.max(trimmed).to_string(), gap: false })
+                Ok(Resume { after: handed, position: handed.max(floor).to_string(), gap: false })
             }
             found => found,
         }

@@ -2,7 +2,7 @@
 //! acknowledges them, in that order.
 
 use super::file::Opener;
-use super::tables::Writing;
+use super::writing::Writing;
 use super::{Durability, Fault, Shared, Stock};
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -79,7 +79,7 @@ impl Writer {
             if tables.stock.last == Id::default() {
                 // An empty history knows nothing of what was before it.
                 let birth = next_id(Id::default());
-                tables.stock = Stock { last: birth, trimmed: birth, oldest: birth, ..tables.stock };
+                tables.stock = Stock { last: birth, floor: birth, oldest: birth, ..tables.stock };
             }
             Ok(())
         });

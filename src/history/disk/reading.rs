@@ -1,0 +1,135 @@
+//! What is done in a transaction that reads: find a place, read a page.
+
+use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, STOCK, Stock};
+use crate::event::Id;
+use crate::history::{PAGE_BYTES, PAGE_EVENTS, Page, Start, TopicStatus};
+use crate::topic::Topic;
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
+
+/// The tables of a transaction that reads.
+pub(super) struct Reading {
+    events: ReadOnlyTable<u64, Row<'static>>,
+    by_topic: ReadOnlyTable<(&'static str, u64), ()>,
+    by_given: ReadOnlyTable<(&'static str, &'static str), u64>,
+    lost: ReadOnlyTable<&'static str, u64>,
+    pub(super) stock: Stock,
+}
+
+impl Reading {
+    pub(super) fn open(txn: &ReadTransaction) -> Result<Reading, redb::Error> {
+        Ok(Reading {
+            events: txn.open_table(EVENTS)?,
+            by_topic: txn.open_table(BY_TOPIC)?,
+            by_given: txn.open_table(BY_GIVEN)?,
+            lost: txn.open_table(LOST)?,
+            stock: tables::load(&txn.open_table(STOCK)?)?,
+        })
+    }
+
+    /// The place after which a stream goes on, none if it asks for an id that is unknown or too old.
+    /// `last` is the newest event that was handed to the hub.
+    pub(super) fn place(&self, start: &Start, topics: &[Topic], last: Id) -> Result<Option<Id>, redb::Error> {
+        Ok(match start {
+            Start::Live => Some(last),
+            Start::Earliest => Some(self.edge(topics)?),
+            Start::Latest(count) => Some(self.before_latest(*count, topics, last)?),
+            Start::After(asked) => {
+                let given = tables::find_given(&self.by_given, asked, topics)?;
+                match (given, Id::parse(asked)) {
+                    (Some(id), _) => Some(id),
+                    (None, Some(id)) if self.events.get(id.0)?.is_some() => Some(id),
+                    (None, Some(id)) if id == self.edge(topics)? => Some(id),
+                    _ => None,
+                }
+                // What is committed but was not handed to the hub yet, nobody can have seen.
+                .filter(|id| *id <= last)
+            }
+        })
+    }
+
+    /// Of what is newer than this, nothing on these topics was lost.
+    pub(super) fn edge(&self, topics: &[Topic]) -> Result<Id, redb::Error> {
+        tables::edge(&self.lost, self.stock.floor, topics)
+    }
+
+    /// The newest id at or before `after` on these topics; else the edge of what they have lost.
+    pub(super) fn position(&self, after: Id, topics: &[Topic]) -> Result<Id, redb::Error> {
+        let mut position = self.edge(topics)?;
+        for topic in topics {
+            let newest = self.by_topic.range((topic.as_str(), 0)..=(topic.as_str(), after.0))?.next_back();
+            if let Some(row) = newest {
+                position = position.max(Id(row?.0.value().1));
+            }
+        }
+        Ok(position)
+    }
+
+    fn before_latest(&self, count: usize, topics: &[Topic], last: Id) -> Result<Id, redb::Error> {
+        let mut newest = Vec::new();
+        for topic in topics {
+            let ids = self.by_topic.range((topic.as_str(), 0)..=(topic.as_str(), last.0))?;
+            for row in ids.rev().take(count) {
+                newest.push(row?.0.value().1);
+            }
+        }
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        newest.dedup();
+        Ok(match (count, newest.get(count.saturating_sub(1))) {
+            (0, _) => last,
+            // One less than an id is before it and not before any other.
+            (_, Some(oldest)) => Id(oldest - 1),
+            (_, None) => self.edge(topics)?,
+        })
+    }
+
+    pub(super) fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, redb::Error> {
+        let edge = self.edge(topics)?;
+        let gap = (after < edge).then_some(edge);
+        let mut page = Page { gap, ..Page::default() };
+        let mut ids = Vec::new();
+        if after < through {
+            for topic in topics {
+                let range = (topic.as_str(), after.0 + 1)..=(topic.as_str(), through.0);
+                for row in self.by_topic.range(range)?.take(PAGE_EVENTS + 1) {
+                    ids.push(row?.0.value().1);
+                }
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let mut bytes = 0;
+        for id in ids {
+            if page.events.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
+                return Ok(page);
+            }
+            let Some(row) = self.events.get(id)? else { continue };
+            let frame = row.value().2;
+            bytes += frame.len();
+            page.events.push((Id(id), frame.into()));
+            page.through = Id(id);
+        }
+        page.through = through.max(after);
+        Ok(page)
+    }
+
+    pub(super) fn topics(&self) -> Result<Vec<TopicStatus>, redb::Error> {
+        let mut topics: Vec<TopicStatus> = Vec::new();
+        for row in self.by_topic.iter()? {
+            let key = row?.0;
+            let (topic, id) = key.value();
+            match topics.last_mut().filter(|status| status.topic == topic) {
+                Some(status) => {
+                    status.events += 1;
+                    status.newest = Id(id);
+                }
+                None => topics.push(TopicStatus {
+                    topic: topic.to_owned(),
+                    events: 1,
+                    oldest: Id(id),
+                    newest: Id(id),
+                }),
+            }
+        }
+        Ok(topics)
+    }
+}

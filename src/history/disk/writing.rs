@@ -1,0 +1,129 @@
+//! What is done in a transaction that writes: keep, trim, cut back.
+
+use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock};
+use crate::event::{Event, Frame, Id};
+use crate::history::{Bounds, EVENT_OVERHEAD_BYTES};
+use crate::topic::Topic;
+use redb::{ReadableTable, Table, WriteTransaction};
+
+/// The tables of a transaction that writes.
+pub(super) struct Writing<'txn> {
+    events: Table<'txn, u64, Row<'static>>,
+    by_topic: Table<'txn, (&'static str, u64), ()>,
+    by_given: Table<'txn, (&'static str, &'static str), u64>,
+    lost: Table<'txn, &'static str, u64>,
+    numbers: Table<'txn, &'static str, u64>,
+    pub(super) stock: Stock,
+}
+
+impl<'txn> Writing<'txn> {
+    /// Opens the tables, making those that are missing.
+    pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Writing<'txn>, redb::Error> {
+        let numbers = txn.open_table(STOCK)?;
+        let stock = tables::load(&numbers)?;
+        Ok(Writing {
+            events: txn.open_table(EVENTS)?,
+            by_topic: txn.open_table(BY_TOPIC)?,
+            by_given: txn.open_table(BY_GIVEN)?,
+            lost: txn.open_table(LOST)?,
+            numbers,
+            stock,
+        })
+    }
+
+    /// The newest event on one of these topics that bears this id of its publisher's.
+    pub(super) fn find_given(&self, given: &str, topics: &[Topic]) -> Result<Option<Id>, redb::Error> {
+        tables::find_given(&self.by_given, given, topics)
+    }
+
+    /// Keeps an event under an id that is newer than all before it.
+    pub(super) fn keep(&mut self, id: Id, event: &Event, frame: &Frame) -> Result<(), redb::Error> {
+        let topics: Vec<&str> = event.topics().iter().map(Topic::as_str).collect();
+        for topic in &topics {
+            self.by_topic.insert((*topic, id.0), ())?;
+            if let Some(given) = event.given_id() {
+                self.by_given.insert((*topic, given), id.0)?;
+            }
+        }
+        self.events.insert(id.0, (topics, event.given_id(), &frame[..]))?;
+        if self.stock.events == 0 {
+            self.stock.oldest = id;
+        }
+        self.stock.last = id;
+        self.stock.events += 1;
+        self.stock.bytes += (frame.len() + EVENT_OVERHEAD_BYTES) as u64;
+        Ok(())
+    }
+
+    /// Lets the oldest events go that are past the bounds, but not more than `events_max` of them, so
+    /// that trimming never stops writing for long.
+    pub(super) fn trim(&mut self, bounds: Bounds, events_max: usize) -> Result<(), redb::Error> {
+        for _ in 0..events_max {
+            if !self.stock.wants_trim(bounds) {
+                break;
+            }
+            self.remove_oldest()?;
+        }
+        Ok(())
+    }
+
+    fn remove_oldest(&mut self) -> Result<(), redb::Error> {
+        let Some((id, topics, bytes)) = self.forget_row(true)? else { return Ok(()) };
+        for topic in &topics {
+            self.note_lost(topic, id)?;
+        }
+        self.stock.events -= 1;
+        self.stock.bytes -= bytes;
+        self.stock.oldest = self.events.first()?.map_or(id, |(next, _)| Id(next.value()));
+        Ok(())
+    }
+
+    fn note_lost(&mut self, topic: &str, id: Id) -> Result<(), redb::Error> {
+        if tables::has_no_room(&self.lost)? && self.lost.get(topic)?.is_none() {
+            self.stock.floor = id;
+            self.lost.retain(|_, _| false)?;
+        }
+        self.lost.insert(topic, id.0)?;
+        Ok(())
+    }
+
+    /// Removes events newer than `last`: a commit that was refused may have reached the disk all the
+    /// same.
+    pub(super) fn cut_back(&mut self, last: Id) -> Result<(), redb::Error> {
+        while self.events.last()?.is_some_and(|(id, _)| id.value() > last.0) {
+            let Some((_, _, bytes)) = self.forget_row(false)? else { break };
+            self.stock.events -= 1;
+            self.stock.bytes -= bytes;
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest or the newest event out of all tables; gives its id, its topics and the bytes that
+    /// it counted for.
+    fn forget_row(&mut self, oldest: bool) -> Result<Option<(Id, Vec<String>, u64)>, redb::Error> {
+        let row = if oldest { self.events.pop_first()? } else { self.events.pop_last()? };
+        let Some((id, row)) = row else { return Ok(None) };
+        let id = id.value();
+        let (topics, given, frame) = row.value();
+        for topic in &topics {
+            self.by_topic.remove((*topic, id))?;
+            let Some(given) = given else { continue };
+            // A newer event may bear the same id.
+            if self.by_given.get((*topic, given))?.is_some_and(|newest| newest.value() == id) {
+                self.by_given.remove((*topic, given))?;
+            }
+        }
+        let topics = topics.into_iter().map(str::to_owned).collect();
+        Ok(Some((Id(id), topics, (frame.len() + EVENT_OVERHEAD_BYTES) as u64)))
+    }
+
+    /// Writes the numbers, as the last thing before the commit.
+    pub(super) fn finish(mut self) -> Result<Stock, redb::Error> {
+        let Stock { last, floor, events, bytes, oldest } = self.stock;
+        let numbers = [("format", FORMAT), ("last", last.0), ("floor", floor.0), ("events", events)];
+        for (name, number) in numbers.into_iter().chain([("bytes", bytes), ("oldest", oldest.0)]) {
+            self.numbers.insert(name, number)?;
+        }
+        Ok(self.stock)
+    }
+}
