@@ -253,6 +253,14 @@ impl Browser {
         }
     }
 
+    /// Waits for the next comment. Fails the test if an event comes first.
+    pub fn next_comment(&mut self) {
+        let comments = self.parser.comments;
+        while self.parser.comments == comments {
+            assert_eq!(self.step(), Some(None), "an event or the end instead of a comment");
+        }
+    }
+
     /// The next event of this name, passing over others.
     pub fn next_named(&mut self, event: &str) -> Seen {
         loop {

@@ -212,15 +212,17 @@ impl Writer {
 
     /// After a failure the store has to be opened anew. Until that works, publishing is refused.
     fn fail(&mut self, fault: &Fault) {
-        let failure = &mut self.shared.view.lock().failure;
-        if failure.as_deref() != Some(&fault.0) {
+        // A statement of its own: who reads takes the view's lock while holding the store's, so the store
+        // must not be waited for under it.
+        let known = self.shared.view.lock().failure.replace(fault.0.clone());
+        if known.as_ref() != Some(&fault.0) {
             log::error!("the history cannot be written, publishing is refused until it can: {}", fault.0);
-            *failure = Some(fault.0.clone());
-        }
-        if self.shared.database.write().take().is_some() {
-            self.reopen_at = Some(Instant::now() + REOPEN);
         }
         self.unsaved_since = None;
+        if self.shared.database.write().take().is_some() {
+            // At once: what is going to be refused should be gone from the disk before anybody is told.
+            self.reopen();
+        }
     }
 
     /// What was refused may have reached the disk all the same; it must not appear later.
