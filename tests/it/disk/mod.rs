@@ -1,7 +1,10 @@
 //! The history on disk: what was acknowledged is there, whatever happened in between.
 
+mod damage;
 mod disc;
 mod faults;
+mod full;
+mod herd;
 mod kill;
 mod power;
 
