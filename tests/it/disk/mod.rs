@@ -6,6 +6,7 @@ mod faults;
 mod full;
 mod herd;
 mod kill;
+mod model;
 mod power;
 
 use crate::support::{Parser, Program, Seen};
