@@ -1,5 +1,6 @@
 //! The history on disk: what was acknowledged is there, whatever happened in between.
 
+mod clock;
 mod damage;
 mod disc;
 mod faults;
@@ -8,6 +9,9 @@ mod herd;
 mod kill;
 mod model;
 mod power;
+mod promises;
+mod seeing;
+mod trim;
 
 use crate::support::{Parser, Program, Seen};
 use callout::event::{Draft, Event, Frame, Id};
