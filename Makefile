@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test check bench clean
+.PHONY: help run test test-kill check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -12,6 +12,9 @@ run: ## start the server on http://127.0.0.1:8080 (flags: make run ARGS="--liste
 
 test: ## run the tests
 	$(CARGO) test
+
+test-kill: ## kill -9 the server 300 times, and cut the power some 3,000 times (some minutes)
+	CALLOUT_KILL_ROUNDS=300 $(CARGO) test --test it -- disk::kill disk::power
 
 check: ## the whole gate: format, lints, docs and tests, for the default build and for each feature
 	$(CARGO) fmt --check

@@ -4,7 +4,7 @@
 use super::remote::{Remote, URL_FLAG, encode, refusal};
 use super::{Command, Failure, Flag, Flags, Usage};
 use crate::event::Id;
-use crate::history::disk::{Archive, NAME, opener};
+use crate::history::disk::{Archive, NAME, is_guarded, opener};
 use crate::pages::history::{page_json, topic_json};
 use crate::topic::Topic;
 use serde_json::Value;
@@ -43,8 +43,14 @@ fn read(directory: PathBuf, topic: Option<&str>) -> Result<(), Failure> {
     if !file.is_file() {
         return Err(Failure::Work(format!("there is no history: `{}` does not exist", file.display())));
     }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !is_guarded() {
+            hook(panic);
+        }
+    }));
     let archive = Archive::open(&opener(directory)).map_err(Failure::Work)?;
-    let work = |error: crate::Error| Failure::Work(error.to_string());
+    let work = |error: crate::Error| Failure::Work(format!("failed to read `{}`: {error}", file.display()));
     let Some(topic) = topic else {
         return print(archive.topics().map_err(work)?.iter().map(topic_json));
     };

@@ -3,6 +3,7 @@
 //! A full or closed standard error stops nothing: whoever has a line hands it over without waiting, and
 //! where there is no room the line is dropped and counted.
 
+use crate::history::disk::is_guarded;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::io::{self, Write};
@@ -29,7 +30,8 @@ struct Logger {
     dropped: &'static AtomicU64,
 }
 
-/// Sends everything up to this level to standard error from now on. A panic becomes a line too.
+/// Sends everything up to this level to standard error from now on. A panic becomes a line too, except
+/// where it is told as an error anyway.
 pub(super) fn start(level: LevelFilter) -> io::Result<()> {
     static DROPPED: AtomicU64 = AtomicU64::new(0);
     let (queue, messages) = bounded(QUEUE_LINES);
@@ -38,7 +40,11 @@ pub(super) fn start(level: LevelFilter) -> io::Result<()> {
     if log::set_boxed_logger(Box::new(Logger { queue, dropped: &DROPPED })).is_ok() {
         log::set_max_level(level);
     }
-    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+    std::panic::set_hook(Box::new(|panic| {
+        if !is_guarded() {
+            log::error!("{panic}");
+        }
+    }));
     Ok(())
 }
 

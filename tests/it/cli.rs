@@ -6,12 +6,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-/// The program with these arguments, and no variables of the one who runs the tests.
+/// The program with these arguments, and no variables of the one who runs the tests; a history that
+/// leaves nothing behind.
 fn callout(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callout"));
     let variables = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("CALLOUT_"));
     variables.for_each(|name| _ = command.env_remove(name));
-    command.args(args).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::null()).env("CALLOUT_DATA", "memory");
     command
 }
 

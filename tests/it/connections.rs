@@ -239,7 +239,7 @@ fn the_kernel_is_told_to_give_up_on_a_browser_whose_cable_is_pulled() {
     }
     let trace =
         std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cable-{}", std::process::id()));
-    let program = under_strace(&["-e", "trace=setsockopt", "-o", trace.to_str().unwrap()]);
+    let program = under_strace(&["-e", "trace=setsockopt", "-o", trace.to_str().unwrap()], &[]);
     drop(Browser::open(program.address, "/topics/a"));
     program.signal("TERM");
     program.wait();

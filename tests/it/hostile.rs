@@ -90,12 +90,12 @@ pub fn has_strace() -> bool {
     is_there
 }
 
-/// `callout serve` on a free port, with these options of strace around it.
-pub fn under_strace(options: &[&str]) -> Program {
+/// `callout serve` on a free port with these flags, with these options of strace around it.
+pub fn under_strace(options: &[&str], flags: &[&str]) -> Program {
     let mut command = Command::new("strace");
     // -D: callout is the child, strace beside it, so that ending the child ends both.
     command.args(["-D", "-f", "-qq"]).args(options).arg(env!("CARGO_BIN_EXE_callout"));
-    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
     Program::start(command)
 }
 

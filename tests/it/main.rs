@@ -8,6 +8,7 @@ mod chunks;
 mod cli;
 mod connections;
 mod cors;
+mod disk;
 mod drain;
 mod events;
 mod files;

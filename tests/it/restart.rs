@@ -73,7 +73,7 @@ fn a_port_that_is_taken_is_one_clear_line_and_a_code() {
     let address = taken.local_addr().unwrap();
     for listener in ["direct", "tiny_http"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callout"));
-        command.args(["serve", "--listener", listener, "--listen", &address.to_string()]);
+        command.args(["serve", "--data", "memory", "--listener", listener, "--listen", &address.to_string()]);
         let output = command.output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), output.stdout), (Some(1), vec![]), "{listener}: {stderr}");

@@ -132,7 +132,7 @@ fn accepting_goes_on_after_any_error() {
         ("EINTR", "2..200"),
     ] {
         let inject = format!("inject=accept4:error={error}:when={when}");
-        let program = under_strace(&["-o", "/dev/null", "-e", "trace=accept4", "-e", &inject]);
+        let program = under_strace(&["-o", "/dev/null", "-e", "trace=accept4", "-e", &inject], &[]);
         let mut witness = Witness::of_program(&program);
         witness.assert_calm();
         assert_eq!(get(program.address, "/healthz").status, 200, "{error}");
@@ -149,7 +149,7 @@ fn a_connection_that_can_have_no_thread_is_refused_politely_and_accepting_goes_o
     }
     // Behind the threads that every server has, and within the connections below.
     let inject = "inject=clone,clone3:error=EAGAIN:when=30..32";
-    let program = under_strace(&["-o", "/dev/null", "-e", "trace=clone,clone3", "-e", inject]);
+    let program = under_strace(&["-o", "/dev/null", "-e", "trace=clone,clone3", "-e", inject], &[]);
     let mut witness = Witness::of_program(&program);
     let answers: Vec<_> = (0..50)
         .map(|_| {

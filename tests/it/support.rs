@@ -257,6 +257,14 @@ impl Browser {
         }
     }
 
+    /// Waits for the next comment. Fails the test if an event comes first.
+    pub fn next_comment(&mut self) {
+        let comments = self.parser.comments;
+        while self.parser.comments == comments {
+            assert_eq!(self.step(), Some(None), "an event or the end instead of a comment");
+        }
+    }
+
     /// The next event of this name, passing over others.
     pub fn next_named(&mut self, event: &str) -> Seen {
         loop {
@@ -294,16 +302,14 @@ impl Program {
     /// `callout serve` on a free port with these further flags.
     pub fn serve(flags: &[&str]) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callout"));
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
-        if !flags.contains(&"--data") {
-            command.args(["--data", "memory"]);
-        }
-        command.args(flags);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
         Program::start(command)
     }
 
-    /// Starts a command that ends up being `callout serve` (behind `strace`, or a shell with limits).
+    /// Starts a command that ends up being `callout serve` (behind `strace`, or a shell with limits). It
+    /// keeps its history in memory unless its flags say where.
     pub fn start(mut command: Command) -> Program {
+        command.env("CALLOUT_DATA", "memory");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("it is piped");

@@ -115,7 +115,7 @@ fn what_cannot_be_sent_is_refused_with_the_reason_and_not_published() {
     assert!(refusal(&answer).contains("UTF-8"));
     publish(at, "/topics/t", "probe");
     assert_eq!(listener.next().data, "probe");
-    assert_eq!(server.app().history.kept().0, 1);
+    assert_eq!(server.app().history.status().events, 1);
 }
 
 #[test]

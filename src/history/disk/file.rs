@@ -1,10 +1,10 @@
 //! The data directory: one file, opened by one process at a time.
 
+use super::guard::guarded;
 use super::tables::{self, FORMAT};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
 use std::fs::{self, File};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// What the store keeps of the file in memory, in bytes. The kernel keeps the rest as it sees fit.
@@ -30,21 +30,20 @@ fn open(directory: &Path) -> Result<Database, String> {
     if !fs::exists(&path).map_err(|error| failed("look for", error))? {
         create(directory, &path).map_err(|error| failed("create", error))?;
     }
-    // The store checks what it reads, but a file that was damaged cleverly enough makes it panic.
-    let opened = catch_unwind(AssertUnwindSafe(|| {
+    let opened = guarded(|| {
         let database = builder().open(&path)?;
         let format = tables::format(&database.begin_read()?)?;
         Ok::<_, redb::Error>((database, format))
-    }));
+    });
     match opened {
-        Ok(Ok((_, Some(format)))) if format > FORMAT => Err(format!(
+        Some(Ok((_, Some(format)))) if format > FORMAT => Err(format!(
             "`{}` was written by a newer callout (layout {format}, this one knows {FORMAT}): \
              use that one, or another --data",
             path.display()
         )),
-        Ok(Ok((database, _))) => Ok(database),
-        Ok(Err(error)) => Err(explain(&path, &error)),
-        Err(_) => Err(damaged(&path, "its pages contradict each other")),
+        Some(Ok((database, _))) => Ok(database),
+        Some(Err(error)) => Err(explain(&path, &error)),
+        None => Err(damaged(&path, "its pages contradict each other")),
     }
 }
 
@@ -77,7 +76,10 @@ fn explain(path: &Path, error: &redb::Error) -> String {
         redb::Error::UpgradeRequired(version) => {
             damaged(path, &format!("it has the store's version {version}"))
         }
-        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+        // It is no store of this kind, or shorter than it says.
+        redb::Error::Io(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+        {
             damaged(path, &error.to_string())
         }
         redb::Error::Corrupted(what) => damaged(path, what),
@@ -96,6 +98,10 @@ fn damaged(path: &Path, what: &str) -> String {
 pub(super) fn cause(error: redb::Error) -> String {
     match error {
         redb::Error::Io(error) => error.to_string(),
+        redb::Error::Corrupted(what) => format!(
+            "the history's file is damaged ({what}): \
+             restore it from a backup, or move it away to start with an empty history"
+        ),
         error => error.to_string(),
     }
 }

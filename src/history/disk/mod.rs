@@ -8,12 +8,14 @@
 //! with what comes next, and the store is opened anew until it works again.
 
 mod file;
+mod guard;
 mod reading;
 mod tables;
 mod writer;
 mod writing;
 
 pub use file::{NAME, Opener, opener};
+pub use guard::is_guarded;
 
 use super::{Bounds, History, Page, Receipt, Resume, Start, Status, TopicStatus, given_at};
 use crate::error::Error;
@@ -22,11 +24,11 @@ use crate::hub::Hub;
 use crate::topic::Topic;
 use crate::vital::Vital;
 use crossbeam_channel::{Sender, bounded};
+use guard::guarded;
 use parking_lot::{Mutex, RwLock};
 use reading::Reading;
 use redb::{Database, ReadableDatabase};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tables::Stock;
@@ -63,6 +65,23 @@ struct Shared {
     /// None while the store cannot be opened.
     database: RwLock<Option<Database>>,
     view: Mutex<View>,
+}
+
+impl Shared {
+    /// Closes the store; says whether it was open.
+    fn close(&self) -> bool {
+        let database = self.database.write().take();
+        let was_open = database.is_some();
+        // What it cannot write as the last thing, it puts in order when it is opened the next time.
+        let _ = guarded(|| drop(database));
+        was_open
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 /// The numbers as of the last commit, to be had without the store.
@@ -113,7 +132,8 @@ impl Disk {
 impl Archive {
     /// Opens a store that nobody writes to. The error is for the operator.
     pub fn open(opener: &Opener) -> Result<Archive, String> {
-        let shared = Shared { database: RwLock::new(Some(opener()?)), view: Mutex::default() };
+        let shared = Shared::default();
+        *shared.database.write() = Some(opener()?);
         Ok(Archive { shared: Arc::new(shared) })
     }
 
@@ -135,14 +155,14 @@ impl Archive {
             let failure = self.shared.view.lock().failure.clone().unwrap_or_default();
             return Err(Error::Unavailable(format!("the history cannot be read now: {failure}")));
         };
-        let result = catch_unwind(AssertUnwindSafe(|| {
+        let result = guarded(|| {
             let txn = database.begin_read()?;
             read(&Reading::open(&txn)?)
-        }));
+        });
         match result {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Error::Unavailable(format!("the history cannot be read now: {error}"))),
-            Err(_) => Err(Error::Internal("the history's file is damaged".into())),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(Error::Unavailable(format!("the history cannot be read now: {error}"))),
+            None => Err(Error::Unavailable("the history cannot be read: its file is damaged".into())),
         }
     }
 }

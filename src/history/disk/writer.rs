@@ -2,15 +2,15 @@
 //! acknowledges them, in that order.
 
 use super::file::Opener;
+use super::guard::guarded;
 use super::writing::Writing;
-use super::{Durability, Fault, Shared, Stock};
+use super::{Durability, Fault, NAME, Shared, Stock};
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::history::{Bounds, Receipt, next_id};
 use crate::hub::{Dispatch, Hub};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use redb::Database;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,9 @@ const REOPEN: Duration = Duration::from_secs(1);
 
 /// Ids that are left out at a start, in nanoseconds: more than may have been given and lost.
 const START_SKIP: u64 = 1_000_000_000;
+
+/// What is wrong when the store panics.
+const DAMAGED: &str = "the history's file is damaged (its pages contradict each other)";
 
 /// What the thread can be told.
 pub(super) enum Message {
@@ -83,7 +86,7 @@ impl Writer {
             }
             Ok(())
         });
-        let (stock, ()) = stock.map_err(|fault| format!("failed to write the history: {}", fault.0))?;
+        let (stock, ()) = stock.map_err(|fault| format!("failed to write `{NAME}`: {}", fault.0))?;
         self.given = Id(stock.last.0 + START_SKIP);
         let mut view = self.shared.view.lock();
         view.stock = stock;
@@ -171,7 +174,7 @@ impl Writer {
         {
             log::error!("failed to write the last events: {}", fault.0);
         }
-        *self.shared.database.write() = None;
+        self.shared.close();
         self.shared.view.lock().failure = Some("the server is stopping".into());
         self.reopen_at = None;
         // It is asked once.
@@ -212,26 +215,29 @@ impl Writer {
 
     /// After a failure the store has to be opened anew. Until that works, publishing is refused.
     fn fail(&mut self, fault: &Fault) {
-        let failure = &mut self.shared.view.lock().failure;
-        if failure.as_deref() != Some(&fault.0) {
+        // A statement of its own: who reads takes the view's lock while holding the store's, so the store
+        // must not be waited for under it.
+        let known = self.shared.view.lock().failure.replace(fault.0.clone());
+        if known.as_ref() != Some(&fault.0) {
             log::error!("the history cannot be written, publishing is refused until it can: {}", fault.0);
-            *failure = Some(fault.0.clone());
-        }
-        if self.shared.database.write().take().is_some() {
-            self.reopen_at = Some(Instant::now() + REOPEN);
         }
         self.unsaved_since = None;
+        if self.shared.close() {
+            // At once: what is going to be refused should be gone from the disk before anybody is told.
+            self.reopen();
+        }
     }
 
     /// What was refused may have reached the disk all the same; it must not appear later.
     fn reopen(&mut self) {
         self.reopen_at = Some(Instant::now() + REOPEN);
         let handed = self.shared.view.lock().handed;
-        let opened = (self.opener)().and_then(|database| {
+        let opened = guarded(|| {
+            let database = (self.opener)()?;
             let cut = write(&database, redb::Durability::Immediate, |tables| tables.cut_back(handed));
             cut.map(|(stock, ())| (database, stock)).map_err(|fault| fault.0)
         });
-        match opened {
+        match opened.unwrap_or_else(|| Err(DAMAGED.into())) {
             Ok((database, stock)) => {
                 log::warn!("the history can be written again");
                 let mut view = self.shared.view.lock();
@@ -272,7 +278,7 @@ fn write<T>(
     durability: redb::Durability,
     act: impl FnOnce(&mut Writing) -> Result<T, redb::Error>,
 ) -> Result<(Stock, T), Fault> {
-    let written = catch_unwind(AssertUnwindSafe(|| -> Result<(Stock, T), redb::Error> {
+    let written = guarded(|| -> Result<(Stock, T), redb::Error> {
         let mut txn = database.begin_write()?;
         txn.set_durability(durability)?;
         let mut tables = Writing::open(&txn)?;
@@ -280,10 +286,10 @@ fn write<T>(
         let stock = tables.finish()?;
         txn.commit()?;
         Ok((stock, value))
-    }));
+    });
     match written {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Fault("the history's file is damaged".into())),
+        Some(result) => Ok(result?),
+        None => Err(Fault(DAMAGED.into())),
     }
 }
 

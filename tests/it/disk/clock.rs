@@ -1,0 +1,57 @@
+//! The clock is moved between two starts: ids go on growing and none is used twice.
+
+use super::{Folder, callout};
+use crate::support::{Browser, Program, publish};
+use std::process::Command;
+
+/// Events of each sitting.
+const EVENTS: usize = 20;
+
+/// Whether `faketime` is there to move the clock. Where CI runs everything, it has to be.
+fn has_faketime() -> bool {
+    let is_there =
+        Command::new("faketime").args(["+1d", "true"]).status().is_ok_and(|status| status.success());
+    assert!(is_there || std::env::var("CI").as_deref() != Ok("true"), "faketime is not installed");
+    if !is_there {
+        println!("skipped: faketime is not installed");
+    }
+    is_there
+}
+
+/// `callout serve` on this folder, whose clock is so far off.
+fn serve_at(folder: &Folder, offset: &str) -> Program {
+    let serve = callout(&["serve", "--listen", "127.0.0.1:0", "--data", folder.text(), "--log", "warn"]);
+    let mut command = Command::new("faketime");
+    // The monotonic clock goes on as it is, as when an operator sets the time.
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").args(["-f", offset]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    Program::start(command)
+}
+
+#[test]
+fn ids_go_on_growing_whatever_the_clock_does_between_two_starts() {
+    if !has_faketime() {
+        return;
+    }
+    let folder = Folder::new();
+    let mut ids = Vec::new();
+    for offset in ["+0", "-30d", "+2d", "-3h", "-1d", "+1d"] {
+        let program = serve_at(&folder, offset);
+        let last = ids.last().cloned();
+        for number in 0..EVENTS {
+            let data = format!("{offset} {number}");
+            ids.push(publish(program.address, "/topics/t", data));
+        }
+        if let Some(last) = last {
+            let mut browser = Browser::resume(program.address, "/topics/t", &last);
+            let came: Vec<String> = (0..EVENTS).map(|_| browser.next().id).collect();
+            assert_eq!(came, ids[ids.len() - EVENTS..], "{offset}");
+        }
+        program.signal("KILL");
+        program.wait();
+    }
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    // What the clock was then is in the ids, so that it was really moved.
+    let seconds = |id: &String| u64::from_str_radix(id, 16).expect("one of ours") / 1_000_000_000;
+    assert!(seconds(&ids[2 * EVENTS]) > seconds(&ids[0]) + 24 * 60 * 60);
+}

@@ -1,0 +1,170 @@
+//! A file that is damaged, newer, in use or out of reach: one line that names it and says what to do,
+//! and never a new beginning in its place.
+
+use super::{Folder, callout, draft, serve, start};
+use crate::support::{Program, get, post};
+use callout::history::disk::{Durability, NAME, opener};
+use callout::history::{Bounds, History};
+use redb::{Database, TableDefinition};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
+
+const EVENTS: usize = 500;
+
+/// What `callout serve` and `callout history` say when they cannot open this folder: one line, code 1.
+fn complaints(folder: &Folder) -> [String; 2] {
+    let serve = callout(&["serve", "--listen", "127.0.0.1:0", "--data", folder.text()]).output().unwrap();
+    let history = callout(&["history", "--data", folder.text()]).output().unwrap();
+    [complaint(&serve), complaint(&history)]
+}
+
+fn complaint(output: &Output) -> String {
+    let line = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{line}");
+    assert!(line.starts_with("callout: ") && line.lines().count() == 1, "one line: {line}");
+    assert!(!line.contains("panicked"), "{line}");
+    line
+}
+
+/// A folder with a history of some events, stopped cleanly.
+fn filled() -> Folder {
+    let folder = Folder::new();
+    let disk = start(opener(folder.path()), Bounds::default(), Durability::Relaxed);
+    for number in 0..EVENTS {
+        disk.publish(draft(&["t"], None, &format!("{number} {}", "x".repeat(200)))).unwrap();
+    }
+    disk.close();
+    folder
+}
+
+#[test]
+fn a_damaged_file_is_named_with_what_to_do_and_left_as_it_is() {
+    let folder = filled();
+    let whole = fs::read(folder.file()).unwrap();
+    let cases = [
+        ("empty", Vec::new()),
+        ("cut short in its head", whole[..100].to_vec()),
+        ("cut short in the middle", whole[..whole.len() / 2].to_vec()),
+        ("a page short", whole[..whole.len() - 4096].to_vec()),
+        ("garbage", vec![0x5a; whole.len()]),
+        ("text", b"not a history\n".to_vec()),
+        ("garbage in its head", [&[0x5a; 512], &whole[512..]].concat()),
+        ("nothing but zeros", vec![0; whole.len()]),
+    ];
+    for (case, bytes) in cases {
+        fs::write(folder.file(), &bytes).unwrap();
+        for line in complaints(&folder) {
+            println!("{case}: {line}");
+            assert!(line.contains(folder.file().to_str().unwrap()), "{case}: {line}");
+            assert!(line.contains("is damaged") && line.contains("move it away"), "{case}: {line}");
+        }
+        assert!(fs::read(folder.file()).unwrap() == bytes, "{case}: the file was changed");
+    }
+}
+
+#[test]
+fn bytes_flipped_anywhere_are_never_a_panic_and_never_a_new_beginning() {
+    let folder = filled();
+    let whole = fs::read(folder.file()).unwrap();
+    for _ in 0..12 {
+        let mut bytes = whole.clone();
+        // Zeros are mostly room that nothing uses yet.
+        let flips = (0..bytes.len()).filter(|&index| bytes[index] != 0).collect::<Vec<_>>();
+        for _ in 0..200 {
+            bytes[fastrand::choice(&flips).copied().expect("there are some")] ^= fastrand::u8(1..);
+        }
+        fs::write(folder.file(), &bytes).unwrap();
+        read(&folder);
+        use_it(&folder);
+    }
+}
+
+/// `callout history` gives all of it or says what is wrong.
+fn read(folder: &Folder) {
+    let output = callout(&["history", "t", "--data", folder.text()]).output().unwrap();
+    match output.status.code() {
+        // What was hit may be of no importance; but then nothing is missing.
+        Some(0) => assert_eq!(output.stdout.split(|&byte| byte == b'\n').count(), EVENTS + 1),
+        _ => {
+            let log = String::from_utf8(output.stderr).expect("UTF-8");
+            assert!(log.starts_with("callout: ") && log.lines().count() == 1, "one line: {log}");
+            assert!(log.contains(folder.file().to_str().unwrap()), "{log}");
+        }
+    }
+}
+
+/// `callout serve` does not start and says why, or serves whatever it can, and never panics.
+fn use_it(folder: &Folder) {
+    let mut command = callout(&["serve", "--listen", "127.0.0.1:0", "--data", folder.text()]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let Some((_, address)) = line.trim().split_once("http://") else {
+        let log = complaint(&child.wait_with_output().unwrap());
+        assert!(log.contains(NAME), "{log}");
+        return;
+    };
+    let program = Program { child, address: address.parse().unwrap() };
+    for answer in [
+        get(program.address, "/history"),
+        get(program.address, "/history/t"),
+        post(program.address, "/topics/t", "new"),
+        get(program.address, "/healthz"),
+    ] {
+        assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+    }
+    program.signal("TERM");
+    let (code, log) = program.wait();
+    assert!(code == Some(0) && !log.contains("panicked"), "{code:?} {log}");
+}
+
+#[test]
+fn a_file_of_a_newer_layout_is_refused_and_not_touched() {
+    let folder = filled();
+    let database = Database::open(folder.file()).unwrap();
+    let txn = database.begin_write().unwrap();
+    txn.open_table(TableDefinition::<&str, u64>::new("stock")).unwrap().insert("format", 2).unwrap();
+    txn.commit().unwrap();
+    drop(database);
+    for line in complaints(&folder) {
+        assert!(line.contains("newer") && line.contains(folder.file().to_str().unwrap()), "{line}");
+        assert!(line.contains("--data"), "{line}");
+    }
+}
+
+#[test]
+fn a_directory_in_use_is_one_clear_line() {
+    let folder = Folder::new();
+    let program = serve(&folder, &[]);
+    for line in complaints(&folder) {
+        assert!(line.contains(folder.text()) && line.contains("in use"), "{line}");
+    }
+    program.signal("TERM");
+    assert_eq!(program.wait().0, Some(0));
+    serve(&folder, &[]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_or_written_is_one_clear_line() {
+    let folder = Folder::new();
+    fs::write(folder.path(), "a file where a folder should be").unwrap();
+    let [line, _] = complaints(&folder);
+    assert!(line.contains(folder.text()), "{line}");
+    fs::remove_file(folder.path()).unwrap();
+
+    let folder = filled();
+    // Whoever is root may write anywhere, so this one is made unwritable for everyone.
+    let immutable = |flag: &str| {
+        Command::new("chattr").arg(flag).arg(folder.file()).output().is_ok_and(|o| o.status.success())
+    };
+    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o444)).unwrap();
+    if !immutable("+i") {
+        println!("skipped in part: nothing can be made immutable here");
+        return;
+    }
+    let [line, _] = complaints(&folder);
+    assert!(immutable("-i"));
+    assert!(line.contains(folder.file().to_str().unwrap()), "{line}");
+}

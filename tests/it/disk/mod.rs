@@ -1,0 +1,110 @@
+//! The history on disk: what was acknowledged is there, whatever happened in between.
+
+mod clock;
+mod damage;
+mod disc;
+mod faults;
+mod full;
+mod herd;
+mod kill;
+mod model;
+mod power;
+mod promises;
+mod seeing;
+mod trim;
+
+use crate::support::{Parser, Program, Seen};
+use callout::event::{Draft, Event, Frame, Id};
+use callout::history::disk::{Disk, Durability, NAME, Opener};
+use callout::history::{Bounds, History, PAGE_EVENTS};
+use callout::hub::Hub;
+use callout::topic::Topic;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// A data directory that does not exist yet, removed when the test is over.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("callout-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        Folder(std::env::temp_dir().join(name))
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.clone()
+    }
+
+    /// The one file in it.
+    pub fn file(&self) -> PathBuf {
+        self.0.join(NAME)
+    }
+
+    pub fn text(&self) -> &str {
+        self.0.to_str().expect("a name in ASCII")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A test that failed early has made none.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How often the server is killed. `make test-kill` asks for more than is wanted each time.
+pub fn rounds() -> usize {
+    std::env::var("CALLOUT_KILL_ROUNDS").map_or(15, |rounds| rounds.parse().expect("a number"))
+}
+
+/// `callout` with these arguments.
+pub fn callout(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callout"));
+    command.args(args).env_remove("CALLOUT_DATA");
+    command
+}
+
+/// `callout serve` on a free port, keeping its history in this folder.
+pub fn serve(folder: &Folder, flags: &[&str]) -> Program {
+    Program::serve(&[&["--data", folder.text(), "--log", "warn"], flags].concat())
+}
+
+/// A history on disk, with a hub of its own.
+pub fn start(opener: Opener, bounds: Bounds, durability: Durability) -> Disk {
+    Disk::start(opener, bounds, durability, Hub::start).expect("it opens").0
+}
+
+pub fn topics(names: &[&str]) -> Vec<Topic> {
+    names.iter().map(|name| Topic::new(name).expect("a valid topic")).collect()
+}
+
+/// An event, to be published.
+pub fn draft(names: &[&str], given: Option<&str>, data: &str) -> Event {
+    let id = given.map(str::to_owned);
+    let draft = Draft { topics: topics(names), id, data: data.into(), ..Draft::default() };
+    Event::new(draft).expect("a valid event")
+}
+
+/// All that is kept on these topics, as a browser would see it.
+pub fn everything(history: &dyn History, names: &[&str]) -> Vec<(Id, Seen)> {
+    let (topics, mut after, mut kept) = (topics(names), Id::default(), Vec::new());
+    loop {
+        let page = history.page(after, Id(u64::MAX), &topics).expect("it can be read");
+        assert!(page.events.len() <= PAGE_EVENTS);
+        after = page.through;
+        kept.extend(page.events.iter().map(|(id, frame)| (*id, seen(frame))));
+        if after == Id(u64::MAX) {
+            return kept;
+        }
+    }
+}
+
+/// A frame with one event, as a browser would see it.
+pub fn seen(frame: &Frame) -> Seen {
+    let mut parser = Parser::default();
+    let mut events = frame.iter().filter_map(|&byte| parser.byte(byte));
+    events.next().expect("a frame holds an event")
+}

@@ -1,0 +1,110 @@
+//! A power cut at any moment: the history is opened from what a disc might then hold.
+
+use super::disc::{Disc, Entry, Survives};
+use super::{draft, everything, rounds, start};
+use callout::history::disk::{Disk, Durability};
+use callout::history::{Bounds, History};
+use std::collections::HashSet;
+use std::thread;
+
+/// Publishers at the same time, and the events of each in one sitting.
+const PUBLISHERS: usize = 3;
+const EVENTS: usize = 8;
+
+/// So many rounds of killing cost as much as all of this once.
+const ROUNDS_EACH: usize = 15;
+
+const TOPICS: [&str; 3] = ["t0", "t1", "t2"];
+
+#[test]
+fn after_a_power_cut_all_that_was_acknowledged_is_there_once_and_no_id_comes_again() {
+    let (mut cuts, mut cuts_in_recovery) = (0, 0);
+    for _ in 0..rounds().div_ceil(ROUNDS_EACH) {
+        let disc = Disc::created();
+        for sitting in 0..2 {
+            let disk = start(disc.opener(), Bounds::default(), Durability::Strict);
+            publish(&disc, &disk, sitting);
+            disk.close();
+        }
+        let log = disc.log();
+        for (moment, entry) in log.iter().enumerate() {
+            // What lies between two writes is covered by what of them survives.
+            if !matches!(entry, Entry::Sync | Entry::Acknowledged(..)) {
+                continue;
+            }
+            let all = [Survives::Nothing, Survives::Everything, Survives::First, Survives::Some];
+            let survives = fastrand::choice(all).expect("there are four");
+            println!("cut at {moment} of {}, survives: {survives:?}", log.len());
+            let left = disc.cut(moment, survives);
+            check(&left, &log[..moment]);
+            cuts += 1;
+            if fastrand::bool() {
+                // The power fails again while all is put in order.
+                let recovery = left.log();
+                let moment_in_it = fastrand::usize(..=recovery.len());
+                let again = left.cut(moment_in_it, Survives::Some);
+                check(&again, &[&log[..moment], &recovery[..moment_in_it]].concat());
+                cuts_in_recovery += 1;
+            }
+        }
+    }
+    println!("{cuts} power cuts, {cuts_in_recovery} more in the recovery");
+}
+
+/// Several publishers at once, some with ids of their own, with data of all sizes.
+fn publish(disc: &Disc, disk: &Disk, sitting: usize) {
+    thread::scope(|scope| {
+        for (publisher, topic) in TOPICS.iter().enumerate() {
+            let seed = fastrand::u64(..);
+            scope.spawn(move || {
+                let mut random = fastrand::Rng::with_seed(seed);
+                for number in 0..EVENTS {
+                    let data =
+                        format!("{publisher}-{sitting}-{number:02} {}", "x".repeat(random.usize(..6_000)));
+                    let given = random.bool().then(|| format!("given-{publisher}-{sitting}-{number}"));
+                    let receipt = disk.publish(draft(&[topic], given.as_deref(), &data)).expect("it is kept");
+                    disc.acknowledge(&data, &receipt.id);
+                }
+            });
+        }
+    });
+}
+
+/// What was acknowledged before is there, under its id, once and in its order; and so goes on.
+fn check(disc: &Disc, before: &[Entry]) {
+    let acknowledged: Vec<(&String, &String)> = before
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Acknowledged(data, id) => Some((data, id)),
+            _ => None,
+        })
+        .collect();
+    let disk = start(disc.opener(), Bounds::default(), Durability::Strict);
+    let kept = everything(&disk, &TOPICS);
+    let data: HashSet<&str> = kept.iter().map(|(_, seen)| seen.data.as_str()).collect();
+    assert_eq!(data.len(), kept.len(), "an event is there twice");
+    for (data, id) in &acknowledged {
+        assert!(kept.iter().any(|(_, seen)| (&seen.data, &seen.id) == (*data, *id)), "{data:.8} is missing");
+    }
+    // At most one more of each publisher, who was waiting for its answer, and of the check itself.
+    assert!(kept.len() <= acknowledged.len() + PUBLISHERS + 1);
+    for publisher in 0..PUBLISHERS {
+        let own = |data: &&str| data.starts_with(&format!("{publisher}-"));
+        let order: Vec<&str> = kept.iter().map(|(_, seen)| seen.data.as_str()).filter(own).collect();
+        assert!(order.is_sorted(), "{order:.8?}");
+    }
+    let status = disk.status();
+    assert_eq!(status.events, kept.len());
+    let newest = kept.last().map(|(id, _)| id.to_string()).unwrap_or_default();
+    let next = disk.publish(draft(&["t0"], None, "next")).expect("it goes on").id;
+    disc.acknowledge("next", &next);
+    assert!(next > newest && acknowledged.iter().all(|(_, id)| id.starts_with("given") || next > **id));
+    // Whoever was not answered publishes again.
+    for (_, seen) in kept.iter().filter(|(_, seen)| seen.id.starts_with("given")) {
+        let publisher = &seen.data[..1];
+        let again = disk.publish(draft(&[&format!("t{publisher}")], Some(&seen.id), &seen.data));
+        assert!(again.expect("it is answered").duplicate);
+    }
+    assert_eq!(everything(&disk, &TOPICS).len(), kept.len() + 1);
+    disk.close();
+}

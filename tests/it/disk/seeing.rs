@@ -1,0 +1,135 @@
+//! What is kept can be seen: `callout history` of a running server and of a stopped one's directory, and
+//! `/healthz`.
+
+use super::{Folder, callout, serve};
+use crate::support::{get, post, publish, request};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// More than one page.
+const EVENTS: usize = 600;
+
+/// The objects that `callout history` prints with these arguments.
+fn history(args: &[&str]) -> Vec<Value> {
+    let output = callout(&[&["history"], args].concat()).output().unwrap();
+    let log = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!((output.status.code(), log.as_str()), (Some(0), ""));
+    let lines = String::from_utf8(output.stdout).expect("UTF-8");
+    lines.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect()
+}
+
+/// The line that `callout history` fails with.
+fn complaint(args: &[&str]) -> String {
+    let output = callout(&[&["history"], args].concat()).output().unwrap();
+    let line = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!((output.status.code(), output.stdout.len(), line.lines().count()), (Some(1), 0, 1), "{line}");
+    line
+}
+
+fn url(at: SocketAddr) -> String {
+    format!("http://{at}")
+}
+
+#[test]
+fn history_prints_the_same_of_a_running_server_and_of_a_stopped_ones_directory() {
+    let folder = Folder::new();
+    let program = serve(&folder, &[]);
+    let at = program.address;
+    let ids: Vec<String> = (0..EVENTS).map(|number| publish(at, "/topics/a", number.to_string())).collect();
+    publish(at, "/topics/rooms/4%202?event=news&id=mine", "two\nlines");
+    let url = url(at);
+    let running = ["--url", &url];
+    let [topics, a, room] =
+        [&[][..], &["a"], &["rooms/4 2"]].map(|topic| history(&[topic, &running].concat()));
+    let told: Vec<_> = topics.iter().map(|topic| (topic["topic"].clone(), topic["events"].clone())).collect();
+    assert_eq!(told, [(json!("a"), json!(EVENTS)), (json!("rooms/4 2"), json!(1))]);
+    let came: Vec<_> = a.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(came, ids);
+    assert_eq!((&topics[0]["oldest"], &topics[0]["newest"]), (&a[0]["at"], &a[EVENTS - 1]["at"]));
+    assert!(humantime::parse_rfc3339(a[0]["at"].as_str().unwrap()).is_ok(), "{}", a[0]);
+    assert_eq!(
+        (&room[0]["id"], &room[0]["event"], &room[0]["data"]),
+        (&json!("mine"), &json!("news"), &json!("two\nlines"))
+    );
+    assert_eq!(history(&["nothing", "--url", &url]), [] as [Value; 0]);
+
+    let line = complaint(&["--data", folder.text()]);
+    assert!(line.contains(folder.text()) && line.contains("in use"), "{line}");
+    program.signal("TERM");
+    program.wait();
+    let stopped = ["--data", folder.text()];
+    assert_eq!(history(&stopped), topics);
+    assert_eq!(history(&[&["a"][..], &stopped].concat()), a);
+    assert_eq!(history(&[&["rooms/4 2"][..], &stopped].concat()), room);
+    // Having been looked at, it goes on.
+    let program = serve(&folder, &[]);
+    assert!(publish(program.address, "/topics/a", "next") > ids[EVENTS - 1]);
+}
+
+#[test]
+fn history_needs_the_publish_token_where_there_is_one() {
+    let folder = Folder::new();
+    let program = serve(&folder, &["--publish-token", "sesame"]);
+    let head = "POST /topics/t HTTP/1.1\r\nAuthorization: Bearer sesame";
+    assert_eq!(request(program.address, head, "secret").status, 200);
+    let url = url(program.address);
+    for path in ["/history", "/history/t"] {
+        let answer = get(program.address, path);
+        assert!(answer.status == 401 && !String::from_utf8_lossy(&answer.body).contains("secret"));
+    }
+    for token in [&[][..], &["--publish-token", "wrong"]] {
+        let line = complaint(&[&["t", "--url", &url], token].concat());
+        assert!(line.contains("401") && line.contains("token"), "{line}");
+    }
+    let events = history(&["t", "--url", &url, "--publish-token", "sesame"]);
+    assert_eq!((events.len(), &events[0]["data"]), (1, &json!("secret")));
+}
+
+#[test]
+fn history_of_a_directory_without_one_makes_none() {
+    let folder = Folder::new();
+    let line = complaint(&["--data", folder.text()]);
+    assert!(line.contains(folder.file().to_str().unwrap()), "{line}");
+    assert!(!folder.path().exists());
+}
+
+#[test]
+fn healthz_says_what_is_kept_and_how_long_a_commit_took() {
+    let folder = Folder::new();
+    let program = serve(&folder, &["--keep-events", "3"]);
+    let kept = || get(program.address, "/healthz").json()["history"].clone();
+    assert_eq!(
+        kept(),
+        json!({ "events": 0, "bytes": 0, "oldest": null, "commit_micros": null, "failure": null })
+    );
+    for number in 1..=5 {
+        assert_eq!(post(program.address, "/topics/t", "x".repeat(100)).status, 200);
+        let kept = kept();
+        assert_eq!(kept["events"], number.min(3));
+        assert!(kept["bytes"].as_u64() > Some(100 * number.min(3)), "{kept}");
+        assert!(kept["commit_micros"].as_u64() > Some(0) && kept["failure"].is_null(), "{kept}");
+        assert!(humantime::parse_rfc3339(kept["oldest"].as_str().unwrap()).is_ok(), "{kept}");
+    }
+}
+
+#[test]
+fn without_a_flag_the_history_is_in_callout_data_where_the_server_was_started() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path()).unwrap();
+    let mut command = callout(&["serve", "--listen", "127.0.0.1:0", "--log", "warn"]);
+    command.current_dir(folder.path()).env_remove("CALLOUT_DATA");
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let stdout = child.stdout.as_mut().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+    let address = line.trim().rsplit("http://").next().unwrap().parse().unwrap();
+    let program = crate::support::Program { child, address };
+    publish(program.address, "/topics/t", "kept");
+    program.signal("KILL");
+    drop(program);
+    let directory = folder.path().join("callout-data");
+    let names: Vec<_> =
+        std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, [callout::history::disk::NAME], "one file");
+    assert_eq!(history(&["t", "--data", directory.to_str().unwrap()]).len(), 1);
+}

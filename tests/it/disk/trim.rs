@@ -1,0 +1,116 @@
+//! Trimming: it goes along with writing, by count, bytes and age; whoever comes from beyond the edge is
+//! told, and the file does not grow much beyond what is kept.
+
+use super::{Folder, draft, everything, serve, start, topics};
+use crate::support::{Browser, publish, until};
+use callout::history::disk::{Disk, Durability, opener};
+use callout::history::{Bounds, History, Start};
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+/// What is kept in the long run, how many times as much is published, and by how many at once.
+const KEPT: usize = 20_000;
+const TIMES: usize = 10;
+const PUBLISHERS: usize = 64;
+
+const EVENT_BYTES: std::ops::RangeInclusive<usize> = 100..=1_000;
+
+/// The numbers of the events that are kept.
+fn numbers(disk: &Disk) -> Vec<usize> {
+    let kept = everything(disk, &["t"]).into_iter();
+    kept.map(|(_, seen)| seen.data.split(' ').next().unwrap().parse().expect("a number")).collect()
+}
+
+/// Publishes so many events with several publishers at once, checking all the time that the bounds hold.
+fn publish_all(disk: &Disk, count: usize, bounds: Bounds) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..PUBLISHERS {
+            scope.spawn(|| {
+                while let Some(number) = Some(next.fetch_add(1, Relaxed)).filter(|number| *number < count) {
+                    let data = format!("{number} {}", "x".repeat(fastrand::usize(EVENT_BYTES)));
+                    disk.publish(draft(&["t"], None, &data)).expect("it is kept");
+                    let status = disk.status();
+                    assert!(status.events <= bounds.events_max && status.bytes <= bounds.bytes_max);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn after_ten_times_what_is_kept_the_file_is_below_twice_what_is_kept() {
+    let folder = Folder::new();
+    let bounds = Bounds { events_max: KEPT, ..Bounds::default() };
+    let disk = start(opener(folder.path()), bounds, Durability::Relaxed);
+    publish_all(&disk, TIMES * KEPT, bounds);
+    let (status, file_bytes) = (disk.status(), fs::metadata(folder.file()).unwrap().len());
+    let ratio = file_bytes as f64 / status.bytes as f64;
+    println!("{} events, {} bytes kept in a file of {file_bytes}: {ratio:.2}", status.events, status.bytes);
+    assert_eq!(status.events, KEPT);
+    assert!(ratio < 2.0, "{ratio}");
+    let numbers = numbers(&disk);
+    assert_eq!(numbers.len(), KEPT);
+    disk.close();
+    println!("closed: {}", fs::metadata(folder.file()).unwrap().len());
+}
+
+#[test]
+fn bytes_bound_what_is_kept_and_the_newest_stay() {
+    let folder = Folder::new();
+    let bounds = Bounds { bytes_max: 100_000, ..Bounds::default() };
+    let disk = start(opener(folder.path()), bounds, Durability::Relaxed);
+    publish_all(&disk, 2_000, bounds);
+    let status = disk.status();
+    let largest = EVENT_BYTES.end() + 300;
+    assert!(status.bytes > bounds.bytes_max - largest, "no more goes than has to: {status:?}");
+    assert_eq!(everything(&disk, &["t"]).len(), status.events);
+    // One that is larger than all that may be kept is not kept.
+    disk.publish(draft(&["t"], None, &"x".repeat(bounds.bytes_max))).unwrap();
+    until("it is let go", || disk.status().events == 0);
+    assert_eq!(disk.status().bytes, 0);
+}
+
+#[test]
+fn what_is_too_old_goes_with_the_next_event() {
+    let folder = Folder::new();
+    let bounds = Bounds { age_max: Duration::from_millis(300), ..Bounds::default() };
+    let disk = start(opener(folder.path()), bounds, Durability::Relaxed);
+    let old = disk.publish(draft(&["t"], None, "old")).unwrap().id;
+    until("the old one is too old", || {
+        disk.publish(draft(&["u"], None, "new")).unwrap();
+        everything(&disk, &["t"]).is_empty()
+    });
+    // Enough newer ones, so that the old one is not just the edge itself.
+    let asked = Start::After(old);
+    until("the edge has moved on", || {
+        disk.publish(draft(&["u"], None, "new")).unwrap();
+        disk.resume(&asked, &topics(&["t"])).unwrap().gap
+    });
+    assert!(disk.status().events > 0);
+}
+
+#[test]
+fn whoever_comes_from_beyond_the_edge_is_told_and_gets_what_is_kept() {
+    let folder = Folder::new();
+    let first;
+    let wanted: Vec<String> = (40..50).map(|number| number.to_string()).collect();
+    {
+        let program = serve(&folder, &["--keep-events", "10"]);
+        first = publish(program.address, "/topics/t", "0");
+        (1..50).for_each(|number| _ = publish(program.address, "/topics/t", number.to_string()));
+        check_reset(&program, &first, &wanted);
+    }
+    // The same of a history that is opened anew.
+    check_reset(&serve(&folder, &["--keep-events", "10"]), &first, &wanted);
+}
+
+fn check_reset(program: &crate::support::Program, asked: &str, wanted: &[String]) {
+    let mut browser = Browser::resume(program.address, "/topics/t", asked);
+    let reset = browser.next();
+    assert_eq!((reset.event.as_str(), &reset.json()["requested"]), ("reset", &asked.into()));
+    let came: Vec<String> = wanted.iter().map(|_| browser.next().data).collect();
+    assert_eq!(came, wanted);
+}
