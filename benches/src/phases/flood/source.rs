@@ -11,9 +11,6 @@ use anyhow::{Result, anyhow};
 use crate::clock::Clock;
 use crate::publisher::{PipelinedPublisher, WaitingPublisher};
 
-/// Connections of a pipelined source.
-const PIPELINED_PUBLISHERS: usize = 4;
-
 /// A part of the window that must be free before a pipelined source fills it again, so that its
 /// requests travel together.
 const REFILL_PART: u64 = 4;
@@ -26,8 +23,17 @@ const FULL_PAUSE: Duration = Duration::from_micros(20);
 pub enum Arrangement {
     /// One publisher, which waits for each answer as HTTP clients do.
     Waiting,
-    /// Four publishers, which send on without waiting.
-    Pipelined,
+    /// So many publishers, which send on without waiting.
+    Pipelined(usize),
+}
+
+impl Arrangement {
+    pub fn publishers(self) -> usize {
+        match self {
+            Arrangement::Waiting => 1,
+            Arrangement::Pipelined(publishers) => publishers,
+        }
+    }
 }
 
 pub enum Source {
@@ -66,8 +72,8 @@ impl Source {
     ) -> Result<Source> {
         Ok(match arrangement {
             Arrangement::Waiting => Source::Waiting(WaitingSource::open(server, window_events, clock)?),
-            Arrangement::Pipelined => Source::Pipelined {
-                publishers: (0..PIPELINED_PUBLISHERS)
+            Arrangement::Pipelined(connections) => Source::Pipelined {
+                publishers: (0..connections)
                     .map(|index| PipelinedPublisher::connect(server, index))
                     .collect::<Result<_>>()?,
                 window_events,
@@ -88,10 +94,11 @@ impl Source {
                 let room_events = (passed + *window_events).saturating_sub(*published);
                 if room_events >= *window_events / REFILL_PART {
                     let now_nanos = clock.nanos();
-                    for event in 0..room_events {
-                        publishers[event as usize % PIPELINED_PUBLISHERS].publish(now_nanos);
+                    for _ in 0..room_events {
+                        let turn = *published as usize % publishers.len();
+                        publishers[turn].publish(now_nanos);
+                        *published += 1;
                     }
-                    *published += room_events;
                 }
                 for publisher in publishers {
                     publisher.progress()?;
