@@ -36,8 +36,8 @@ const TURN: Duration = Duration::from_millis(10);
 /// How long what was sent last may take to arrive.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections to try where an answer may have to wait for the disk, and events outstanding.
-const KEPT_CONNECTIONS: [usize; 4] = [4, 16, 32, 64];
+/// Publishers to try where an answer may have to wait for the disk, and events outstanding.
+const KEPT_PUBLISHERS: [usize; 4] = [1, 16, 32, 64];
 const KEPT_WINDOWS_EVENTS: [u64; 2] = [512, 1024];
 
 /// How a server is flooded.
@@ -59,7 +59,7 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     run_best(
         bench,
         table,
-        &ways(&[Arrangement::Waiting], &WINDOWS_EVENTS),
+        &ways(&[Arrangement::Waiting(1)], &WINDOWS_EVENTS),
         Target::RatioAtLeast(15.0),
         start,
     )?;
@@ -71,13 +71,20 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
 /// The flood with all of it on callout's disk before it is delivered. Each server has as many
 /// publishers as suit it best.
 pub fn run_kept(bench: &Bench, table: &mut Table) -> Result<()> {
-    table.section("history: the flood, strict on disk, 4 to 64 publishers that do not wait");
-    let ways = ways(&KEPT_CONNECTIONS.map(Arrangement::Pipelined), &KEPT_WINDOWS_EVENTS);
     let store = Store::new()?;
-    run_best(bench, table, &ways, Target::RatioAtLeast(10.0), |kind| match kind {
+    let start = |kind| match kind {
         Kind::Callout => bench.start_keeping(&store, Keep::Strict),
         peer => bench.start(peer),
-    })
+    };
+    let target = Target::RatioAtLeast(10.0);
+    table.section("history: the flood, callout strict; publishers that wait, as many as suit each best");
+    let waiting = KEPT_PUBLISHERS.map(Arrangement::Waiting);
+    run_best(bench, table, &ways(&waiting, &KEPT_WINDOWS_EVENTS), target, start)?;
+    table.section(
+        "history: the flood, callout strict; publishers that do not wait, as many as suit each best",
+    );
+    let pipelined = KEPT_PUBLISHERS.map(Arrangement::Pipelined);
+    run_best(bench, table, &ways(&pipelined, &KEPT_WINDOWS_EVENTS), target, start)
 }
 
 fn ways(arrangements: &[Arrangement], windows_events: &[u64]) -> Vec<Way> {

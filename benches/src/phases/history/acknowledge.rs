@@ -24,7 +24,8 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
         round.commit_millis
     });
     for (index, (keep, publishers)) in loads().enumerate() {
-        let load = format!("{}, {publishers} publishers", keep.name());
+        let who = if publishers == 1 { "publisher" } else { "publishers" };
+        let load = format!("{}, {publishers} {who}", keep.name());
         table.row(format!("{load}: events per second"), 0, &rounds, Target::None, |round| {
             round.published[index].requests_per_sec
         });

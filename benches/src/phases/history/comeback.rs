@@ -98,8 +98,8 @@ fn herd(bench: &Bench, server: &Server, last_seen: &str) -> Result<Herd> {
     Ok(Herd { caught_up_secs, live_events, faults })
 }
 
-/// Publishing that goes on at its pace, on a thread of its own, until it is told to finish or
-/// its server ends.
+/// Publishing that goes on at its pace, on a thread of its own, until it is told to finish or its server
+/// ends.
 struct Live {
     shared: Arc<Shared>,
     thread: JoinHandle<Result<u64>>,
