@@ -23,7 +23,8 @@ pub fn write(table: &Table, kinds: &[Kind]) -> Result<()> {
 
 Each figure is the median of its rounds; a ratio is callout's figure to axum's, the median of the
 ratios of neighbouring rounds. KB and MB are 1,024 and 1,048,576 bytes. The load generator runs on
-the same cores as the server.
+the same cores as the server. The peers keep nothing, so callout runs with `--data memory`, except
+where a section says that it keeps a history on disk.
 
 - date: {date}
 - command: `{command}`

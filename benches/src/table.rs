@@ -27,7 +27,7 @@ enum Line {
 }
 
 struct Row {
-    figure: &'static str,
+    figure: String,
     decimals: usize,
     values: [Option<f64>; Kind::ALL.len()],
     ratio: Option<f64>,
@@ -43,7 +43,7 @@ impl Table {
     /// round.
     pub fn row<T>(
         &mut self,
-        figure: &'static str,
+        figure: impl Into<String>,
         decimals: usize,
         rounds: &Rounds<T>,
         target: Target,
@@ -54,31 +54,37 @@ impl Table {
             median(pairs.map(|(callout, axum)| value(callout) / value(axum)).collect())
         });
         let values = columns(rounds, |rounds| median(rounds.iter().map(&value).collect()));
-        self.lines.push(Line::Row(Row { figure, decimals, values, ratio, target }));
+        self.lines.push(Line::Row(Row { figure: figure.into(), decimals, values, ratio, target }));
     }
 
     /// The median of the rounds, of something that says how it was measured and not who is better.
     pub fn aside<T>(
         &mut self,
-        figure: &'static str,
+        figure: impl Into<String>,
         decimals: usize,
         rounds: &Rounds<T>,
         value: impl Fn(&T) -> f64,
     ) {
         let values = columns(rounds, |rounds| median(rounds.iter().map(&value).collect()));
-        self.lines.push(Line::Row(Row { figure, decimals, values, ratio: None, target: Target::None }));
+        self.lines.push(Line::Row(Row {
+            figure: figure.into(),
+            decimals,
+            values,
+            ratio: None,
+            target: Target::None,
+        }));
     }
 
     /// The sum of all rounds, where one fault in any of them counts.
     pub fn sum<T>(
         &mut self,
-        figure: &'static str,
+        figure: impl Into<String>,
         rounds: &Rounds<T>,
         target: Target,
         value: impl Fn(&T) -> f64,
     ) {
         let values = columns(rounds, |rounds| rounds.iter().map(&value).sum());
-        self.lines.push(Line::Row(Row { figure, decimals: 0, values, ratio: None, target }));
+        self.lines.push(Line::Row(Row { figure: figure.into(), decimals: 0, values, ratio: None, target }));
     }
 }
 
@@ -100,7 +106,7 @@ impl Row {
     }
 
     fn cells(&self) -> Vec<String> {
-        let mut cells = vec![self.figure.to_owned()];
+        let mut cells = vec![self.figure.clone()];
         for value in self.values {
             cells.push(value.map_or_else(String::new, |value| format!("{value:.*}", self.decimals)));
         }

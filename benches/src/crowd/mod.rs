@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::clock::Clock;
 use crate::publisher::PipelinedPublisher;
 use crate::wire::message::Message;
-use crate::wire::request::stream_request;
+use crate::wire::request::{resume_request, stream_request};
 use stream::Stream;
 pub use tally::{Faults, PROBE_PUBLISHER};
 
@@ -52,29 +52,12 @@ pub struct Crowd {
 impl Crowd {
     /// Opens this many streams or, where the server does not answer them all, as many as it does.
     pub fn open(server: SocketAddr, streams: usize) -> Result<Crowd> {
-        let mut crowd = Crowd {
-            server,
-            request: stream_request(server),
-            poll: Poll::new().context("failed to make a poll")?,
-            events: Events::with_capacity(EVENTS_MAX),
-            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            streams: Vec::with_capacity(streams),
-            opening: 0,
-            failure: None,
-        };
-        let mut opened = 0;
-        let mut deadline = Instant::now() + OPEN_PATIENCE;
-        while (crowd.streams.len() < streams || crowd.opening > 0) && Instant::now() < deadline {
-            while crowd.streams.len() < streams && crowd.opening < OPENING_MAX {
-                crowd.connect()?;
-            }
-            crowd.turn(PROBE_PATIENCE, |_| ())?;
-            if crowd.open_count() > opened {
-                opened = crowd.open_count();
-                deadline = Instant::now() + OPEN_PATIENCE;
-            }
-        }
-        Ok(crowd)
+        Crowd::ask(server, streams, stream_request(server))
+    }
+
+    /// As `open`, for streams that have had all up to the event with this id.
+    pub fn resume(server: SocketAddr, streams: usize, last_event_id: &str) -> Result<Crowd> {
+        Crowd::ask(server, streams, resume_request(server, last_event_id))
     }
 
     /// Opens this many streams and sees that each of them receives, or fails.
@@ -170,6 +153,32 @@ impl Crowd {
             faults.hung_up += u64::from(stream.is_closed());
         }
         Ok(faults)
+    }
+
+    fn ask(server: SocketAddr, streams: usize, request: Vec<u8>) -> Result<Crowd> {
+        let mut crowd = Crowd {
+            server,
+            request,
+            poll: Poll::new().context("failed to make a poll")?,
+            events: Events::with_capacity(EVENTS_MAX),
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            streams: Vec::with_capacity(streams),
+            opening: 0,
+            failure: None,
+        };
+        let mut opened = 0;
+        let mut deadline = Instant::now() + OPEN_PATIENCE;
+        while (crowd.streams.len() < streams || crowd.opening > 0) && Instant::now() < deadline {
+            while crowd.streams.len() < streams && crowd.opening < OPENING_MAX {
+                crowd.connect()?;
+            }
+            crowd.turn(PROBE_PATIENCE, |_| ())?;
+            if crowd.open_count() > opened {
+                opened = crowd.open_count();
+                deadline = Instant::now() + OPEN_PATIENCE;
+            }
+        }
+        Ok(crowd)
     }
 
     fn connect(&mut self) -> Result<()> {

@@ -59,7 +59,7 @@ impl Stream {
             socket: TcpStream::from_std(socket.into()),
             state: State::Connecting,
             scanner: Scanner::new(),
-            tally: Tally::default(),
+            tally: Tally::new(),
         })
     }
 

@@ -7,7 +7,6 @@ use crate::wire::message::{Message, PUBLISHERS_MAX};
 /// The publisher whose messages only show that a stream is there. They are not counted.
 pub const PROBE_PUBLISHER: usize = PUBLISHERS_MAX - 1;
 
-#[derive(Default)]
 pub struct Tally {
     /// The number each publisher's next message must have.
     next: [u64; PUBLISHERS_MAX],
@@ -33,6 +32,10 @@ pub struct Faults {
 }
 
 impl Tally {
+    pub fn new() -> Tally {
+        Tally { next: [0; PUBLISHERS_MAX], passed: 0, lost: 0, doubled: 0, torn: 0, probed: false }
+    }
+
     pub fn note(&mut self, message: &Message) {
         if message.publisher == PROBE_PUBLISHER {
             self.probed = true;
@@ -95,7 +98,7 @@ mod tests {
     use super::*;
 
     fn faults_of(numbers: &[u64], published: u64) -> Faults {
-        let mut tally = Tally::default();
+        let mut tally = Tally::new();
         for &number in numbers {
             tally.note(&Message { publisher: 2, number, sent_nanos: 0 });
         }

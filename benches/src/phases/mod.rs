@@ -3,6 +3,7 @@
 mod build;
 mod flood;
 mod herd;
+mod history;
 mod memory;
 mod publish;
 mod steady;
@@ -19,12 +20,20 @@ pub enum Phase {
     Publish,
     Herd,
     Memory,
+    History,
     Build,
 }
 
 impl Phase {
-    pub const ALL: [Phase; 6] =
-        [Phase::Steady, Phase::Flood, Phase::Publish, Phase::Herd, Phase::Memory, Phase::Build];
+    pub const ALL: [Phase; 7] = [
+        Phase::Steady,
+        Phase::Flood,
+        Phase::Publish,
+        Phase::Herd,
+        Phase::Memory,
+        Phase::History,
+        Phase::Build,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -33,6 +42,7 @@ impl Phase {
             Phase::Publish => "publish",
             Phase::Herd => "herd",
             Phase::Memory => "memory",
+            Phase::History => "history",
             Phase::Build => "build",
         }
     }
@@ -44,6 +54,7 @@ impl Phase {
             Phase::Publish => publish::run(bench, table),
             Phase::Herd => herd::run(bench, table),
             Phase::Memory => memory::run(bench, table),
+            Phase::History => history::run(bench, table),
             Phase::Build => build::run(bench, table),
         }
     }

@@ -23,6 +23,9 @@ pub struct WaitingPublisher {
     index: usize,
     request: PublishRequest,
     published: u64,
+    /// The last answer, of so many bytes.
+    answer: [u8; ANSWER_BYTES_MAX],
+    answer_bytes: usize,
 }
 
 impl WaitingPublisher {
@@ -32,7 +35,14 @@ impl WaitingPublisher {
             .with_context(|| format!("failed to connect a publisher to `{server}`"))?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_DEADLINE))?;
-        Ok(WaitingPublisher { socket, index, request: PublishRequest::new(server), published: 0 })
+        Ok(WaitingPublisher {
+            socket,
+            index,
+            request: PublishRequest::new(server),
+            published: 0,
+            answer: [0; ANSWER_BYTES_MAX],
+            answer_bytes: 0,
+        })
     }
 
     /// Blocks until the server has answered.
@@ -47,17 +57,24 @@ impl WaitingPublisher {
         self.published
     }
 
+    /// The id that the server gave the last event.
+    pub fn last_id(&self) -> Result<String> {
+        let answer = String::from_utf8_lossy(&self.answer[..self.answer_bytes]);
+        let after = answer.split_once("{\"id\":\"").map(|(_, after)| after);
+        let id = after.and_then(|after| after.split_once('"')).map(|(id, _)| id.to_owned());
+        id.context("failed to find an event's id in its answer")
+    }
+
     fn read_answer(&mut self) -> Result<()> {
-        let mut answer = [0; ANSWER_BYTES_MAX];
-        let mut come_bytes = 0;
+        self.answer_bytes = 0;
         loop {
-            let read_bytes =
-                self.socket.read(&mut answer[come_bytes..]).context("failed to read an answer")?;
+            let room = &mut self.answer[self.answer_bytes..];
+            let read_bytes = self.socket.read(room).context("failed to read an answer")?;
             if read_bytes == 0 {
                 bail!("failed to read an answer: the server hung up");
             }
-            come_bytes += read_bytes;
-            if answer_bytes(&answer[..come_bytes])?.is_some() {
+            self.answer_bytes += read_bytes;
+            if answer_bytes(&self.answer[..self.answer_bytes])?.is_some() {
                 return Ok(());
             }
         }

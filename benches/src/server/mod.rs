@@ -3,24 +3,34 @@
 //! Whatever ends the bench, its servers end with it: `Drop` takes them along, and the kernel does where
 //! the bench itself is killed.
 
+mod health;
 mod nchan;
+mod store;
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::process;
+pub use health::Health;
 use nchan::Nchan;
 pub use nchan::Nginx;
+pub use store::{Keep, Store};
 
 /// How long a server may take to say where it listens.
 const START_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long callout may take to end in order.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -59,19 +69,40 @@ pub struct Server {
 }
 
 impl Server {
-    /// Blocks until the server listens.
+    /// Blocks until the server listens. None keeps anything on disk, as the peers cannot.
     pub fn start(kind: Kind, callout: &Path) -> Result<Server> {
         match kind {
-            Kind::Callout => Server::announced(Command::new(callout).args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--log",
-                "warn",
-            ])),
+            Kind::Callout => Server::callout(callout, ["--data", "memory"]),
             Kind::Axum => Server::announced(&Command::new(axum_peer()?)),
             Kind::Nchan => Server::nchan(),
         }
+    }
+
+    /// callout with these flags.
+    pub fn callout(callout: &Path, flags: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Server> {
+        let mut command = Command::new(callout);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"]).args(flags);
+        Server::announced(&command)
+    }
+
+    /// What callout says of itself.
+    pub fn health(&self) -> Result<Health> {
+        Health::of(self.addr)
+    }
+
+    /// Ends callout in order, as an operator does. Dropped, a server is killed.
+    pub fn stop(mut self) -> Result<()> {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        asked.context("failed to run `kill`")?;
+        let deadline = Instant::now() + STOP_DEADLINE;
+        while self.child.try_wait().context("failed to wait for the server")?.is_none() {
+            if Instant::now() > deadline {
+                bail!("failed to stop the server: it goes on");
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
     }
 
     pub fn addr(&self) -> SocketAddr {

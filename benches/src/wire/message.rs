@@ -10,14 +10,14 @@ pub const MESSAGE_BYTES: usize = 100;
 /// The first byte of a message. Neither server-sent framing nor chunk sizes contain it.
 pub const MARK: u8 = b'@';
 
-/// Publishers a message can tell apart: one hexadecimal digit.
-pub const PUBLISHERS_MAX: usize = 16;
+/// Publishers a message can tell apart.
+pub const PUBLISHERS_MAX: usize = 1 << (u64::BITS - NUMBER_BITS);
 
 const DIGITS: usize = 16;
 const PADDING: [u8; MESSAGE_BYTES - 1 - 2 * DIGITS] = [b'x'; MESSAGE_BYTES - 1 - 2 * DIGITS];
 
-/// Bits of the first word left for the number, below the publisher's digit.
-const NUMBER_BITS: u32 = 60;
+/// Bits of the first word left for the number, below the publisher's.
+const NUMBER_BITS: u32 = 57;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {

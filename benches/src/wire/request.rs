@@ -15,6 +15,15 @@ pub fn stream_request(addr: SocketAddr) -> Vec<u8> {
     format!("GET {PATH} HTTP/1.1\r\nHost: {addr}\r\nAccept: text/event-stream\r\n\r\n").into_bytes()
 }
 
+/// What it sends when it comes back.
+pub fn resume_request(addr: SocketAddr, last_event_id: &str) -> Vec<u8> {
+    format!(
+        "GET {PATH} HTTP/1.1\r\nHost: {addr}\r\nAccept: text/event-stream\r\n\
+         Last-Event-ID: {last_event_id}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// A `POST` whose body is one message.
 pub struct PublishRequest {
     bytes: Vec<u8>,

@@ -11,9 +11,6 @@ use anyhow::{Result, anyhow};
 use crate::clock::Clock;
 use crate::publisher::{PipelinedPublisher, WaitingPublisher};
 
-/// Connections of a pipelined source.
-const PIPELINED_PUBLISHERS: usize = 4;
-
 /// A part of the window that must be free before a pipelined source fills it again, so that its
 /// requests travel together.
 const REFILL_PART: u64 = 4;
@@ -21,17 +18,25 @@ const REFILL_PART: u64 = 4;
 /// How long a waiting source stands still when the window is full.
 const FULL_PAUSE: Duration = Duration::from_micros(20);
 
-/// How the publishers treat answers.
+/// How many publishers there are, and how they treat answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Arrangement {
-    /// One publisher, which waits for each answer as HTTP clients do.
-    Waiting,
-    /// Four publishers, which send on without waiting.
-    Pipelined,
+    /// They wait for each answer, as HTTP clients do.
+    Waiting(usize),
+    /// They send on without waiting.
+    Pipelined(usize),
+}
+
+impl Arrangement {
+    pub fn publishers(self) -> usize {
+        match self {
+            Arrangement::Waiting(publishers) | Arrangement::Pipelined(publishers) => publishers,
+        }
+    }
 }
 
 pub enum Source {
-    /// It has a thread of its own, so that it is not held up by the streams.
+    /// Each has a thread of its own, so that it is not held up by the streams.
     Waiting(WaitingSource),
     Pipelined {
         publishers: Vec<PipelinedPublisher>,
@@ -43,17 +48,17 @@ pub enum Source {
 
 pub struct WaitingSource {
     shared: Arc<Shared>,
-    /// `None` once it has been joined.
-    thread: Option<JoinHandle<Result<u64>>>,
+    threads: Vec<JoinHandle<Result<u64>>>,
     window_events: u64,
 }
 
-/// What the thread of a waiting source and its owner tell each other. Each is a single number, so
+/// What the threads of a waiting source and their owner tell each other. Each is a single number, so
 /// that no order between them matters.
 #[derive(Default)]
 struct Shared {
-    /// Events that may have been published so far.
+    /// Events that may have been published so far, and those that a thread has taken upon it.
     allowed: AtomicU64,
+    taken: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -65,9 +70,11 @@ impl Source {
         clock: Clock,
     ) -> Result<Source> {
         Ok(match arrangement {
-            Arrangement::Waiting => Source::Waiting(WaitingSource::open(server, window_events, clock)?),
-            Arrangement::Pipelined => Source::Pipelined {
-                publishers: (0..PIPELINED_PUBLISHERS)
+            Arrangement::Waiting(publishers) => {
+                Source::Waiting(WaitingSource::open(server, publishers, window_events, clock)?)
+            }
+            Arrangement::Pipelined(connections) => Source::Pipelined {
+                publishers: (0..connections)
                     .map(|index| PipelinedPublisher::connect(server, index))
                     .collect::<Result<_>>()?,
                 window_events,
@@ -88,10 +95,11 @@ impl Source {
                 let room_events = (passed + *window_events).saturating_sub(*published);
                 if room_events >= *window_events / REFILL_PART {
                     let now_nanos = clock.nanos();
-                    for event in 0..room_events {
-                        publishers[event as usize % PIPELINED_PUBLISHERS].publish(now_nanos);
+                    for _ in 0..room_events {
+                        let turn = *published as usize % publishers.len();
+                        publishers[turn].publish(now_nanos);
+                        *published += 1;
                     }
-                    *published += room_events;
                 }
                 for publisher in publishers {
                     publisher.progress()?;
@@ -101,8 +109,8 @@ impl Source {
         Ok(())
     }
 
-    /// Stops publishing. Gives the number of events once all of them are answered, until when it
-    /// is to be called again.
+    /// Stops publishing. Gives the number of events, once, when all of them are answered, until when
+    /// it is to be called again.
     pub fn finish(&mut self) -> Result<Option<u64>> {
         match self {
             Source::Waiting(source) => source.finish(),
@@ -119,31 +127,48 @@ impl Source {
 }
 
 impl WaitingSource {
-    fn open(server: SocketAddr, window_events: u64, clock: Clock) -> Result<WaitingSource> {
-        let mut publisher = WaitingPublisher::connect(server, 0)?;
+    fn open(
+        server: SocketAddr,
+        publishers: usize,
+        window_events: u64,
+        clock: Clock,
+    ) -> Result<WaitingSource> {
         let shared = Arc::new(Shared::default());
-        let theirs = Arc::clone(&shared);
-        let thread = thread::spawn(move || {
-            while !theirs.stopped.load(Ordering::Relaxed) {
-                if publisher.published() < theirs.allowed.load(Ordering::Relaxed) {
-                    publisher.publish(clock.nanos())?;
-                } else {
-                    thread::sleep(FULL_PAUSE);
-                }
-            }
-            Ok(publisher.published())
-        });
-        Ok(WaitingSource { shared, thread: Some(thread), window_events })
+        let start = |index| {
+            let publisher = WaitingPublisher::connect(server, index)?;
+            let theirs = Arc::clone(&shared);
+            Ok(thread::spawn(move || publish(publisher, &theirs, clock)))
+        };
+        let threads = (0..publishers).map(start).collect::<Result<_>>()?;
+        Ok(WaitingSource { shared, threads, window_events })
     }
 
     fn finish(&mut self) -> Result<Option<u64>> {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        match self.thread.take_if(|thread| thread.is_finished()) {
-            None => Ok(None),
-            Some(thread) => {
-                let published = thread.join().map_err(|_| anyhow!("a publisher panicked"))?;
-                published.map(Some)
-            }
+        if !self.threads.iter().all(JoinHandle::is_finished) {
+            return Ok(None);
+        }
+        let join = |thread: JoinHandle<_>| thread.join().map_err(|_| anyhow!("a publisher panicked"))?;
+        self.threads.drain(..).map(join).sum::<Result<u64>>().map(Some)
+    }
+}
+
+impl Shared {
+    /// Whether there is room in the window for one more event, which is then the caller's.
+    fn take(&self) -> bool {
+        let allowed = self.allowed.load(Ordering::Relaxed);
+        let next = |taken| (taken < allowed).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+}
+
+fn publish(mut publisher: WaitingPublisher, shared: &Shared, clock: Clock) -> Result<u64> {
+    while !shared.stopped.load(Ordering::Relaxed) {
+        if shared.take() {
+            publisher.publish(clock.nanos())?;
+        } else {
+            thread::sleep(FULL_PAUSE);
         }
     }
+    Ok(publisher.published())
 }
