@@ -46,7 +46,10 @@ impl App {
     /// A stream on these topics, beginning where the request says, or else at `start`. It holds one of
     /// the server's places for as long as it lives; [`Error::Full`] if none is left.
     pub fn stream(&self, request: &Request, topics: Vec<Topic>, start: Start) -> Result<Stream, Error> {
-        let mut stream = Stream::new(topics, asked_start(request).unwrap_or(start));
+        let is_only_now = topics.iter().all(|topic| self.is_only_now(topic));
+        // What is not kept cannot be asked for, and needs no history that can be read.
+        let asked = asked_start(request).filter(|_| !is_only_now);
+        let mut stream = Stream::new(topics, asked.unwrap_or(start));
         stream.guards.push(Box::new(Places::take(&self.places)?));
         Ok(stream)
     }

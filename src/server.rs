@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// How often a drain looks whether everyone has left.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
+/// How long the history may take to close, even where nothing is left of the grace.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+
 /// Which of the two listeners.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
@@ -134,7 +137,7 @@ impl Server {
         }
         let all_left = self.listener.busy() == 0;
         self.listener.hang_up();
-        self.app.history.close();
+        self.app.history.close(until.saturating_duration_since(Instant::now()).max(CLOSE_DEADLINE));
         all_left
     }
 }

@@ -16,7 +16,7 @@ pub(super) static COMMAND: Command = Command {
     about: "print what is kept per topic, or a topic's events",
     flags: &[
         Flag {
-            name: "data",
+            name: "directory",
             value: "FOLDER",
             help: "read this directory of a stopped server, instead of asking one",
         },
@@ -31,7 +31,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
         [topic] => Some(topic.as_str()),
         _ => return Err(Usage("history takes one TOPIC at most".into()).into()),
     };
-    match flags.text("data") {
+    match flags.text("directory") {
         Some(directory) => read(directory.into(), topic),
         None => ask(&Remote::new(flags)?, flags, topic),
     }

@@ -40,10 +40,12 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     }
     let answer = response.body_mut().read_to_string().unwrap_or_default();
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-    let Some(id) = answer["id"].as_str() else {
-        return Err(Failure::Work(format!("{} does not answer like a callout", remote.base())));
+    match answer.get("id") {
+        Some(serde_json::Value::String(id)) => super::print(&format!("{id}\n")),
+        // What is only true now has none.
+        Some(serde_json::Value::Null) => super::print(""),
+        _ => return Err(Failure::Work(format!("{} does not answer like a callout", remote.base()))),
     };
-    super::print(&format!("{id}\n"));
     Ok(())
 }
 

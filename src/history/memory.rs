@@ -12,6 +12,7 @@ use crate::topic::Topic;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Keeps the newest events in memory.
 pub struct Memory {
@@ -95,7 +96,7 @@ impl History for Memory {
         Ok(topics)
     }
 
-    fn close(&self) {
+    fn close(&self, _deadline: Duration) {
         // What is in memory ends with the process.
     }
 }

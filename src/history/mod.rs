@@ -136,21 +136,24 @@ pub trait History: Send + Sync {
     /// answered as before and not kept again.
     fn publish(&self, event: Event) -> Result<Receipt, Error>;
 
-    /// Finds the place from which a stream on these topics goes on.
+    /// Finds the place from which a stream on these topics goes on. [`Error::Unavailable`]: it cannot be
+    /// read now.
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error>;
 
     /// Reads what is newer than `after` and not newer than `through` on these topics: at most
-    /// [`PAGE_EVENTS`] events and about [`PAGE_BYTES`] bytes. Runs on the caller's thread.
+    /// [`PAGE_EVENTS`] events and about [`PAGE_BYTES`] bytes. Runs on the caller's thread; errors as
+    /// [`History::resume`].
     fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, Error>;
 
     /// How much is kept, and how it goes.
     fn status(&self) -> Status;
 
-    /// What is kept, topic by topic, in their order.
+    /// What is kept, topic by topic, in their order. Errors as [`History::resume`].
     fn topics(&self) -> Result<Vec<TopicStatus>, Error>;
 
     /// Puts everything where it survives and takes nothing more: the last thing before the process ends.
-    fn close(&self);
+    /// Blocks until that is done, or gives up after about twice the deadline.
+    fn close(&self, deadline: Duration);
 }
 
 /// The id for an event that is published now: the time in nanoseconds, or one more than the last id

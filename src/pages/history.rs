@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 /// All topics, with how much is kept of each: `{"topics":[…]}`.
 pub fn topics(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
     app.check_publish_token(request)?;
-    let topics: Vec<Value> = app.history.topics()?.iter().map(topic_json).collect();
+    let topics = app.history.topics()?;
+    let topics: Vec<Value> =
+        topics.iter().filter(|status| may_see(app, &status.topic)).map(topic_json).collect();
     Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "topics": topics }))))
 }
 
@@ -24,6 +26,9 @@ pub fn topics(app: &App, request: &Request, _captures: &Captures) -> Result<Answ
 pub fn events(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
     app.check_publish_token(request)?;
     let topic = Topic::new(captures.get("topic"))?;
+    if !may_see(app, topic.as_str()) {
+        return Err(Error::Unauthorized);
+    }
     let after = match request.query("after") {
         None => Id::default(),
         Some(token) => Id::parse(&token).ok_or_else(|| Error::bad("`after` is what `next` said before"))?,
@@ -31,6 +36,11 @@ pub fn events(app: &App, request: &Request, captures: &Captures) -> Result<Answe
     let page = app.history.page(after, app.hub.last(), &[topic])?;
     let next = page.events.last().map(|(id, _)| id.to_string());
     Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "events": page_json(&page), "next": next }))))
+}
+
+/// What callout's own pages keep is shown only to whoever has the token.
+fn may_see(app: &App, topic: &str) -> bool {
+    app.publish_token.is_some() || !topic.starts_with('$')
 }
 
 /// A topic as JSON.

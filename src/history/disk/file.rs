@@ -2,10 +2,12 @@
 
 use super::guard::guarded;
 use super::tables::{self, FORMAT};
+use super::writing::Writing;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What the store keeps of the file in memory, in bytes. The kernel keeps the rest as it sees fit.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
@@ -20,15 +22,20 @@ pub type Opener = Box<dyn Fn() -> Result<Database, String> + Send + Sync>;
 
 /// Opens the file in this directory, making both when they are missing.
 pub fn opener(directory: PathBuf) -> Opener {
-    Box::new(move || open(&directory))
+    // What was there once is never made anew: a disk that went away would look like an empty history.
+    let was_there = AtomicBool::new(false);
+    Box::new(move || {
+        let opened = open(&directory, was_there.load(Relaxed));
+        was_there.fetch_or(opened.is_ok(), Relaxed);
+        opened
+    })
 }
 
-fn open(directory: &Path) -> Result<Database, String> {
+fn open(directory: &Path, was_there: bool) -> Result<Database, String> {
     let path = directory.join(NAME);
     let failed = |verb: &str, error: io::Error| format!("failed to {verb} `{}`: {error}", path.display());
-    fs::create_dir_all(directory).map_err(|error| failed("make the directory of", error))?;
-    if !fs::exists(&path).map_err(|error| failed("look for", error))? {
-        create(directory, &path).map_err(|error| failed("create", error))?;
+    if !was_there {
+        make_sure_of(directory, &path).map_err(|error| failed("create", error))?;
     }
     let opened = guarded(|| {
         let database = builder().open(&path)?;
@@ -41,10 +48,28 @@ fn open(directory: &Path) -> Result<Database, String> {
              use that one, or another --data",
             path.display()
         )),
-        Some(Ok((database, _))) => Ok(database),
+        Some(Ok((_, None))) => {
+            Err(format!("`{}` is a store, but not callout's: use another --data", path.display()))
+        }
+        Some(Ok((database, Some(_)))) => Ok(database),
         Some(Err(error)) => Err(explain(&path, &error)),
         None => Err(damaged(&path, "its pages contradict each other")),
     }
+}
+
+/// Makes what is missing. Two that start at the same time do it one after the other.
+fn make_sure_of(directory: &Path, path: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let lock = File::open(directory)?;
+    lock.lock()?;
+    if fs::exists(path)? {
+        return Ok(());
+    }
+    create(directory, path)?;
+    lock.sync_all()?;
+    // The directory itself may be new too. Where its parent cannot be opened, it is not ours to sync.
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new("."))).map_or(Ok(()), |parent| parent.sync_all())
 }
 
 /// A file appears under its name only when it is complete, so that one that is empty or cut short is
@@ -56,9 +81,16 @@ fn create(directory: &Path, path: &Path) -> io::Result<()> {
         _ => {}
     }
     let database = builder().create(&unfinished).map_err(io::Error::other)?;
+    lay_out(&database).map_err(io::Error::other)?;
     drop(database);
-    fs::rename(&unfinished, path)?;
-    File::open(directory)?.sync_all()
+    fs::rename(&unfinished, path)
+}
+
+/// Makes the tables, and writes which layout they have.
+fn lay_out(database: &Database) -> Result<(), redb::Error> {
+    let txn = database.begin_write()?;
+    Writing::open(&txn)?.finish()?;
+    Ok(txn.commit()?)
 }
 
 fn builder() -> Builder {
@@ -74,7 +106,10 @@ fn explain(path: &Path, error: &redb::Error) -> String {
             format!("`{directory}` is in use by another callout: stop that one, or use another --data")
         }
         redb::Error::UpgradeRequired(version) => {
-            damaged(path, &format!("it has the store's version {version}"))
+            let path = path.display();
+            format!(
+                "`{path}` was written by an older store (version {version}): use the callout that wrote it"
+            )
         }
         // It is no store of this kind, or shorter than it says.
         redb::Error::Io(error)

@@ -191,8 +191,8 @@ impl History for Disk {
             Ok(Resume { after, position, gap: place.is_none() })
         });
         match found {
-            // A stream that asks for nothing old needs nothing from the disk.
-            Err(_) if *start == Start::Live => {
+            // A stream that does not go on from where it was can begin with what comes next.
+            Err(_) if matches!(start, Start::Live | Start::Latest(_)) => {
                 Ok(Resume { after: handed, position: handed.max(floor).to_string(), gap: false })
             }
             found => found,
@@ -219,10 +219,11 @@ impl History for Disk {
         self.archive.topics()
     }
 
-    fn close(&self) {
-        let closed = Arc::new(OnceLock::new());
-        if self.inbox.send(Message::Close(closed.clone())).is_ok() {
-            closed.wait();
+    fn close(&self, deadline: Duration) {
+        let (closed, answer) = bounded(1);
+        let asked = self.inbox.send_timeout(Message::Close(closed), deadline);
+        if asked.is_err() || answer.recv_timeout(deadline).is_err() {
+            log::error!("the history was not closed in time; what was acknowledged is on disk");
         }
     }
 }

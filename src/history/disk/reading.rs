@@ -47,6 +47,11 @@ impl Reading {
         })
     }
 
+    /// The newest event that is kept.
+    pub(super) fn newest(&self) -> Result<Option<Id>, redb::Error> {
+        Ok(self.events.last()?.map(|(id, _)| Id(id.value())))
+    }
+
     /// Of what is newer than this, nothing on these topics was lost.
     pub(super) fn edge(&self, topics: &[Topic]) -> Result<Id, redb::Error> {
         tables::edge(&self.lost, self.stock.floor, topics)

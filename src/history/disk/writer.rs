@@ -3,14 +3,15 @@
 
 use super::file::Opener;
 use super::guard::guarded;
+use super::reading::Reading;
 use super::writing::Writing;
 use super::{Durability, Fault, NAME, Shared, Stock};
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::history::{Bounds, Receipt, next_id};
 use crate::hub::{Dispatch, Hub};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-use redb::Database;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use redb::{Database, ReadableDatabase};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,8 @@ const RELAXED: Duration = Duration::from_millis(100);
 /// How often a quiet history looks for what has grown too old.
 const TIDY: Duration = Duration::from_secs(60);
 
-/// How often a store that failed is opened anew.
-const REOPEN: Duration = Duration::from_secs(1);
+/// How long publishing is refused after a failure, until it is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Ids that are left out at a start, in nanoseconds: more than may have been given and lost.
 const START_SKIP: u64 = 1_000_000_000;
@@ -40,7 +41,7 @@ const DAMAGED: &str = "the history's file is damaged (its pages contradict each 
 pub(super) enum Message {
     Publish(Publication),
     /// Put everything on disk, close the store, and say so.
-    Close(Arc<OnceLock<()>>),
+    Close(Sender<()>),
 }
 
 /// An event that wants to be kept, and where the answer goes.
@@ -65,14 +66,17 @@ pub(super) struct Writer {
     given: Id,
     /// What is committed but not yet on disk, since when.
     unsaved_since: Option<Instant>,
-    /// When to open a store that failed; never, once it was closed.
-    reopen_at: Option<Instant>,
+    /// After a failure, when to try again; until then publishing is refused without trying.
+    try_again_at: Option<Instant>,
+    /// A failure was logged, and that it is over was not.
+    is_down: bool,
 }
 
 impl Writer {
     pub(super) fn new(opener: Opener, bounds: Bounds, durability: Durability, shared: Arc<Shared>) -> Writer {
         let given = Id::default();
-        Writer { opener, bounds, durability, shared, given, unsaved_since: None, reopen_at: None }
+        let (unsaved_since, try_again_at) = (None, None);
+        Writer { opener, bounds, durability, shared, given, unsaved_since, try_again_at, is_down: false }
     }
 
     /// Opens the store for the first time and gives the newest id there is.
@@ -101,12 +105,14 @@ impl Writer {
                 Ok(Message::Publish(first)) => {
                     let (publications, close) = gather(first, inbox);
                     self.publish(publications, hub);
-                    close.into_iter().for_each(|closed| self.close(&closed));
+                    if let Some(closed) = close {
+                        return self.close(&closed);
+                    }
                 }
-                Ok(Message::Close(closed)) => self.close(&closed),
+                Ok(Message::Close(closed)) => return self.close(&closed),
                 Err(RecvTimeoutError::Timeout) => {}
                 // Nobody is left who could publish.
-                Err(RecvTimeoutError::Disconnected) => return self.close(&OnceLock::new()),
+                Err(RecvTimeoutError::Disconnected) => return self.close(&bounded(1).0),
             }
             self.tidy();
         }
@@ -114,8 +120,8 @@ impl Writer {
 
     /// How long there is nothing to do but to wait for a message.
     fn pause(&self) -> Duration {
-        if let Some(reopen_at) = self.reopen_at {
-            return reopen_at.saturating_duration_since(Instant::now());
+        if let Some(at) = self.try_again_at {
+            return at.saturating_duration_since(Instant::now());
         }
         match self.unsaved_since {
             Some(since) => RELAXED.saturating_sub(since.elapsed()),
@@ -125,6 +131,10 @@ impl Writer {
     }
 
     fn publish(&mut self, publications: Vec<Publication>, hub: &Hub) {
+        if self.try_again_at.is_some_and(|at| Instant::now() < at) {
+            let failure = self.shared.view.lock().failure.clone().unwrap_or_default();
+            return refuse(&publications, &failure);
+        }
         let events: Vec<&Event> = publications.iter().map(|publication| &publication.event).collect();
         let durability = match self.durability {
             Durability::Strict => redb::Durability::Immediate,
@@ -147,20 +157,19 @@ impl Writer {
             }
             Err(fault) => {
                 self.fail(&fault);
-                let error = Error::Unavailable(format!("it could not be kept, try again later: {}", fault.0));
-                publications.iter().for_each(|publication| answer(publication, Err(error.clone())));
+                refuse(&publications, &fault.0);
             }
         }
     }
 
     /// Writes what is unsaved for too long, trims what is too old, opens what had failed.
     fn tidy(&mut self) {
-        if self.reopen_at.is_some_and(|at| Instant::now() >= at) {
-            self.reopen();
+        if self.try_again_at.is_some_and(|at| Instant::now() >= at) {
+            self.try_again();
         }
         let is_due = self.unsaved_since.is_some_and(|since| since.elapsed() >= RELAXED);
         if (is_due || self.wants_trim())
-            && self.shared.database.read().is_some()
+            && self.try_again_at.is_none()
             && let Err(fault) = self.commit(&[], redb::Durability::Immediate)
         {
             self.fail(&fault);
@@ -168,7 +177,11 @@ impl Writer {
     }
 
     /// The last thing before the process ends.
-    fn close(&mut self, closed: &OnceLock<()>) {
+    fn close(&mut self, closed: &Sender<()>) {
+        if self.try_again_at.is_some() {
+            // What was refused may still be on the disk.
+            self.reopen();
+        }
         if self.unsaved_since.is_some()
             && let Err(fault) = self.commit(&[], redb::Durability::Immediate)
         {
@@ -176,9 +189,8 @@ impl Writer {
         }
         self.shared.close();
         self.shared.view.lock().failure = Some("the server is stopping".into());
-        self.reopen_at = None;
-        // It is asked once.
-        let _ = closed.set(());
+        // Whoever asked may have given up waiting.
+        let _ = closed.send(());
     }
 
     fn wants_trim(&self) -> bool {
@@ -188,9 +200,7 @@ impl Writer {
     fn commit(&mut self, events: &[&Event], durability: redb::Durability) -> Result<Vec<Outcome>, Fault> {
         let began = Instant::now();
         let database = self.shared.database.read();
-        let Some(database) = &*database else {
-            return Err(Fault(self.shared.view.lock().failure.clone().unwrap_or_default()));
-        };
+        let Some(database) = &*database else { return Err(Fault("the store is closed".into())) };
         let given = &mut self.given;
         let trim_max = 2 * events.len() + TRIM_EVENTS;
         let (stock, outcomes) = write(database, durability, |tables| {
@@ -205,56 +215,85 @@ impl Writer {
             redb::Durability::None => self.unsaved_since.or(Some(began)),
             _ => None,
         };
+        self.try_again_at = None;
         let mut view = self.shared.view.lock();
         view.stock = stock;
+        view.failure = None;
         if !events.is_empty() {
             view.commit = Some(began.elapsed());
+            if std::mem::take(&mut self.is_down) {
+                log::warn!("the history is written again");
+            }
         }
         Ok(outcomes)
     }
 
-    /// After a failure the store has to be opened anew. Until that works, publishing is refused.
+    /// After a failure the store has to be opened anew before anything else can be read or written.
+    /// Publishing is refused for a while, then tried again.
     fn fail(&mut self, fault: &Fault) {
-        // A statement of its own: who reads takes the view's lock while holding the store's, so the store
-        // must not be waited for under it.
-        let known = self.shared.view.lock().failure.replace(fault.0.clone());
-        if known.as_ref() != Some(&fault.0) {
+        if !std::mem::replace(&mut self.is_down, true) {
             log::error!("the history cannot be written, publishing is refused until it can: {}", fault.0);
         }
+        // A statement of its own: who reads takes the view's lock while holding the store's, so the store
+        // must not be waited for under it.
+        self.shared.view.lock().failure = Some(fault.0.clone());
         self.unsaved_since = None;
-        if self.shared.close() {
-            // At once: what is going to be refused should be gone from the disk before anybody is told.
-            self.reopen();
+        self.shared.close();
+        // At once: what is going to be refused should be gone from the disk before anybody is told, and
+        // whoever reads should not have to wait.
+        self.reopen();
+        self.try_again_at = Some(Instant::now() + TRY_AGAIN);
+    }
+
+    /// Opens the store if that failed, and writes, to see whether the failure is over.
+    fn try_again(&mut self) {
+        self.try_again_at = Some(Instant::now() + TRY_AGAIN);
+        let is_open = self.shared.database.read().is_some();
+        if (is_open || self.reopen())
+            && let Err(fault) = self.commit(&[], redb::Durability::Immediate)
+        {
+            self.fail(&fault);
         }
     }
 
-    /// What was refused may have reached the disk all the same; it must not appear later.
-    fn reopen(&mut self) {
-        self.reopen_at = Some(Instant::now() + REOPEN);
+    /// Opens the store anew and says whether it could. What was refused may have reached the disk all
+    /// the same; it must not appear later.
+    fn reopen(&mut self) -> bool {
         let handed = self.shared.view.lock().handed;
         let opened = guarded(|| {
             let database = (self.opener)()?;
-            let cut = write(&database, redb::Durability::Immediate, |tables| tables.cut_back(handed));
-            cut.map(|(stock, ())| (database, stock)).map_err(|fault| fault.0)
+            let newest = newest(&database).map_err(|fault| fault.0)?;
+            if newest.is_some_and(|id| id > handed) {
+                write(&database, redb::Durability::Immediate, |tables| tables.cut_back(handed))
+                    .map_err(|fault| fault.0)?;
+            }
+            Ok(database)
         });
         match opened.unwrap_or_else(|| Err(DAMAGED.into())) {
-            Ok((database, stock)) => {
-                log::warn!("the history can be written again");
-                let mut view = self.shared.view.lock();
-                view.stock = stock;
-                view.failure = None;
-                drop(view);
-                *self.shared.database.write() = Some(database);
-                self.reopen_at = None;
+            Ok(database) => *self.shared.database.write() = Some(database),
+            Err(failure) => {
+                self.shared.view.lock().failure = Some(failure);
+                return false;
             }
-            Err(failure) => self.shared.view.lock().failure = Some(failure),
         }
+        true
     }
+}
+
+fn refuse(publications: &[Publication], failure: &str) {
+    let error = Error::Unavailable(format!("it could not be kept, try again later: {failure}"));
+    publications.iter().for_each(|publication| answer(publication, Err(error.clone())));
+}
+
+/// The newest event there is.
+fn newest(database: &Database) -> Result<Option<Id>, Fault> {
+    let txn = database.begin_read().map_err(redb::Error::from)?;
+    Ok(Reading::open(&txn)?.newest()?)
 }
 
 /// Takes what else is waiting already, up to a request to close. No timer: while one commit is being
 /// written, the next events gather by themselves.
-fn gather(first: Publication, inbox: &Receiver<Message>) -> (Vec<Publication>, Option<Arc<OnceLock<()>>>) {
+fn gather(first: Publication, inbox: &Receiver<Message>) -> (Vec<Publication>, Option<Sender<()>>) {
     let mut bytes = first.event.data().len();
     let mut publications = vec![first];
     while publications.len() < COMMIT_EVENTS

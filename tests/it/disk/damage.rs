@@ -16,7 +16,7 @@ const EVENTS: usize = 500;
 /// What `callout serve` and `callout history` say when they cannot open this folder: one line, code 1.
 fn complaints(folder: &Folder) -> [String; 2] {
     let serve = callout(&["serve", "--listen", "127.0.0.1:0", "--data", folder.text()]).output().unwrap();
-    let history = callout(&["history", "--data", folder.text()]).output().unwrap();
+    let history = callout(&["history", "--directory", folder.text()]).output().unwrap();
     [complaint(&serve), complaint(&history)]
 }
 
@@ -83,7 +83,7 @@ fn bytes_flipped_anywhere_are_never_a_panic_and_never_a_new_beginning() {
 
 /// `callout history` gives all of it or says what is wrong.
 fn read(folder: &Folder) {
-    let output = callout(&["history", "t", "--data", folder.text()]).output().unwrap();
+    let output = callout(&["history", "t", "--directory", folder.text()]).output().unwrap();
     match output.status.code() {
         // What was hit may be of no importance; but then nothing is missing.
         Some(0) => assert_eq!(output.stdout.split(|&byte| byte == b'\n').count(), EVENTS + 1),
