@@ -131,7 +131,10 @@ impl Writer {
     }
 
     fn publish(&mut self, publications: Vec<Publication>, hub: &Hub) {
-        if self.try_again_at.is_some_and(|at| Instant::now() < at) {
+        if self.is_due() {
+            self.try_again();
+        }
+        if self.try_again_at.is_some() {
             let failure = self.shared.view.lock().failure.clone().unwrap_or_default();
             return refuse(&publications, &failure);
         }
@@ -164,11 +167,11 @@ impl Writer {
 
     /// Writes what is unsaved for too long, trims what is too old, opens what had failed.
     fn tidy(&mut self) {
-        if self.try_again_at.is_some_and(|at| Instant::now() >= at) {
+        if self.is_due() {
             self.try_again();
         }
-        let is_due = self.unsaved_since.is_some_and(|since| since.elapsed() >= RELAXED);
-        if (is_due || self.wants_trim())
+        let is_unsaved = self.unsaved_since.is_some_and(|since| since.elapsed() >= RELAXED);
+        if (is_unsaved || self.wants_trim())
             && self.try_again_at.is_none()
             && let Err(fault) = self.commit(&[], redb::Durability::Immediate)
         {
@@ -191,6 +194,11 @@ impl Writer {
         self.shared.view.lock().failure = Some("the server is stopping".into());
         // Whoever asked may have given up waiting.
         let _ = closed.send(());
+    }
+
+    /// Whether it is time to try again after a failure.
+    fn is_due(&self) -> bool {
+        self.try_again_at.is_some_and(|at| Instant::now() >= at)
     }
 
     fn wants_trim(&self) -> bool {
@@ -320,6 +328,9 @@ fn write<T>(
     let written = guarded(|| -> Result<(Stock, T), redb::Error> {
         let mut txn = database.begin_write()?;
         txn.set_durability(durability)?;
+        // Everything is synced before the one write that makes it count, so that what fails to sync is
+        // refused for good, also when the process ends before the disk is well again.
+        txn.set_two_phase_commit(true);
         let mut tables = Writing::open(&txn)?;
         let value = act(&mut tables)?;
         let stock = tables.finish()?;

@@ -2,7 +2,7 @@
 //! and never a new beginning in its place.
 
 use super::{Folder, callout, draft, serve, start};
-use crate::support::{Program, get, post};
+use crate::support::{PATIENCE, Program, get, post};
 use callout::history::disk::{Durability, NAME, opener};
 use callout::history::{Bounds, History};
 use redb::{Database, TableDefinition};
@@ -35,7 +35,7 @@ fn filled() -> Folder {
     for number in 0..EVENTS {
         disk.publish(draft(&["t"], None, &format!("{number} {}", "x".repeat(200)))).unwrap();
     }
-    disk.close();
+    disk.close(PATIENCE);
     folder
 }
 

@@ -89,7 +89,7 @@ fn publishing_is_refused_with_the_reason_while_the_disc_fails_and_works_again_by
         assert_eq!(disk.status().failure, None);
         assert_eq!((data(&disk), disk.status().events), (vec!["before".into(), "after".into()], 2));
         assert!(publish(&disk, "last") > first);
-        disk.close();
+        disk.close(PATIENCE);
         assert_eq!(data(&start_on(&disc)), ["before", "after", "last"], "after opening it again");
     }
 }
@@ -102,7 +102,6 @@ fn what_was_refused_does_not_appear_when_the_process_ends_before_the_disc_is_wel
 }
 
 #[test]
-#[ignore = "the store may have written the commit whose sync failed, and cannot take it back then"]
 fn what_was_refused_does_not_appear_when_the_process_ends_while_syncing_still_fails() {
     assert_eq!(data_after_refusal_and_end(0), ["before"]);
 }
@@ -184,7 +183,10 @@ fn streams_and_heartbeats_and_what_is_only_true_now_go_on_while_the_disc_fails()
     // Whoever wants what is on disk is told to come back.
     let mut late = stream_raw(&hub, &disk, Start::After(first.clone()));
     assert_eq!(late.head(), "http/1.1 200 ok\r\n");
-    assert_eq!(late.everything(), "retry: 5000\n\n");
+    let told = late.everything();
+    let millis: u32 =
+        told.trim().strip_prefix("retry: ").and_then(|millis| millis.parse().ok()).expect(&told);
+    assert!((5_000..=15_000).contains(&millis), "{told}");
 
     mend(&disc);
     publish_when_it_can(&disk, "mine", "after");

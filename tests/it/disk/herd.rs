@@ -28,7 +28,7 @@ fn two_thousand_browsers_catch_up_within_15_seconds_while_another_stays_live() {
     let keep = |number: usize| disk.publish(draft(&["news"], None, &number.to_string())).unwrap().id;
     let known = keep(0);
     let mut frames: Vec<(usize, String)> = (1..=MISSED).map(|number| (number, keep(number))).collect();
-    disk.close();
+    disk.close(PATIENCE);
     let program = serve(&folder, &[]);
     let at = program.address;
     let mut listener = Browser::open(at, PATH);

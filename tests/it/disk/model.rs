@@ -2,6 +2,7 @@
 //! it says, whatever is done in whatever order.
 
 use super::{Folder, draft, seen, topics};
+use crate::support::PATIENCE;
 use callout::event::Id;
 use callout::history::disk::{Disk, Durability, opener};
 use callout::history::memory::Memory;
@@ -225,7 +226,7 @@ proptest! {
     fn a_history_on_disk_does_what_the_model_does(acts in prop::collection::vec(act(), 1..60)) {
         let folder = Folder::new();
         let reopen = |closed: Option<Box<dyn History>>| -> Box<dyn History> {
-            closed.into_iter().for_each(|history| history.close());
+            closed.into_iter().for_each(|history| history.close(PATIENCE));
             let opener = opener(folder.path());
             let (disk, _) = Disk::start(opener, bounds(), Durability::Relaxed, Hub::start).expect("it opens");
             Box::new(disk)

@@ -2,6 +2,7 @@
 
 use super::disc::{Disc, Entry, Survives};
 use super::{draft, everything, rounds, start};
+use crate::support::PATIENCE;
 use callout::history::disk::{Disk, Durability};
 use callout::history::{Bounds, History};
 use std::collections::HashSet;
@@ -24,7 +25,7 @@ fn after_a_power_cut_all_that_was_acknowledged_is_there_once_and_no_id_comes_aga
         for sitting in 0..2 {
             let disk = start(disc.opener(), Bounds::default(), Durability::Strict);
             publish(&disc, &disk, sitting);
-            disk.close();
+            disk.close(PATIENCE);
         }
         let log = disc.log();
         for (moment, entry) in log.iter().enumerate() {
@@ -106,5 +107,5 @@ fn check(disc: &Disc, before: &[Entry]) {
         assert!(again.expect("it is answered").duplicate);
     }
     assert_eq!(everything(&disk, &TOPICS).len(), kept.len() + 1);
-    disk.close();
+    disk.close(PATIENCE);
 }

@@ -85,7 +85,8 @@ fn what_is_only_true_now_has_no_id_and_is_never_kept() {
 
 #[test]
 fn for_a_browser_that_is_behind_what_is_only_true_now_is_dropped_and_the_rest_comes() {
-    const EVENTS: usize = 40;
+    /// Of the kept ones, a queue holds as many.
+    const EVENTS: usize = 14;
     let folder = Folder::new();
     let program = serve(&folder, &["--only-now", "now"]);
     let socket = crate::support::narrow_socket(program.address);

@@ -53,11 +53,11 @@ fn history_prints_the_same_of_a_running_server_and_of_a_stopped_ones_directory()
     );
     assert_eq!(history(&["nothing", "--url", &url]), [] as [Value; 0]);
 
-    let line = complaint(&["--data", folder.text()]);
+    let line = complaint(&["--directory", folder.text()]);
     assert!(line.contains(folder.text()) && line.contains("in use"), "{line}");
     program.signal("TERM");
     program.wait();
-    let stopped = ["--data", folder.text()];
+    let stopped = ["--directory", folder.text()];
     assert_eq!(history(&stopped), topics);
     assert_eq!(history(&[&["a"][..], &stopped].concat()), a);
     assert_eq!(history(&[&["rooms/4 2"][..], &stopped].concat()), room);
@@ -88,7 +88,7 @@ fn history_needs_the_publish_token_where_there_is_one() {
 #[test]
 fn history_of_a_directory_without_one_makes_none() {
     let folder = Folder::new();
-    let line = complaint(&["--data", folder.text()]);
+    let line = complaint(&["--directory", folder.text()]);
     assert!(line.contains(folder.file().to_str().unwrap()), "{line}");
     assert!(!folder.path().exists());
 }
