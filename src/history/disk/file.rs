@@ -32,16 +32,17 @@ fn open(directory: &Path) -> Result<Database, String> {
     }
     let opened = guarded(|| {
         let database = builder().open(&path)?;
-        let format = tables::format(&database.begin_read()?)?;
-        Ok::<_, redb::Error>((database, format))
+        Ok(match tables::format(&database.begin_read()?)? {
+            Some(format) if format > FORMAT => Err(format!(
+                "`{}` was written by a newer callout (layout {format}, this one knows {FORMAT}): \
+                 use that one, or another --data",
+                path.display()
+            )),
+            _ => Ok(database),
+        })
     });
     match opened {
-        Some(Ok((_, Some(format)))) if format > FORMAT => Err(format!(
-            "`{}` was written by a newer callout (layout {format}, this one knows {FORMAT}): \
-             use that one, or another --data",
-            path.display()
-        )),
-        Some(Ok((database, _))) => Ok(database),
+        Some(Ok(database)) => database,
         Some(Err(error)) => Err(explain(&path, &error)),
         None => Err(damaged(&path, "its pages contradict each other")),
     }

@@ -77,21 +77,24 @@ impl Writer {
 
     /// Opens the store for the first time and gives the newest id there is.
     pub(super) fn open_first(&mut self) -> Result<Id, String> {
-        let database = (self.opener)()?;
-        let stock = write(&database, redb::Durability::Immediate, |tables| {
-            if tables.stock.last == Id::default() {
-                // An empty history knows nothing of what was before it.
-                let birth = next_id(Id::default());
-                tables.stock = Stock { last: birth, trimmed: birth, oldest: birth, ..tables.stock };
-            }
-            Ok(())
-        });
+        // Handed over before it is used: from there it is closed with care, also when this fails.
+        *self.shared.database.write() = Some((self.opener)()?);
+        let stock = match &*self.shared.database.read() {
+            Some(database) => write(database, redb::Durability::Immediate, |tables| {
+                if tables.stock.last == Id::default() {
+                    // An empty history knows nothing of what was before it.
+                    let birth = next_id(Id::default());
+                    tables.stock = Stock { last: birth, trimmed: birth, oldest: birth, ..tables.stock };
+                }
+                Ok(())
+            }),
+            None => unreachable!("it was handed over just now"),
+        };
         let (stock, ()) = stock.map_err(|fault| format!("failed to write `{NAME}`: {}", fault.0))?;
         self.given = Id(stock.last.0 + START_SKIP);
         let mut view = self.shared.view.lock();
         view.stock = stock;
         view.handed = stock.last;
-        *self.shared.database.write() = Some(database);
         Ok(stock.last)
     }
 
