@@ -39,19 +39,18 @@ fn open(directory: &Path, was_there: bool) -> Result<Database, String> {
     }
     let opened = guarded(|| {
         let database = builder().open(&path)?;
-        let format = tables::format(&database.begin_read()?)?;
-        Ok::<_, redb::Error>((database, format))
+        Ok(match tables::format(&database.begin_read()?)? {
+            Some(format) if format > FORMAT => Err(format!(
+                "`{}` was written by a newer callout (layout {format}, this one knows {FORMAT}): \
+                 use that one, or another --data",
+                path.display()
+            )),
+            Some(_) => Ok(database),
+            None => Err(format!("`{}` is a store, but not callout's: use another --data", path.display())),
+        })
     });
     match opened {
-        Some(Ok((_, Some(format)))) if format > FORMAT => Err(format!(
-            "`{}` was written by a newer callout (layout {format}, this one knows {FORMAT}): \
-             use that one, or another --data",
-            path.display()
-        )),
-        Some(Ok((_, None))) => {
-            Err(format!("`{}` is a store, but not callout's: use another --data", path.display()))
-        }
-        Some(Ok((database, Some(_)))) => Ok(database),
+        Some(Ok(database)) => database,
         Some(Err(error)) => Err(explain(&path, &error)),
         None => Err(damaged(&path, "its pages contradict each other")),
     }

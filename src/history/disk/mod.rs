@@ -7,6 +7,7 @@
 //! When the disk fails, publishing is refused and nothing else stops: streams go on, new ones start
 //! with what comes next, and the store is opened anew until it works again.
 
+mod commit;
 mod file;
 mod guard;
 mod reading;

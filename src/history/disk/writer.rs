@@ -1,17 +1,15 @@
 //! The thread that writes: it numbers events, commits them together, hands them to the hub and
 //! acknowledges them, in that order.
 
+use super::commit::{DAMAGED, Outcome, keep, newest, write};
 use super::file::Opener;
 use super::guard::guarded;
-use super::reading::Reading;
-use super::writing::Writing;
 use super::{Durability, Fault, NAME, Shared, Stock};
 use crate::error::Error;
-use crate::event::{Event, Frame, Id};
+use crate::event::{Event, Id};
 use crate::history::{Bounds, Receipt, next_id};
-use crate::hub::{Dispatch, Hub};
+use crate::hub::Hub;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use redb::{Database, ReadableDatabase};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -34,9 +32,6 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Ids that are left out at a start, in nanoseconds: more than may have been given and lost.
 const START_SKIP: u64 = 1_000_000_000;
 
-/// What is wrong when the store panics.
-const DAMAGED: &str = "the history's file is damaged (its pages contradict each other)";
-
 /// What the thread can be told.
 pub(super) enum Message {
     Publish(Publication),
@@ -48,13 +43,6 @@ pub(super) enum Message {
 pub(super) struct Publication {
     pub(super) event: Event,
     pub(super) answer: Arc<OnceLock<Result<Receipt, Error>>>,
-}
-
-/// What became of a publication in a commit.
-struct Outcome {
-    receipt: Receipt,
-    /// What the hub is handed; nothing for a duplicate.
-    dispatch: Option<Dispatch>,
 }
 
 pub(super) struct Writer {
@@ -81,21 +69,24 @@ impl Writer {
 
     /// Opens the store for the first time and gives the newest id there is.
     pub(super) fn open_first(&mut self) -> Result<Id, String> {
-        let database = (self.opener)()?;
-        let stock = write(&database, redb::Durability::Immediate, |tables| {
-            if tables.stock.last == Id::default() {
-                // An empty history knows nothing of what was before it.
-                let birth = next_id(Id::default());
-                tables.stock = Stock { last: birth, floor: birth, oldest: birth, ..tables.stock };
-            }
-            Ok(())
-        });
+        // Handed over before it is used: from there it is closed with care, also when this fails.
+        *self.shared.database.write() = Some((self.opener)()?);
+        let stock = match &*self.shared.database.read() {
+            Some(database) => write(database, redb::Durability::Immediate, |tables| {
+                if tables.stock.last == Id::default() {
+                    // An empty history knows nothing of what was before it.
+                    let birth = next_id(Id::default());
+                    tables.stock = Stock { last: birth, floor: birth, oldest: birth, ..tables.stock };
+                }
+                Ok(())
+            }),
+            None => unreachable!("it was handed over just now"),
+        };
         let (stock, ()) = stock.map_err(|fault| format!("failed to write `{NAME}`: {}", fault.0))?;
         self.given = Id(stock.last.0 + START_SKIP);
         let mut view = self.shared.view.lock();
         view.stock = stock;
         view.handed = stock.last;
-        *self.shared.database.write() = Some(database);
         Ok(stock.last)
     }
 
@@ -293,12 +284,6 @@ fn refuse(publications: &[Publication], failure: &str) {
     publications.iter().for_each(|publication| answer(publication, Err(error.clone())));
 }
 
-/// The newest event there is.
-fn newest(database: &Database) -> Result<Option<Id>, Fault> {
-    let txn = database.begin_read().map_err(redb::Error::from)?;
-    Ok(Reading::open(&txn)?.newest()?)
-}
-
 /// Takes what else is waiting already, up to a request to close. No timer: while one commit is being
 /// written, the next events gather by themselves.
 fn gather(first: Publication, inbox: &Receiver<Message>) -> (Vec<Publication>, Option<Sender<()>>) {
@@ -317,46 +302,6 @@ fn gather(first: Publication, inbox: &Receiver<Message>) -> (Vec<Publication>, O
         }
     }
     (publications, None)
-}
-
-/// One transaction. A panic of the store is a fault like others.
-fn write<T>(
-    database: &Database,
-    durability: redb::Durability,
-    act: impl FnOnce(&mut Writing) -> Result<T, redb::Error>,
-) -> Result<(Stock, T), Fault> {
-    let written = guarded(|| -> Result<(Stock, T), redb::Error> {
-        let mut txn = database.begin_write()?;
-        txn.set_durability(durability)?;
-        // Everything is synced before the one write that makes it count, so that what fails to sync is
-        // refused for good, also when the process ends before the disk is well again.
-        txn.set_two_phase_commit(true);
-        let mut tables = Writing::open(&txn)?;
-        let value = act(&mut tables)?;
-        let stock = tables.finish()?;
-        txn.commit()?;
-        Ok((stock, value))
-    });
-    match written {
-        Some(result) => Ok(result?),
-        None => Err(Fault(DAMAGED.into())),
-    }
-}
-
-/// Keeps one event under the next id, or finds that it is kept already.
-fn keep(tables: &mut Writing, event: &Event, given: &mut Id) -> Result<Outcome, redb::Error> {
-    if let Some(id) = event.given_id()
-        && tables.find_given(id, event.topics())?.is_some()
-    {
-        return Ok(Outcome { receipt: Receipt { id: id.to_owned(), duplicate: true }, dispatch: None });
-    }
-    *given = next_id(*given);
-    let id = *given;
-    let frame: Frame = event.encode(Some(id));
-    tables.keep(id, event, &frame)?;
-    let receipt =
-        Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false };
-    Ok(Outcome { receipt, dispatch: Some(Dispatch { id: Some(id), topics: event.topics().clone(), frame }) })
 }
 
 fn answer(publication: &Publication, answer: Result<Receipt, Error>) {
