@@ -3,7 +3,7 @@
 use super::guard::guarded;
 use super::tables::{self, FORMAT};
 use super::writing::Writing;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
+use redb::{Builder, Database, ReadableDatabase};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -137,17 +137,5 @@ pub(super) fn cause(error: redb::Error) -> String {
              restore it from a backup, or move it away to start with an empty history"
         ),
         error => error.to_string(),
-    }
-}
-
-impl From<DatabaseError> for super::Fault {
-    fn from(error: DatabaseError) -> super::Fault {
-        super::Fault(cause(error.into()))
-    }
-}
-
-impl From<StorageError> for super::Fault {
-    fn from(error: StorageError) -> super::Fault {
-        super::Fault(cause(error.into()))
     }
 }
