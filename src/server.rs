@@ -4,7 +4,7 @@ use crate::app::{App, Places};
 use crate::event::Id;
 use crate::history::disk::{Disk, Durability, opener};
 use crate::history::memory::Memory;
-use crate::history::{Bounds, History};
+use crate::history::{Bounds, History, Status};
 use crate::http::direct::Direct;
 use crate::http::files::Files;
 use crate::http::tiny::Tiny;
@@ -113,6 +113,7 @@ impl Server {
         .map_err(|error| {
             io::Error::new(error.kind(), format!("failed to listen on {}: {error}", config.listen))
         })?;
+        log_kept(&app.history.status());
         Ok(Server { app, listener })
     }
 
@@ -137,9 +138,21 @@ impl Server {
         }
         let all_left = self.listener.busy() == 0;
         self.listener.hang_up();
+        log_kept(&self.app.history.status());
         self.app.history.close(until.saturating_duration_since(Instant::now()).max(CLOSE_DEADLINE));
         all_left
     }
+}
+
+/// What is kept, in the log: when the server starts, and when it stops.
+fn log_kept(status: &Status) {
+    let oldest = status.oldest.map_or("never".into(), |at| humantime::format_rfc3339_seconds(at).to_string());
+    let commit_millis = status.commit.unwrap_or_default().as_secs_f64() * 1_000.0;
+    log::info!(
+        "the history keeps {} events, {} bytes, the oldest of {oldest}; the last commit took {commit_millis:.1} ms",
+        status.events,
+        status.bytes
+    );
 }
 
 fn boxed(listener: impl Listener + 'static) -> Box<dyn Listener> {

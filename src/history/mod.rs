@@ -156,7 +156,8 @@ pub trait History: Send + Sync {
     fn close(&self, deadline: Duration);
 }
 
-/// The id for an event that is published now: the time in nanoseconds, or one more than the last id
+/// The id for an event that is published now. An id is given in one place and only grows, across restarts
+/// too: the time in nanoseconds, or one more than the last id
 /// where the clock stands still or went back. So ids grow across restarts, also where nothing was kept,
 /// and the distance of two ids says nothing about what was published between them.
 fn next_id(last: Id) -> Id {

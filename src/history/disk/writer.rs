@@ -136,8 +136,9 @@ impl Writer {
         };
         match self.commit(&events, durability) {
             Ok(outcomes) => {
-                // Committed, then broadcast, then acknowledged: whoever has the answer and asks for what
-                // comes next is not given this.
+                // Publishing is acknowledged after the event has its id and is where the history keeps it;
+                // and after it is broadcast, so that whoever has the answer and asks for what comes next is
+                // not given this.
                 for dispatch in outcomes.iter().filter_map(|outcome| outcome.dispatch.clone()) {
                     hub.broadcast(dispatch);
                 }
