@@ -38,7 +38,11 @@ fn open(directory: &Path, was_there: bool) -> Result<Database, String> {
         make_sure_of(directory, &path).map_err(|error| failed("create", error))?;
     }
     let opened = guarded(|| {
-        let database = builder().open(&path)?;
+        let mut database = builder().open(&path)?;
+        // Every page has a checksum; an event whose page was damaged would just be missing later.
+        if !database.check_integrity()? {
+            return Ok(Err(damaged(&path, "its pages do not agree with their checksums")));
+        }
         Ok(match tables::format(&database.begin_read()?)? {
             Some(format) if format > FORMAT => Err(format!(
                 "`{}` was written by a newer callout (layout {format}, this one knows {FORMAT}): \

@@ -81,12 +81,15 @@ fn bytes_flipped_anywhere_are_never_a_panic() {
     }
 }
 
-/// `callout history` prints events or says what is wrong. What it prints may be wrong: the store looks at
-/// its checksums only after it was not closed.
+/// `callout history` prints every event or says what is wrong.
 fn read(folder: &Folder) {
     let output = callout(&["history", "t", "--directory", folder.text()]).output().unwrap();
     match output.status.code() {
-        Some(0) => assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Some(0) => {
+            assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+            let events = output.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count();
+            assert_eq!(events, EVENTS);
+        }
         code => {
             let log = String::from_utf8(output.stderr).expect("UTF-8");
             assert_eq!(code, Some(1), "{log}");
