@@ -2,15 +2,17 @@
 
 use crate::client::Stream;
 use crate::error::Error;
-use crate::event::EARLIEST;
-use crate::history::{History, Start};
+use crate::event::{Draft, EARLIEST, Event};
+use crate::history::{History, Receipt, Start};
 use crate::http::Request;
 use crate::http::files::Files;
-use crate::hub::Hub;
-use crate::pages::chat::Chat;
+use crate::hub::{Dispatch, Hub};
 use crate::topic::Topic;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
+use parking_lot::Mutex;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
@@ -36,8 +38,8 @@ pub struct App {
     pub only_now: Vec<String>,
     /// How many streams there are, and may be.
     pub places: Arc<Places>,
-    /// The chat's own things.
-    pub chat: Chat,
+    /// What the pages hold.
+    pub holdings: Holdings,
     /// When the server started.
     pub started: Instant,
 }
@@ -52,6 +54,43 @@ impl App {
         let mut stream = Stream::new(topics, asked.unwrap_or(start));
         stream.guards.push(Box::new(Places::take(&self.places)?));
         Ok(stream)
+    }
+
+    /// What a page holds: one for the server, made when it is first asked for. A page that nobody uses
+    /// costs nothing.
+    pub fn holding<T: Holding>(&self) -> Result<Arc<T>, Error> {
+        let mut made = self.holdings.0.lock();
+        let made = match made.get(&TypeId::of::<T>()) {
+            Some(holding) => holding.clone(),
+            None => {
+                let holding: Arc<dyn Any + Send + Sync> = Arc::new(T::start(self)?);
+                made.insert(TypeId::of::<T>(), holding.clone());
+                holding
+            }
+        };
+        Ok(made.downcast().expect("it is kept under its own type"))
+    }
+
+    /// Publishes: when this returns, the event has its id and is where the history keeps it.
+    /// [`Error::Bad`] says what in the draft cannot be sent, [`Error::Unavailable`] that it cannot be kept
+    /// now.
+    pub fn publish(&self, draft: Draft) -> Result<Receipt, Error> {
+        self.history.publish(Event::new(draft)?)
+    }
+
+    /// The same, and how many streams it was passed on to: all that listened at that moment.
+    pub fn publish_counted(&self, draft: Draft) -> Result<(Receipt, usize), Error> {
+        let (event, reached) = Event::new(draft)?.counted();
+        let receipt = self.history.publish(event)?;
+        Ok((receipt, reached.iter().sum()))
+    }
+
+    /// Passes on what is only true now: no id, not kept. Says how many streams it was passed on to.
+    pub fn tell_counted(&self, draft: Draft) -> Result<usize, Error> {
+        let (event, reached) = Event::new(draft)?.counted();
+        self.hub.broadcast(Dispatch::only_now(&event));
+        drop(event);
+        Ok(reached.iter().sum())
     }
 
     /// Whether a topic's events are only true now.
@@ -71,6 +110,16 @@ impl App {
         if scheme.eq_ignore_ascii_case("bearer") && is_right { Ok(()) } else { Err(Error::Unauthorized) }
     }
 }
+
+/// What a page holds between requests: who is there, a count, a store.
+pub trait Holding: Any + Send + Sync + Sized {
+    /// Makes it, with the app's lock on holdings held: it may not ask for another holding.
+    fn start(app: &App) -> Result<Self, Error>;
+}
+
+/// What the pages hold, by type; see [`App::holding`].
+#[derive(Default)]
+pub struct Holdings(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
 /// Where a browser asks to go on: the header that it sends when it reconnects, or the query parameter
 /// that a first request can carry. The header wins, for it is the newer of the two.

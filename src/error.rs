@@ -30,6 +30,11 @@ pub enum Error {
         /// The limit in bytes.
         bytes_max: usize,
     },
+    /// 415: the body is of another kind than is taken here.
+    MediaType {
+        /// What is taken, as `Content-Type` writes it.
+        wanted: &'static str,
+    },
     /// 417: an `Expect` that is not `100-continue`.
     Expectation,
     /// 431: the head is over 16 KB or has over 100 fields.
@@ -63,6 +68,7 @@ impl Error {
             Error::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Error::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Error::Expectation => StatusCode::EXPECTATION_FAILED,
             Error::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Error::Coding => StatusCode::NOT_IMPLEMENTED,
@@ -85,6 +91,7 @@ impl fmt::Display for Error {
             Error::Method { allow } => write!(f, "this path does not take that method; allowed are {allow}"),
             Error::Timeout(what) => write!(f, "the {what} did not arrive in time"),
             Error::TooLarge { bytes_max } => write!(f, "too large: at most {bytes_max} bytes are taken here"),
+            Error::MediaType { wanted } => write!(f, "the body has to come with `Content-Type: {wanted}`"),
             Error::Expectation => f.write_str("the only `Expect` understood here is `100-continue`"),
             Error::HeadTooLarge => {
                 f.write_str("the request's head is too large: at most 16 KB and 100 fields")

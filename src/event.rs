@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::topic::Topic;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -67,7 +68,12 @@ pub struct Event {
     id: Option<Box<str>>,
     retry_millis: Option<u32>,
     data: String,
+    count: Option<Count>,
 }
+
+/// Where the hub says how many browsers it passed an event on to: a number for each group of them. What
+/// comes from it ends when the hub is done with the event, or when it will never get it.
+pub type Count = Sender<usize>;
 
 impl Event {
     /// Checks a draft. [`Error::Bad`] says which field cannot be sent and why; a `retry` out of
@@ -85,7 +91,20 @@ impl Event {
             id: draft.id.map(String::into_boxed_str),
             retry_millis: draft.retry_millis.map(|ms| ms.clamp(*RETRY_MILLIS.start(), *RETRY_MILLIS.end())),
             data: draft.data,
+            count: None,
         })
+    }
+
+    /// The same event, and what will say how many browsers it was passed on to: the sum, which ends when
+    /// the last copy of the event is gone.
+    pub fn counted(self) -> (Event, Receiver<usize>) {
+        let (count, counts) = unbounded();
+        (Event { count: Some(count), ..self }, counts)
+    }
+
+    /// Where its browsers are counted, if they are.
+    pub fn count(&self) -> Option<Count> {
+        self.count.clone()
     }
 
     /// The topics it is published to.

@@ -11,7 +11,7 @@
 //! So a browser with room in its socket costs no thread switch, and the two ways never mix.
 
 use crate::event::Frame;
-use crate::wire::send_now;
+use crate::wire::{has_hung_up, send_now};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 use std::net::{Shutdown, TcpStream};
@@ -213,6 +213,12 @@ impl Outlet {
     /// Whether frames wait for the client's thread.
     pub fn is_behind(&self) -> bool {
         self.state.lock().queued > 0
+    }
+
+    /// Whether the browser has closed its end by now. Never blocks. Where the socket is not known, nobody
+    /// can say, and it counts as there.
+    pub fn has_hung_up(&self) -> bool {
+        self.socket.as_ref().is_some_and(|socket| has_hung_up(socket))
     }
 
     /// Ends the visit from outside, for the server's drain: nothing more is sent, the client's thread

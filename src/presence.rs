@@ -62,7 +62,7 @@ impl Presence {
 
     /// The event `presence` with `{"users":[…]}` as it is now.
     pub fn frame(&self) -> Frame {
-        self.state.frame()
+        self.state.event().encode(None)
     }
 
     fn note_change(&self) {
@@ -72,7 +72,7 @@ impl Presence {
 }
 
 impl State {
-    fn frame(&self) -> Frame {
+    fn event(&self) -> Event {
         let users = self.users.lock();
         let names: Vec<&String> = users.keys().take(NAMES_MAX).collect();
         let data = match users.len() - names.len() {
@@ -82,7 +82,7 @@ impl State {
         let topics = vec![self.topic.clone()];
         let draft =
             Draft { topics, name: Some("presence".into()), data: data.to_string(), ..Draft::default() };
-        Event::new(draft).expect("its name is valid and its data is JSON").encode(None)
+        Event::new(draft).expect("its name is valid and its data is JSON")
     }
 }
 
@@ -107,9 +107,8 @@ impl Drop for Entered {
 }
 
 fn tell(hub: &Hub, state: &State, changes: &Receiver<()>) {
-    let topics: Arc<[Topic]> = [state.topic.clone()].into();
     for () in changes {
-        hub.broadcast(Dispatch { id: None, topics: topics.clone(), frame: state.frame() });
+        hub.broadcast(Dispatch::only_now(&state.event()));
         let clients = u32::try_from(hub.books().clients.load(Relaxed)).unwrap_or(u32::MAX);
         std::thread::sleep(PAUSE + PAUSE_PER_CLIENT.saturating_mul(clients));
     }

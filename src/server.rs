@@ -1,6 +1,6 @@
 //! Start, drain, stop: a whole server from a [`Config`].
 
-use crate::app::{App, Places};
+use crate::app::{App, Holdings, Places};
 use crate::event::Id;
 use crate::history::disk::{Disk, Durability, opener};
 use crate::history::memory::Memory;
@@ -10,7 +10,7 @@ use crate::http::files::Files;
 use crate::http::tiny::Tiny;
 use crate::http::{Limits, Listener};
 use crate::hub::Hub;
-use crate::pages::chat::Chat;
+use crate::routes::{Route, Router};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -94,21 +94,27 @@ impl Server {
     /// Opens the history, starts the threads and listens. Fails if the address cannot be had, or the
     /// history cannot be opened; the error's text is for the operator.
     pub fn start(config: Config) -> io::Result<Server> {
+        Server::start_with(config, &[])
+    }
+
+    /// The same with routes of the program's own, which come before callout's.
+    pub fn start_with(config: Config, own: &'static [Route]) -> io::Result<Server> {
         let (history, hub) = open_history(config.data, config.bounds)?;
         let app = Arc::new(App {
             history,
-            chat: Chat::start(&hub)?,
             hub,
             files: config.www.map_or_else(Files::embedded, Files::Directory),
             origins: config.origins,
             only_now: config.only_now,
             publish_token: config.publish_token,
             places: Places::new(config.streams_max),
+            holdings: Holdings::default(),
             started: Instant::now(),
         });
+        let router = Arc::new(Router { app: app.clone(), own });
         let listener = match config.kind {
-            Kind::Direct => Direct::start(config.listen, app.clone(), config.limits).map(boxed),
-            Kind::TinyHttp => Tiny::start(config.listen, app.clone(), config.limits).map(boxed),
+            Kind::Direct => Direct::start(config.listen, router, config.limits).map(boxed),
+            Kind::TinyHttp => Tiny::start(config.listen, router, config.limits).map(boxed),
         }
         .map_err(|error| {
             io::Error::new(error.kind(), format!("failed to listen on {}: {error}", config.listen))

@@ -2,6 +2,7 @@
 
 use socket2::SockRef;
 use std::io::{self, ErrorKind, Write};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +50,16 @@ pub(crate) fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match SockRef::from(socket).send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
         sent => sent,
+    }
+}
+
+/// Whether the other side has closed, or the connection is broken, as far as the kernel knows at this
+/// moment. Takes nothing from the socket and never blocks.
+pub(crate) fn has_hung_up(socket: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    match SockRef::from(socket).recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT) {
+        Ok(bytes) => bytes == 0,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
     }
 }
 

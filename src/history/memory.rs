@@ -53,7 +53,7 @@ impl History for Memory {
         // Handed over under the lock, so that the hub sees the ids in their order. Everyone may wait
         // for the hub. Publishing is acknowledged after the event has its id and is where the history
         // keeps it.
-        self.hub.broadcast(Dispatch { id: Some(id), topics: event.topics().clone(), frame });
+        self.hub.broadcast(Dispatch::kept(&event, id, frame));
         drop(shelf);
         Ok(Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false })
     }

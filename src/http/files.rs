@@ -16,6 +16,14 @@ static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/www.rs")
 /// A page may load what this server serves and nothing else.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// How the tags begin whose files a page needs, up to the file's path, and what kind each is. Modules are
+/// fetched as if from another site, hence `crossorigin`.
+const PRELOADED: &[(&str, &str)] = &[
+    ("link rel=\"stylesheet\" href=\"", "as=style"),
+    ("link rel=\"modulepreload\" href=\"", "as=script; crossorigin"),
+    ("script type=\"module\" src=\"", "as=script; crossorigin"),
+];
+
 /// Where files come from.
 pub enum Files {
     /// The binary itself.
@@ -53,6 +61,7 @@ impl Files {
         // Tags are compared weakly (RFC 9110, section 13.1.2): a proxy that compresses weakens them.
         let weak_tag = format!("W/{}", file.tag);
         let has_it = [&file.tag, &weak_tag, "*"].iter().any(|tag| request.header_has(IF_NONE_MATCH, tag));
+        let preloads = name.ends_with(".html").then(|| preloads(&file.bytes));
         let response = if has_it {
             Response::empty(StatusCode::NOT_MODIFIED)
         } else {
@@ -63,11 +72,10 @@ impl Files {
             .with(ETAG, file.tag)
             // Asking each time costs one small answer and never shows an old page.
             .with(CACHE_CONTROL, "no-cache");
-        if name.ends_with(".html") {
-            let preload = "</site.css>; rel=preload; as=style";
-            return Ok(response.with(CONTENT_SECURITY_POLICY, POLICY).with(LINK, preload));
-        }
-        Ok(response)
+        Ok(match preloads {
+            Some(links) => response.with(CONTENT_SECURITY_POLICY, POLICY).with(LINK, links),
+            None => response,
+        })
     }
 
     fn open(&self, name: &str) -> Result<File, Error> {
@@ -89,6 +97,19 @@ impl Files {
             }
         }
     }
+}
+
+/// What a page needs, as a `Link` header: its head's style sheets and modules. A browser, or a proxy with
+/// 103 Early Hints, fetches them before it has read the page.
+fn preloads(html: &[u8]) -> String {
+    let html = String::from_utf8_lossy(html);
+    let head = html.split("</head>").next().unwrap_or_default();
+    let links = head.split('<').filter_map(|tag| {
+        let (rest, kind) = PRELOADED.iter().find_map(|(begin, kind)| Some((tag.strip_prefix(begin)?, kind)))?;
+        let (path, _) = rest.split_once('"')?;
+        Some(format!("<{path}>; rel=preload; {kind}"))
+    });
+    links.collect::<Vec<_>>().join(", ")
 }
 
 /// What the system says to a name that no file has, or could have.

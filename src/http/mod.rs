@@ -8,11 +8,13 @@ mod connection;
 mod connections;
 pub mod direct;
 pub mod files;
+pub mod path;
 pub mod request;
 pub mod response;
 pub mod tiny;
 pub mod watch;
 
+pub use path::Captures;
 pub use request::Request;
 pub use response::Response;
 

@@ -4,9 +4,10 @@
 //! that nothing is smuggled past a proxy.
 
 use crate::error::Error;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
 use std::mem::MaybeUninit;
 
 /// The longest head, in bytes. A longer one is answered 431 and the connection closed.
@@ -60,6 +61,37 @@ impl Request {
     /// The body as text. [`Error::Bad`] if it is not UTF-8.
     pub fn text(&self) -> Result<&str, Error> {
         std::str::from_utf8(&self.body).map_err(|_| Error::bad("the body is not UTF-8 text"))
+    }
+
+    /// The body as JSON. `example` shows in an error what it has to look like. [`Error::Bad`] if it does
+    /// not; [`Error::MediaType`] if it is said to be something else than JSON. What `curl -d` says when it
+    /// is told nothing counts as nothing said.
+    pub fn json<T: DeserializeOwned>(&self, example: &str) -> Result<T, Error> {
+        let said = self.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+        let said = said.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+        let is_json = match said.as_deref() {
+            None | Some("application/json" | "application/x-www-form-urlencoded") => true,
+            Some(other) => other.starts_with("application/") && other.ends_with("+json"),
+        };
+        if !is_json {
+            return Err(Error::MediaType { wanted: "application/json" });
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Error::bad(format!("the body has to be JSON like {example}: {error}")))
+    }
+
+    /// Whether an event stream is what it would rather have than JSON (RFC 9110, section 12.5.1; of two
+    /// that it likes equally, the stream).
+    pub fn wants_events(&self) -> bool {
+        let quality = |range: &str| {
+            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let quality = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
+            (kind.trim().to_ascii_lowercase(), quality.map_or(1.0, |text| text.parse().unwrap_or(0.0)))
+        };
+        let values = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let ranges: Vec<(String, f32)> = values.flat_map(|text| text.split(',')).map(quality).collect();
+        let of = |kind: &str| ranges.iter().find(|(named, _)| named == kind).map_or(0.0, |(_, quality)| *quality);
+        of("text/event-stream") > 0.0 && of("text/event-stream") >= of("application/json")
     }
 
     /// Whether one of the values of a list header is this word (`Connection: close`).

@@ -4,7 +4,7 @@
 //! bytes of a batch.
 
 use super::{ClientId, Dispatch};
-use crate::event::Frame;
+use crate::event::{Count, Frame};
 use crate::outlet::{Batch, Outlet};
 use crate::topic::Topic;
 use slab::Slab;
@@ -83,15 +83,22 @@ impl Groups {
     }
 
     /// Gives each group's batch, with its number of events, to each of the group's outlets, and starts
-    /// anew.
-    pub(super) fn flush(&mut self, mut send: impl FnMut(&Batch, u64, &Outlet)) {
+    /// anew. `send` says whether an outlet took the batch.
+    pub(super) fn flush(&mut self, mut send: impl FnMut(&Batch, u64, &Outlet) -> bool) {
         for group in self.touched.drain(..) {
             // A group may have closed since it was touched.
             let Some(group) = self.groups.get_mut(group) else { continue };
             let batch = batch(&group.gathered);
             let events = group.gathered.len() as u64;
-            group.gathered.clear();
-            group.members.iter().for_each(|(_, outlet)| send(&batch, events, outlet));
+            let counts: Vec<Count> = group.gathered.drain(..).filter_map(|dispatch| dispatch.count).collect();
+            let mut reached = 0;
+            for (_, outlet) in &group.members {
+                // A browser that closed a moment ago is not reached, though its socket may take the bytes.
+                let listens = counts.is_empty() || !outlet.has_hung_up();
+                reached += usize::from(send(&batch, events, outlet) && listens);
+            }
+            // Whoever asked may have gone.
+            counts.iter().for_each(|count| count.send(reached).unwrap_or_default());
         }
     }
 

@@ -9,7 +9,7 @@
 
 mod groups;
 
-use crate::event::{Frame, Id};
+use crate::event::{Count, Event, Frame, Id};
 use crate::outlet::{Outlet, Sent};
 use crate::topic::Topic;
 use crate::vital::Vital;
@@ -51,6 +51,20 @@ pub struct Dispatch {
     pub topics: Arc<[Topic]>,
     /// Its bytes. An event is encoded once; all its receivers share the bytes.
     pub frame: Frame,
+    /// Where the browsers are counted that it is passed on to, if they are.
+    pub count: Option<Count>,
+}
+
+impl Dispatch {
+    /// An event that is kept, under the id that it was given.
+    pub fn kept(event: &Event, id: Id, frame: Frame) -> Dispatch {
+        Dispatch { id: Some(id), topics: event.topics().clone(), frame, count: event.count() }
+    }
+
+    /// An event that is only true now.
+    pub fn only_now(event: &Event) -> Dispatch {
+        Dispatch { id: None, topics: event.topics().clone(), frame: event.encode(None), count: event.count() }
+    }
 }
 
 /// Tells one client from another, for as long as the process runs.
@@ -61,7 +75,17 @@ enum Message {
     Join { id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, joined: Arc<OnceLock<Id>> },
     Leave(ClientId),
     Broadcast(Dispatch),
+    Survey(Sender<Survey>),
     Close,
+}
+
+/// How the browsers are doing at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Clients that are registered.
+    pub clients: usize,
+    /// Those of them that are behind: written to by their own threads.
+    pub behind: usize,
 }
 
 /// The handle to the hub's thread; clones lead to the same one. The thread ends with the last handle.
@@ -118,6 +142,19 @@ impl Hub {
     /// order, which the history sees to.
     pub fn broadcast(&self, dispatch: Dispatch) {
         self.tell(Message::Broadcast(dispatch));
+    }
+
+    /// Passes an event on that is only true now, if the hub has room for it at this moment. Never waits;
+    /// says whether the event is on its way.
+    pub fn offer(&self, dispatch: Dispatch) -> bool {
+        self.inbox.try_send(Message::Broadcast(dispatch)).is_ok()
+    }
+
+    /// Looks at every browser once. Blocks until the hub has done so, some 30 ns for each.
+    pub fn survey(&self) -> Survey {
+        let (answer, answers) = bounded(1);
+        self.tell(Message::Survey(answer));
+        answers.recv().expect("the process ends when the hub's thread does")
     }
 
     /// Ends every stream, now and from now on, with a time of its own at which to come back.
@@ -186,6 +223,7 @@ impl HubThread {
             Message::Join { id, topics, outlet, joined } => self.join(id, topics, outlet, joined),
             Message::Leave(id) => self.leave(id),
             Message::Broadcast(dispatch) => self.broadcast(dispatch),
+            Message::Survey(answer) => self.survey(&answer),
             Message::Close => self.close(),
         }
     }
@@ -216,6 +254,12 @@ impl HubThread {
         self.groups.gather(dispatch);
     }
 
+    fn survey(&self, answer: &Sender<Survey>) {
+        let behind = self.groups.outlets().filter(|outlet| outlet.is_behind()).count();
+        // Whoever asked may have gone.
+        let _ = answer.send(Survey { clients: self.groups.len(), behind });
+    }
+
     fn close(&mut self) {
         self.flush();
         self.draining = true;
@@ -228,8 +272,11 @@ impl HubThread {
         let now = Instant::now();
         let mut delivered = 0;
         self.groups.flush(|batch, events, outlet| match outlet.send(batch, now) {
-            Sent::Straight | Sent::Queued => delivered += events,
-            Sent::Dropped | Sent::Closed => {}
+            Sent::Straight | Sent::Queued => {
+                delivered += events;
+                true
+            }
+            Sent::Dropped | Sent::Closed => false,
         });
         self.gathered_bytes = 0;
         self.books.delivered.fetch_add(delivered, Relaxed);

@@ -3,19 +3,16 @@
 //! A listener receives what was said as JSON, `{"user","message","at"}`, beginning with the last fifty
 //! messages, and an event `presence` with `{"users":[…]}` whenever somebody comes or goes.
 
-use crate::app::App;
+use crate::app::{App, Holding};
 use crate::error::Error;
-use crate::event::{Draft, Event};
+use crate::event::Draft;
 use crate::history::Start;
-use crate::http::{Answer, Request, Response};
-use crate::hub::Hub;
+use crate::http::{Answer, Captures, Request, Response};
 use crate::presence::Presence;
-use crate::routes::Captures;
 use crate::topic::Topic;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use std::io;
 use std::time::SystemTime;
 
 /// What a latecomer is shown of what was said before.
@@ -25,16 +22,18 @@ const LATE_MESSAGES: usize = 50;
 const USER_CHARS_MAX: usize = 80;
 
 /// What the chat holds: its topic, and who is there.
-pub struct Chat {
+struct Chat {
     topic: Topic,
     presence: Presence,
 }
 
-impl Chat {
-    /// An empty room.
-    pub fn start(hub: &Hub) -> io::Result<Chat> {
-        let topic = Topic::new("$chat").expect("it is a valid topic");
-        Ok(Chat { presence: Presence::start(hub.clone(), topic.clone())?, topic })
+impl Holding for Chat {
+    fn start(app: &App) -> Result<Chat, Error> {
+        let topic = Topic::new("$chat")?;
+        let presence = Presence::start(app.hub.clone(), topic.clone());
+        let presence =
+            presence.map_err(|error| Error::Internal(format!("failed to start the presence: {error}")))?;
+        Ok(Chat { presence, topic })
     }
 }
 
@@ -48,32 +47,27 @@ struct Said {
 pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
     let name = request.query("user").unwrap_or_default();
     let user = check_user(&name)?;
-    let mut stream = app.stream(request, vec![app.chat.topic.clone()], Start::Latest(LATE_MESSAGES))?;
+    let chat = app.holding::<Chat>()?;
+    let mut stream = app.stream(request, vec![chat.topic.clone()], Start::Latest(LATE_MESSAGES))?;
     // Whoever only asks for the head does not come in.
     if request.method == Method::GET {
-        stream.guards.push(Box::new(app.chat.presence.enter(user)));
+        stream.guards.push(Box::new(chat.presence.enter(user)));
     }
-    let presence = app.chat.presence.clone();
-    stream.present = Some(Box::new(move || Some(presence.frame())));
+    stream.present = Some(Box::new(move || Some(chat.presence.frame())));
     Ok(Answer::Stream(Response::stream(), stream))
 }
 
 /// Says something.
 pub fn say(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
-    let said: Said = serde_json::from_slice(&request.body).map_err(|error| {
-        Error::bad(format!("the body has to be JSON like {{\"user\":\"…\",\"message\":\"…\"}}: {error}"))
-    })?;
+    let said: Said = request.json(r#"{"user":"…","message":"…"}"#)?;
     let user = check_user(&said.user)?;
     if said.message.trim().is_empty() {
         return Err(Error::bad("`message` is empty"));
     }
     let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let data = json!({ "user": user, "message": said.message, "at": at }).to_string();
-    app.history.publish(Event::new(Draft {
-        topics: vec![app.chat.topic.clone()],
-        data,
-        ..Draft::default()
-    })?)?;
+    let topics = vec![app.holding::<Chat>()?.topic.clone()];
+    app.publish(Draft { topics, data, ..Draft::default() })?;
     Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "succeeded": true, "message": "OK" }))))
 }
 

@@ -2,8 +2,7 @@
 
 use crate::app::App;
 use crate::error::Error;
-use crate::http::{Answer, Request, Response};
-use crate::routes::Captures;
+use crate::http::{Answer, Captures, Request, Response};
 use http::StatusCode;
 use serde_json::json;
 use std::sync::atomic::Ordering::Relaxed;

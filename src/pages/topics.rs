@@ -5,9 +5,8 @@ use crate::app::App;
 use crate::error::Error;
 use crate::event::{Draft, Event};
 use crate::history::Start;
-use crate::http::{Answer, Request, Response};
+use crate::http::{Answer, Captures, Request, Response};
 use crate::hub::Dispatch;
-use crate::routes::Captures;
 use crate::topic::Topic;
 use http::StatusCode;
 use serde::Serialize;
@@ -41,7 +40,7 @@ pub fn publish(app: &App, request: &Request, captures: &Captures) -> Result<Answ
         if event.given_id().is_some() {
             return Err(Error::bad("this topic is only true now: its events are not kept and have no id"));
         }
-        app.hub.broadcast(Dispatch { id: None, topics: event.topics().clone(), frame: event.encode(None) });
+        app.hub.broadcast(Dispatch::only_now(&event));
         return Ok(answer(None, false));
     }
     let receipt = app.history.publish(event)?;

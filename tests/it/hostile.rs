@@ -129,7 +129,11 @@ impl Witness {
     }
 
     fn new(address: SocketAddr, process: u32) -> Witness {
-        let browser = Browser::open(address, "/topics?topic=witness&topic=attacked");
+        let mut raw = Raw::connect(address);
+        // The chat starts a thread when it is first asked for.
+        raw.send("HEAD /sse?user=witness HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.head();
+        let browser = Browser::open_on(raw, "/topics?topic=witness&topic=attacked", "");
         browser.raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
         let (descriptors, threads) = (descriptors(address, process), threads(process));
         let held = Held { streams: streams(address), descriptors, threads };

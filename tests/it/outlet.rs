@@ -18,7 +18,7 @@ fn say(server: &Server, data: String) {
 fn whisper(server: &Server, data: String) {
     let event = event(data);
     let (topics, frame): (_, Frame) = (event.topics().clone(), event.encode(None));
-    server.app().hub.broadcast(Dispatch { id: None, topics, frame });
+    server.app().hub.broadcast(Dispatch { id: None, topics, frame, count: None });
 }
 
 fn event(data: String) -> Event {

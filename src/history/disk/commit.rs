@@ -56,7 +56,7 @@ pub(super) fn keep(tables: &mut Writing, event: &Event, given: &mut Id) -> Resul
     tables.keep(id, event, &frame)?;
     let receipt =
         Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false };
-    Ok(Outcome { receipt, dispatch: Some(Dispatch { id: Some(id), topics: event.topics().clone(), frame }) })
+    Ok(Outcome { receipt, dispatch: Some(Dispatch::kept(event, id, frame)) })
 }
 
 /// The newest event there is.

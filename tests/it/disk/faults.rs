@@ -178,7 +178,7 @@ fn streams_and_heartbeats_and_what_is_only_true_now_go_on_while_the_disc_fails()
         browser.next_comment();
     }
     let event = draft(&["t"], None, "now");
-    hub.broadcast(Dispatch { id: None, topics: event.topics().clone(), frame: event.encode(None) });
+    hub.broadcast(Dispatch::only_now(&event));
     assert_eq!([before.next().data, newcomer.next().data], ["now", "now"]);
     // Whoever wants what is on disk is told to come back.
     let mut late = stream_raw(&hub, &disk, Start::After(first.clone()));

@@ -1,0 +1,61 @@
+//! Paths and their parts: what a route's pattern takes, and what it gave names to.
+
+use super::request::percent_decode;
+use crate::error::Error;
+
+/// The parts of a path that its route gave names to, decoded.
+#[derive(Debug, Default)]
+pub struct Captures(Vec<(&'static str, String)>);
+
+impl Captures {
+    /// The part of this name; empty if the route has none.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// Compares a path with a route's pattern, segment by segment: `{name}` takes one segment, `{name...}`
+/// all that are left. None if the path is another's; [`Error::Bad`] if it is not percent-encoded UTF-8.
+pub fn capture(pattern: &'static str, path: &str) -> Result<Option<Captures>, Error> {
+    let mut captures = Captures::default();
+    let mut rest = path;
+    for part in pattern.split('/').skip(1) {
+        let Some(tail) = rest.strip_prefix('/') else { return Ok(None) };
+        if let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix("...}")) {
+            if tail.is_empty() {
+                return Ok(None);
+            }
+            captures.0.push((name, percent_decode(tail)?));
+            return Ok(Some(captures));
+        }
+        let (segment, after) = tail.split_at(tail.find('/').unwrap_or(tail.len()));
+        match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            Some(name) if !segment.is_empty() => captures.0.push((name, percent_decode(segment)?)),
+            None if segment == part => {}
+            _ => return Ok(None),
+        }
+        rest = after;
+    }
+    Ok(rest.is_empty().then_some(captures))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_takes_its_own_paths_and_no_others() {
+        let captured = |pattern, path, name: &str| {
+            capture(pattern, path).unwrap().map(|captures| captures.get(name).to_owned())
+        };
+        assert_eq!(captured("/topics/{topic...}", "/topics/rooms/42", "topic").unwrap(), "rooms/42");
+        assert_eq!(captured("/topics/{topic...}", "/topics/a%20b", "topic").unwrap(), "a b");
+        assert_eq!(captured("/topics/{topic...}", "/topics/", "topic"), None);
+        assert_eq!(captured("/topics/{topic...}", "/topics", "topic"), None);
+        assert_eq!(captured("/sse/{id}", "/sse/7", "id").unwrap(), "7");
+        assert_eq!(captured("/sse/{id}", "/sse/7/8", "id"), None);
+        assert_eq!(captured("/", "/", ""), Some(String::new()));
+        assert_eq!(captured("/", "/x", ""), None);
+        assert!(capture("/sse/{id}", "/sse/%ff").is_err());
+    }
+}
