@@ -7,6 +7,7 @@ use crate::history::{History, Receipt, Start};
 use crate::http::Request;
 use crate::http::files::Files;
 use crate::hub::{Dispatch, Hub};
+use crate::pages::activity::Activity;
 use crate::topic::Topic;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
@@ -38,6 +39,8 @@ pub struct App {
     pub only_now: Vec<String>,
     /// How many streams there are, and may be.
     pub places: Arc<Places>,
+    /// What is going on, unless that is nobody's business.
+    pub activity: Option<Activity>,
     /// What the pages hold.
     pub holdings: Holdings,
     /// When the server started.
@@ -51,7 +54,16 @@ impl App {
         let is_only_now = topics.iter().all(|topic| self.is_only_now(topic));
         // What is not kept cannot be asked for, and needs no history that can be read.
         let asked = asked_start(request).filter(|_| !is_only_now);
-        let mut stream = Stream::new(topics, asked.unwrap_or(start));
+        self.stream_from(topics, asked.unwrap_or(start))
+    }
+
+    /// A stream on topics whose events are only true now, wherever the request would begin.
+    pub fn stream_now(&self, topics: Vec<Topic>) -> Result<Stream, Error> {
+        self.stream_from(topics, Start::Live)
+    }
+
+    fn stream_from(&self, topics: Vec<Topic>, start: Start) -> Result<Stream, Error> {
+        let mut stream = Stream::new(topics, start);
         stream.guards.push(Box::new(Places::take(&self.places)?));
         Ok(stream)
     }

@@ -62,6 +62,7 @@ pub mod hub;
 pub mod history;
 pub mod client;
 pub mod presence;
+pub mod usage;
 // HTTP, and the pages on it.
 pub mod http;
 pub mod app;

@@ -6,8 +6,8 @@ use crate::cors;
 use crate::error::Error;
 use crate::http::path::capture;
 use crate::http::request::percent_decode;
-use crate::http::{Answer, Captures, Request, Response, Site};
-use crate::pages::{chat, health, history, topics};
+use crate::http::{Answer, Answered, Captures, Request, Response, Site};
+use crate::pages::{activity, chat, health, history, notifications, topics, wall};
 use http::header::ALLOW;
 use http::{Method, StatusCode};
 use std::sync::Arc;
@@ -45,6 +45,14 @@ static ROUTES: &[Route] = &[
     post("/topics/{topic...}", topics::publish),
     get("/sse", chat::listen),
     post(CHAT_MESSAGE, chat::say),
+    get("/sse/{id}", notifications::listen),
+    get("/time", notifications::tell_time),
+    get("/time/{id}", notifications::tell_time),
+    post("/notify", notifications::notify),
+    post("/notify/{id}", notifications::notify),
+    get("/api/streams", activity::listen),
+    get("/messages", wall::listen),
+    post("/messages", wall::put),
 ];
 
 /// The one route whose errors have a form of their own.
@@ -81,6 +89,15 @@ impl Site for Router {
     fn refuse(&self, error: &Error, request: Option<&Request>) -> Response {
         let Some(request) = request else { return Response::error(error) };
         cors::allow(&self.app.origins, request, apologize(error, request))
+    }
+
+    fn answered(&self, answered: &Answered) {
+        let Some(activity) = self.app.activity.as_ref().filter(|activity| activity.has_listeners()) else {
+            return;
+        };
+        if matches!(answered.status, 200 | 201) {
+            activity.announce(answered, self.shown_path(answered));
+        }
     }
 
     fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit {
@@ -121,6 +138,19 @@ impl Router {
         }
         let response = Response::empty(StatusCode::NO_CONTENT).with(ALLOW, allow.clone());
         Ok(Answer::Full(cors::preflight(&app.origins, request, &allow, response)))
+    }
+}
+
+impl Router {
+    /// A request's path as everybody may see it: where a part of it names a user, or a topic of a server
+    /// that has a publish token, its route's pattern.
+    fn shown_path<'a>(&self, answered: &Answered<'a>) -> &'a str {
+        let is_secret = |pattern: &str| {
+            pattern.contains("{id}") || (pattern.contains("{topic...}") && self.app.publish_token.is_some())
+        };
+        let mut routes = self.own.iter().chain(ROUTES);
+        let route = routes.find(|route| matches!(capture(route.path, answered.path), Ok(Some(_))));
+        route.map(|route| route.path).filter(|pattern| is_secret(pattern)).unwrap_or(answered.path)
     }
 }
 

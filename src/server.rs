@@ -10,6 +10,7 @@ use crate::http::files::Files;
 use crate::http::tiny::Tiny;
 use crate::http::{Limits, Listener};
 use crate::hub::Hub;
+use crate::pages::activity::Activity;
 use crate::routes::{Route, Router};
 use std::io;
 use std::net::SocketAddr;
@@ -63,6 +64,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// What connections are held to.
     pub limits: Limits,
+    /// Whether everybody may see live statistics and what is being asked for.
+    pub activity: bool,
     /// More streams than this are told to come back later.
     pub streams_max: usize,
 }
@@ -79,6 +82,7 @@ impl Default for Config {
             data: Data::Memory,
             bounds: Bounds::default(),
             limits: Limits::default(),
+            activity: true,
             streams_max: 900,
         }
     }
@@ -100,16 +104,20 @@ impl Server {
     /// The same with routes of the program's own, which come before callout's.
     pub fn start_with(config: Config, own: &'static [Route]) -> io::Result<Server> {
         let (history, hub) = open_history(config.data, config.bounds)?;
+        let started = Instant::now();
+        let places = Places::new(config.streams_max);
+        let activity = || Activity::new(started, hub.clone(), history.clone(), places.clone());
         let app = Arc::new(App {
+            activity: config.activity.then(activity),
             history,
             hub,
             files: config.www.map_or_else(Files::embedded, Files::Directory),
             origins: config.origins,
             only_now: config.only_now,
             publish_token: config.publish_token,
-            places: Places::new(config.streams_max),
+            places,
             holdings: Holdings::default(),
-            started: Instant::now(),
+            started,
         });
         let router = Arc::new(Router { app: app.clone(), own });
         let listener = match config.kind {

@@ -56,6 +56,11 @@ pub(super) static COMMAND: Command = Command {
             value: "TOPIC",
             help: "a topic whose events are not kept, and dropped for a browser that is\nbehind (positions, presence); repeatable, `cursors/*` for all below",
         },
+        Flag {
+            name: "no-activity",
+            value: "",
+            help: "show nobody live statistics and what is being asked for",
+        },
         Flag { name: "body-bytes", value: "SIZE", help: "the largest message; larger ones get 413; 64KB" },
         Flag {
             name: "streams",
@@ -173,6 +178,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             age_max: flags.value("keep-age", default.bounds.age_max, "a time like 7days", duration)?,
         },
         limits: Limits { body_bytes_max: body_bytes, connections_max, pace, ..default.limits },
+        activity: !flags.is_on("no-activity"),
         streams_max: flags
             .value("streams", usize::MAX, "a number of streams", count)?
             .min(connections_max - short_requests),

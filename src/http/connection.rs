@@ -6,7 +6,7 @@
 use super::body::{self, Failure};
 use super::direct::Shared;
 use super::request::{Framing, HEAD_BYTES_MAX, Head};
-use super::{Answer, Request, Response, answer, log_request};
+use super::{Answer, Answered, Request, Response, answer, log_request};
 use crate::client::{Client, Stream, Visit};
 use crate::error::Error;
 use crate::wire::Wire;
@@ -51,8 +51,11 @@ pub(super) fn serve(socket: Arc<TcpStream>, shared: &Shared) {
                 let close = (response.is_open && with_body) || wants_close(&request) || shared.wants_room();
                 let bytes = response.encode(close, with_body);
                 let written = wire.write(&bytes, shared.limits.pace.write_deadline);
+                let (method, path) = (request.method.as_str(), request.path());
                 let status = response.status.as_u16();
-                log_request(request.method.as_str(), request.path(), status, bytes.len() as u64, began);
+                let answered = Answered { method, path, status, took: began.elapsed() };
+                log_request(&answered, bytes.len() as u64);
+                shared.site.answered(&answered);
                 if close || written.is_err() {
                     return;
                 }
@@ -61,9 +64,12 @@ pub(super) fn serve(socket: Arc<TcpStream>, shared: &Shared) {
                 let path = request.path().to_owned();
                 // A stream may stay for days: it keeps nothing of the request.
                 drop((request, source));
+                let status = response.status.as_u16();
+                let answered = Answered { method: "GET", path: &path, status, took: began.elapsed() };
+                shared.site.answered(&answered);
                 let visit = follow(wire, &socket, &response, stream, shared);
                 log::debug!("GET {path}: the stream ended: {:?}", visit.end);
-                return log_request("GET", &path, response.status.as_u16(), visit.bytes, began);
+                return log_request(&Answered { took: began.elapsed(), ..answered }, visit.bytes);
             }
         }
     }
@@ -119,7 +125,8 @@ fn refuse(error: &Error, request: Option<&Request>, wire: &mut Wire, mut source:
     // If it does not take the answer, it goes without.
     let _ = wire.write(&bytes, shared.limits.pace.write_deadline);
     let (method, path) = request.map_or(("-", "-"), |request| (request.method.as_str(), request.path()));
-    log_request(method, path, error.status().as_u16(), bytes.len() as u64, began);
+    let status = error.status().as_u16();
+    log_request(&Answered { method, path, status, took: began.elapsed() }, bytes.len() as u64);
     wire.finish();
     let until = Instant::now() + LINGER;
     let mut discarded_bytes = 0;

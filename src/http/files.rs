@@ -105,7 +105,8 @@ fn preloads(html: &[u8]) -> String {
     let html = String::from_utf8_lossy(html);
     let head = html.split("</head>").next().unwrap_or_default();
     let links = head.split('<').filter_map(|tag| {
-        let (rest, kind) = PRELOADED.iter().find_map(|(begin, kind)| Some((tag.strip_prefix(begin)?, kind)))?;
+        let (rest, kind) =
+            PRELOADED.iter().find_map(|(begin, kind)| Some((tag.strip_prefix(begin)?, kind)))?;
         let (path, _) = rest.split_once('"')?;
         Some(format!("<{path}>; rel=preload; {kind}"))
     });

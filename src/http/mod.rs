@@ -22,7 +22,7 @@ use crate::client::{Client, Pace, Stream, Visit};
 use crate::error::Error;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a request is answered with.
 pub enum Answer {
@@ -30,6 +30,19 @@ pub enum Answer {
     Full(Response),
     /// A response whose body is a stream of events.
     Stream(Response, Stream),
+}
+
+/// A request, after its answer is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Its path, percent-encoded as it came.
+    pub path: &'a str,
+    /// What it was answered.
+    pub status: u16,
+    /// How long that took.
+    pub took: Duration,
 }
 
 /// What a listener serves.
@@ -40,6 +53,9 @@ pub trait Site: Send + Sync + 'static {
     /// Answers what could not be taken as a request. `request` has what was understood of it, without
     /// its body, if its head was.
     fn refuse(&self, error: &Error, request: Option<&Request>) -> Response;
+
+    /// Is told of a request that was answered; of a stream, when it begins. Does not wait for anything.
+    fn answered(&self, answered: &Answered);
 
     /// Drives a stream until it ends: `head` is written first. Blocks.
     fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit;
@@ -101,7 +117,8 @@ fn answer(site: &dyn Site, request: &Request) -> Answer {
 }
 
 /// The access log: one line per request. The query is left out, for it may hold a secret.
-fn log_request(method: &str, path: &str, status: u16, bytes: u64, began: Instant) {
-    let millis = began.elapsed().as_secs_f64() * 1_000.0;
+fn log_request(answered: &Answered, bytes: u64) {
+    let Answered { method, path, status, took } = answered;
+    let millis = took.as_secs_f64() * 1_000.0;
     log::info!("{method} {path} {status} {bytes}B {millis:.1}ms");
 }

@@ -90,7 +90,8 @@ impl Request {
         };
         let values = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let ranges: Vec<(String, f32)> = values.flat_map(|text| text.split(',')).map(quality).collect();
-        let of = |kind: &str| ranges.iter().find(|(named, _)| named == kind).map_or(0.0, |(_, quality)| *quality);
+        let of =
+            |kind: &str| ranges.iter().find(|(named, _)| named == kind).map_or(0.0, |(_, quality)| *quality);
         of("text/event-stream") > 0.0 && of("text/event-stream") >= of("application/json")
     }
 

@@ -6,7 +6,7 @@
 //! README says what that means on an open network.
 
 use super::request::HEADERS_MAX;
-use super::{Answer, Limits, Listener, Request, Response, Site, answer, log_request};
+use super::{Answer, Answered, Limits, Listener, Request, Response, Site, answer, log_request};
 use crate::client::{Client, Stream};
 use crate::error::Error;
 use crate::wire::Wire;
@@ -84,13 +84,18 @@ fn serve(mut incoming: tiny_http::Request, shared: &Arc<Shared>, began: Instant)
             let (status, bytes) = (response.status.as_u16(), response.body.len() as u64);
             // A browser that is gone needs no answer.
             let _ = incoming.respond(convert(&response));
-            log_request(&method, &path, status, bytes, began);
+            let answered = Answered { method: &method, path: &path, status, took: began.elapsed() };
+            log_request(&answered, bytes);
+            shared.site.answered(&answered);
         }
         Answer::Stream(response, stream) => {
             let thread = thread::Builder::new().name("stream".into());
             let spawned = thread.spawn(move || {
-                let (bytes, status) = follow(incoming, &response, stream, &busy.0);
-                log_request(&method, &path, status, bytes, began);
+                let status = response.status.as_u16();
+                let answered = Answered { method: &method, path: &path, status, took: began.elapsed() };
+                busy.0.site.answered(&answered);
+                let bytes = follow(incoming, &response, stream, &busy.0);
+                log_request(&Answered { took: began.elapsed(), ..answered }, bytes);
             });
             if let Err(error) = spawned {
                 log::warn!("failed to start a thread for a stream: {error}");
@@ -99,10 +104,9 @@ fn serve(mut incoming: tiny_http::Request, shared: &Arc<Shared>, began: Instant)
     }
 }
 
-fn follow(incoming: tiny_http::Request, response: &Response, stream: Stream, shared: &Shared) -> (u64, u16) {
+fn follow(incoming: tiny_http::Request, response: &Response, stream: Stream, shared: &Shared) -> u64 {
     let client = Client::new(Wire::Writer(incoming.into_writer()), shared.limits.pace);
-    let visit = shared.site.follow(client, response.encode(true, true), stream);
-    (visit.bytes, response.status.as_u16())
+    shared.site.follow(client, response.encode(true, true), stream).bytes
 }
 
 /// Asks the site, with the library's request as ours.

@@ -1,7 +1,10 @@
 //! The pages: small applications on the hub. Each has its routes, its topics and its JSON, in a file of
 //! its own, and a page of the same name under `www/`.
 
+pub mod activity;
 pub mod chat;
 pub mod health;
 pub mod history;
+pub mod notifications;
 pub mod topics;
+pub mod wall;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test that meets what it does not expect fails
 
+mod activity;
 mod burst;
 mod chat;
 mod chunks;
@@ -16,10 +17,12 @@ mod framing;
 mod hostile;
 mod http;
 mod methods;
+mod notifications;
 mod outlet;
 mod replay;
 mod restart;
 mod shortage;
 mod tiny;
 mod topics;
+mod wall;
 mod support;

@@ -1,0 +1,108 @@
+//! The message wall: `GET /messages` streams named events, `POST /messages` puts one there.
+//!
+//! An event's name is the message's type (`red`, `yellow`, `blue`, any other), its id the message's number,
+//! its data the message as JSON, `{"id","data","type"}`. A newcomer is shown the last hundred.
+
+use crate::app::{App, Holding};
+use crate::decode::decode;
+use crate::error::Error;
+use crate::event::Draft;
+use crate::history::{PAGE_EVENTS, Start};
+use crate::http::{Answer, Captures, Request, Response};
+use crate::topic::Topic;
+use http::StatusCode;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What a newcomer is shown of what was there before.
+const LATE_MESSAGES: usize = 100;
+
+/// The longest type, in characters. A longer one is answered 400.
+const TYPE_CHARS_MAX: usize = 40;
+
+/// The name that a stream itself uses: no message can have it as its type.
+const RESET: &str = "reset";
+
+/// What the wall holds: its topic, and the number of its newest message.
+struct Wall {
+    topic: Topic,
+    /// Held while a message is published, so that the numbers are in the order of the messages.
+    newest: Mutex<u64>,
+}
+
+impl Holding for Wall {
+    fn start(app: &App) -> Result<Wall, Error> {
+        let topic = Topic::new("$wall")?;
+        let newest = Mutex::new(newest_number(app, &topic)?);
+        Ok(Wall { topic, newest })
+    }
+}
+
+/// A message as it is put.
+#[derive(Deserialize)]
+struct Put {
+    data: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// A message as it is shown.
+#[derive(Serialize)]
+struct Message<'a> {
+    id: u64,
+    data: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
+/// Streams the messages.
+pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+    let topics = vec![app.holding::<Wall>()?.topic.clone()];
+    Ok(Answer::Stream(Response::stream(), app.stream(request, topics, Start::Latest(LATE_MESSAGES))?))
+}
+
+/// Puts a message on the wall. Answers 200 with the message.
+pub fn put(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+    let Put { data, kind } = request.json(r#"{"data":"…","type":"red"}"#)?;
+    let kind = kind.trim();
+    if kind.is_empty() || kind == RESET || kind.chars().count() > TYPE_CHARS_MAX {
+        return Err(Error::bad(format!(
+            "`type` has 1 to {TYPE_CHARS_MAX} characters and is not `{RESET}`; `red`, `yellow` and `blue` have columns of their own"
+        )));
+    }
+    if data.trim().is_empty() {
+        return Err(Error::bad("`data` is empty"));
+    }
+    let wall = app.holding::<Wall>()?;
+    let mut newest = wall.newest.lock();
+    loop {
+        let number = *newest + 1;
+        let message = Message { id: number, data: &data, kind };
+        let receipt = app.publish(Draft {
+            topics: vec![wall.topic.clone()],
+            name: Some(kind.into()),
+            id: Some(number.to_string()),
+            data: serde_json::to_string(&message).expect("a number and two texts are JSON"),
+            retry_millis: None,
+        })?;
+        *newest = number;
+        // A message that came another way may have the number.
+        if !receipt.duplicate {
+            return Ok(Answer::Full(Response::json(StatusCode::OK, &message)));
+        }
+    }
+}
+
+/// The number of the newest message that is kept. Where none is, the time in milliseconds, which is past
+/// every number that was used before: a browser that comes back with one of those must not find another
+/// message under it.
+fn newest_number(app: &App, topic: &Topic) -> Result<u64, Error> {
+    const { assert!(PAGE_EVENTS >= 1, "one page holds the newest message") };
+    let topics = [topic.clone()];
+    let resume = app.history.resume(&Start::Latest(1), &topics)?;
+    let page = app.history.page(resume.after, app.hub.last(), &topics)?;
+    let newest = page.events.last().and_then(|(_, frame)| decode(frame)?.id.parse().ok());
+    let millis = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    Ok(newest.unwrap_or_else(|| u64::try_from(millis()).unwrap_or(0)))
+}

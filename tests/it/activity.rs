@@ -1,0 +1,188 @@
+//! Statistics and activity on one stream: at once, as it comes, and nothing when nobody looks.
+
+use crate::support::{Browser, Program, Seen, get, narrow_socket, post, publish, server, server_with, until};
+use crate::support::{Raw, request};
+use std::net::SocketAddr;
+
+fn action(seen: &Seen) -> String {
+    seen.json()["action"].as_str().expect("an action").to_owned()
+}
+
+/// Passes over activity until one says this.
+fn action_comes(browser: &mut Browser, what: &str) -> String {
+    loop {
+        let action = action(&browser.next_named("activity"));
+        if action.contains(what) {
+            return action;
+        }
+    }
+}
+
+#[test]
+fn statistics_come_at_once_and_go_on() {
+    let server = server();
+    let at = server.address();
+    let _other = Browser::open(at, "/topics/news");
+    publish(at, "/topics/news", "hello");
+    let mut browser = Browser::open(at, "/api/streams");
+    let seen = browser.next();
+    assert_eq!(seen.event, "stats");
+    let first = seen.json();
+    assert_eq!((&first["streams"], &first["kept_events"]), (&2.into(), &1.into()), "{first}");
+    for name in [
+        "memory_bytes",
+        "threads",
+        "descriptors",
+        "descriptors_max",
+        "uptime_secs",
+        "kept_bytes",
+        "cpu_percent",
+    ] {
+        assert!(first[name].is_number(), "{name}: {first}");
+    }
+    assert!(first["memory_bytes"].as_u64() > Some(1_000_000), "{first}");
+    assert!(first["descriptors"].as_u64() < first["descriptors_max"].as_u64(), "{first}");
+    let second = browser.next_named("stats").json();
+    assert_eq!((&second["streams_straight"], &second["streams_behind"]), (&2.into(), &0.into()), "{second}");
+    for name in ["published_per_sec", "delivered_per_sec", "dropped_clients"] {
+        assert!(second[name].is_u64(), "{name}: {second}");
+    }
+}
+
+#[test]
+fn what_was_answered_is_announced_without_query_and_address() {
+    let server = server();
+    let at = server.address();
+    let mut browser = Browser::open(at, "/api/streams");
+    assert_eq!(get(at, "/nowhere").status, 404);
+    get(at, "/healthz?secret=1");
+    let said = action_comes(&mut browser, "healthz");
+    let words = said.strip_prefix("Anonymous user: GET /healthz, duration: ").expect("the agreed form");
+    words.strip_suffix("ms").and_then(|millis| millis.parse::<f64>().ok()).expect("a duration in ms");
+    post(at, "/topics/news", "x");
+    // What was refused is not announced: this is the next that comes.
+    assert!(action_comes(&mut browser, "").starts_with("Anonymous user: POST /topics/news, "));
+    let _stream = Browser::open(at, "/topics/news");
+    action_comes(&mut browser, "GET /topics/news");
+}
+
+#[test]
+fn a_stream_is_announced_once() {
+    let server = server();
+    let at = server.address();
+    let mut browser = Browser::open(at, "/api/streams");
+    let stream = Browser::open(at, "/topics/followed");
+    action_comes(&mut browser, "/topics/followed");
+    drop(stream);
+    until("the stream has ended", || server.app().places.taken() == 1);
+    get(at, "/healthz");
+    assert!(action_comes(&mut browser, "").contains("/healthz"), "its end is no second visit");
+}
+
+#[test]
+fn nobody_learns_a_users_name_or_a_guarded_topic() {
+    let server = server_with(|config| config.publish_token = Some("secret".into()));
+    let at = server.address();
+    let mut browser = Browser::open(at, "/api/streams");
+    // Its own visit is the first it sees.
+    action_comes(&mut browser, "GET /api/streams");
+    let _ann = Browser::open(at, "/sse/ann");
+    get(at, "/time/ann");
+    let with_token = "POST /topics/board HTTP/1.1\r\nAuthorization: Bearer secret";
+    assert_eq!(request(at, with_token, "x").status, 200);
+    for wanted in ["GET /sse/{id}, ", "GET /time/{id}, ", "POST /topics/{topic...}, "] {
+        let said = action_comes(&mut browser, "");
+        assert!(said.contains(wanted), "{said}");
+    }
+}
+
+#[test]
+fn more_than_anybody_can_read_is_counted() {
+    let server = server();
+    let at = server.address();
+    let mut browser = Browser::open(at, "/api/streams");
+    let mut missed = false;
+    while !missed {
+        let mut raw = Raw::connect(at);
+        // Within one tick more are answered than are shown.
+        for _ in 0..1_000 {
+            raw.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+            assert_eq!(raw.answer().status, 200);
+        }
+        get(at, "/sse.html");
+        loop {
+            let said = action(&browser.next_named("activity"));
+            missed |= said.starts_with("… and ") && said.ends_with(" more");
+            if said.contains("/sse.html") || missed {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slow_listener_loses_some_and_delays_nobody() {
+    let server = server();
+    let at = server.address();
+    let mut slow = Browser::open_on(Raw::over(narrow_socket(at)), "/api/streams", "");
+    assert_eq!(slow.next().event, "stats");
+    let mut quick = Browser::open(at, "/api/streams");
+    // Long paths fill what the slow one's socket holds.
+    let path = format!("/healthz?{}", "x".repeat(100));
+    let behind = || server.app().hub.survey().behind > 0;
+    let mut asked = 0;
+    until("the slow listener is behind", || {
+        (0..200).for_each(|_| drop(get(at, &path)));
+        asked += 200;
+        behind()
+    });
+    get(at, "/sse.html");
+    action_comes(&mut quick, "/sse.html");
+    // It is still there, and gets what comes when it reads again: the statistics as they are then.
+    assert_eq!(server.app().hub.books().too_slow.load(std::sync::atomic::Ordering::Relaxed), 0);
+    let mut seen = 0;
+    while behind() {
+        seen += usize::from(slow.next().event == "activity");
+    }
+    assert!(seen < asked, "it was shown {seen} of {asked}");
+    get(at, "/sse.html");
+    action_comes(&mut slow, "/sse.html");
+}
+
+#[test]
+fn the_ticker_runs_only_while_somebody_listens() {
+    let program = Program::serve(&[]);
+    let ticks = || threads_named(&program, "activity");
+    assert_eq!(ticks(), 0);
+    let (first, second) = (listen(program.address), listen(program.address));
+    assert_eq!(ticks(), 1, "one for all");
+    drop(first);
+    let mut second = second;
+    second.next_named("stats");
+    assert_eq!(ticks(), 1);
+    drop(second);
+    until("the ticker ends", || ticks() == 0);
+    let mut third = listen(program.address);
+    third.next_named("stats");
+    assert_eq!(ticks(), 1);
+}
+
+fn listen(at: SocketAddr) -> Browser {
+    let mut browser = Browser::open(at, "/api/streams");
+    assert_eq!(browser.next().event, "stats");
+    browser
+}
+
+fn threads_named(program: &Program, name: &str) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", program.child.id())).expect("the program runs");
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|comm| comm.trim() == name).count()
+}
+
+#[test]
+fn it_can_be_switched_off() {
+    let program = Program::serve(&["--no-activity"]);
+    let answer = get(program.address, "/api/streams");
+    assert_eq!(answer.status, 404);
+    assert!(answer.json()["error"].as_str().unwrap().contains("--no-activity"), "{answer:?}");
+}
