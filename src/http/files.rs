@@ -39,14 +39,6 @@ pub struct File {
     tag: String,
 }
 
-impl File {
-    fn new(bytes: Cow<'static, [u8]>) -> File {
-        let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
-        File { tag: format!("\"{:016x}\"", hasher.finish()), bytes }
-    }
-}
-
 impl Files {
     /// The files that were compiled in.
     pub fn embedded() -> Files {
@@ -57,25 +49,7 @@ impl Files {
     /// Answers with the file of this name (`sse.html`), or 304 if the browser has it.
     /// [`Error::NotFound`] if there is none.
     pub fn answer(&self, request: &Request, name: &str) -> Result<Response, Error> {
-        let file = self.open(name)?;
-        // Tags are compared weakly (RFC 9110, section 13.1.2): a proxy that compresses weakens them.
-        let weak_tag = format!("W/{}", file.tag);
-        let has_it = [&file.tag, &weak_tag, "*"].iter().any(|tag| request.header_has(IF_NONE_MATCH, tag));
-        let preloads = name.ends_with(".html").then(|| preloads(&file.bytes));
-        let response = if has_it {
-            Response::empty(StatusCode::NOT_MODIFIED)
-        } else {
-            Response { body: file.bytes, ..Response::empty(StatusCode::OK) }
-        };
-        let response = response
-            .with(CONTENT_TYPE, content_type(name))
-            .with(ETAG, file.tag)
-            // Asking each time costs one small answer and never shows an old page.
-            .with(CACHE_CONTROL, "no-cache");
-        Ok(match preloads {
-            Some(links) => response.with(CONTENT_SECURITY_POLICY, POLICY).with(LINK, links),
-            None => response,
-        })
+        Ok(self.open(name)?.answer(request, name))
     }
 
     fn open(&self, name: &str) -> Result<File, Error> {
@@ -95,6 +69,37 @@ impl Files {
                     Err(error) => Err(Error::Internal(format!("failed to read `{name}`: {error}"))),
                 }
             }
+        }
+    }
+}
+
+impl File {
+    /// A file of these bytes.
+    pub fn new(bytes: Cow<'static, [u8]>) -> File {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        File { tag: format!("\"{:016x}\"", hasher.finish()), bytes }
+    }
+
+    /// Answers with the file, of the kind that its name says, or 304 if the browser has it.
+    pub fn answer(self, request: &Request, name: &str) -> Response {
+        // Tags are compared weakly (RFC 9110, section 13.1.2): a proxy that compresses weakens them.
+        let weak_tag = format!("W/{}", self.tag);
+        let has_it = [&self.tag, &weak_tag, "*"].iter().any(|tag| request.header_has(IF_NONE_MATCH, tag));
+        let preloads = name.ends_with(".html").then(|| preloads(&self.bytes));
+        let response = if has_it {
+            Response::empty(StatusCode::NOT_MODIFIED)
+        } else {
+            Response { body: self.bytes, ..Response::empty(StatusCode::OK) }
+        };
+        let response = response
+            .with(CONTENT_TYPE, content_type(name))
+            .with(ETAG, self.tag)
+            // Asking each time costs one small answer and never shows an old page.
+            .with(CACHE_CONTROL, "no-cache");
+        match preloads {
+            Some(links) => response.with(CONTENT_SECURITY_POLICY, POLICY).with(LINK, links),
+            None => response,
         }
     }
 }

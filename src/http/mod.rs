@@ -20,6 +20,8 @@ pub use response::Response;
 
 use crate::client::{Client, Pace, Stream, Visit};
 use crate::error::Error;
+use http::StatusCode;
+use serde::Serialize;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -30,6 +32,18 @@ pub enum Answer {
     Full(Response),
     /// A response whose body is a stream of events.
     Stream(Response, Stream),
+}
+
+impl Answer {
+    /// 200, with this as JSON.
+    pub fn json(value: &impl Serialize) -> Answer {
+        Answer::Full(Response::json(StatusCode::OK, value))
+    }
+
+    /// 200, with this stream.
+    pub fn stream(stream: Stream) -> Answer {
+        Answer::Stream(Response::stream(), stream)
+    }
 }
 
 /// A request, after its answer is written.

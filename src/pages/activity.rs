@@ -10,7 +10,7 @@ use crate::app::{App, Places};
 use crate::error::Error;
 use crate::event::{Draft, Event, Frame};
 use crate::history::History;
-use crate::http::{Answer, Answered, Captures, Request, Response};
+use crate::http::{Answer, Answered, Captures, Request};
 use crate::hub::{Dispatch, Hub};
 use crate::topic::Topic;
 use crate::usage::Usage;
@@ -82,7 +82,7 @@ pub fn listen(app: &App, _request: &Request, _captures: &Captures) -> Result<Ans
     stream.guards.push(Box::new(activity.enter()?));
     let shared = activity.shared.clone();
     stream.present = Some(Box::new(move || Some(shared.stats_frame())));
-    Ok(Answer::Stream(Response::stream(), stream))
+    Ok(Answer::stream(stream))
 }
 
 impl Activity {

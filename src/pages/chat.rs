@@ -10,7 +10,7 @@ use crate::history::Start;
 use crate::http::{Answer, Captures, Request, Response};
 use crate::presence::Presence;
 use crate::topic::Topic;
-use http::{Method, StatusCode};
+use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 use std::time::SystemTime;
@@ -54,7 +54,7 @@ pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answ
         stream.guards.push(Box::new(chat.presence.enter(user)));
     }
     stream.present = Some(Box::new(move || Some(chat.presence.frame())));
-    Ok(Answer::Stream(Response::stream(), stream))
+    Ok(Answer::stream(stream))
 }
 
 /// Says something.
@@ -68,7 +68,7 @@ pub fn say(app: &App, request: &Request, _captures: &Captures) -> Result<Answer,
     let data = json!({ "user": user, "message": said.message, "at": at }).to_string();
     let topics = vec![app.holding::<Chat>()?.topic.clone()];
     app.publish(Draft { topics, data, ..Draft::default() })?;
-    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "succeeded": true, "message": "OK" }))))
+    Ok(Answer::json(&json!({ "succeeded": true, "message": "OK" })))
 }
 
 /// The chat's own form of an error, with the status that fits.

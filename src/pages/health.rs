@@ -2,8 +2,7 @@
 
 use crate::app::App;
 use crate::error::Error;
-use crate::http::{Answer, Captures, Request, Response};
-use http::StatusCode;
+use crate::http::{Answer, Captures, Request};
 use serde_json::json;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -26,5 +25,5 @@ pub fn show(app: &App, _request: &Request, _captures: &Captures) -> Result<Answe
             "failure": history.failure,
         },
     });
-    Ok(Answer::Full(Response::json(StatusCode::OK, &health)))
+    Ok(Answer::json(&health))
 }

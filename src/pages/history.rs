@@ -6,9 +6,8 @@ use crate::decode::decode;
 use crate::error::Error;
 use crate::event::Id;
 use crate::history::{Page, TopicStatus, given_at};
-use crate::http::{Answer, Captures, Request, Response};
+use crate::http::{Answer, Captures, Request};
 use crate::topic::Topic;
-use http::StatusCode;
 use serde_json::{Value, json};
 
 /// All topics, with how much is kept of each: `{"topics":[…]}`.
@@ -17,7 +16,7 @@ pub fn topics(app: &App, request: &Request, _captures: &Captures) -> Result<Answ
     let topics = app.history.topics()?;
     let topics: Vec<Value> =
         topics.iter().filter(|status| may_see(app, &status.topic)).map(topic_json).collect();
-    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "topics": topics }))))
+    Ok(Answer::json(&json!({ "topics": topics })))
 }
 
 /// A topic's events after `?after=`: `{"events":[…],"next":"…"}`, where `next` is what to ask for then,
@@ -34,7 +33,7 @@ pub fn events(app: &App, request: &Request, captures: &Captures) -> Result<Answe
     };
     let page = app.history.page(after, app.hub.last(), &[topic])?;
     let next = page.events.last().map(|(id, _)| id.to_string());
-    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "events": page_json(&page), "next": next }))))
+    Ok(Answer::json(&json!({ "events": page_json(&page), "next": next })))
 }
 
 /// What callout's own pages keep is shown only to whoever has the token.

@@ -8,9 +8,8 @@ use crate::app::App;
 use crate::error::Error;
 use crate::event::Draft;
 use crate::history::Start;
-use crate::http::{Answer, Captures, Request, Response};
+use crate::http::{Answer, Captures, Request};
 use crate::topic::Topic;
-use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -28,7 +27,7 @@ struct Notification {
 /// Listens to what is for this user, and to what is for everyone.
 pub fn listen(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
     let topics = vec![user_topic(captures)?, everyone()?];
-    Ok(Answer::Stream(Response::stream(), app.stream(request, topics, Start::Live)?))
+    Ok(Answer::stream(app.stream(request, topics, Start::Live)?))
 }
 
 /// Sends the body's event to a user, or to everyone. Answers `{"id":"…","reached":2}`: so many streams
@@ -48,7 +47,7 @@ pub fn notify(app: &App, request: &Request, captures: &Captures) -> Result<Answe
     if receipt.duplicate {
         answer["duplicate"] = true.into();
     }
-    Ok(Answer::Full(Response::json(StatusCode::OK, &answer)))
+    Ok(Answer::json(&answer))
 }
 
 /// Sends the event `timeEvent` with the time, `15:04:05` UTC, to a user or to everyone. Answers
@@ -60,7 +59,7 @@ pub fn tell_time(app: &App, _request: &Request, captures: &Captures) -> Result<A
     let topics = vec![addressee(captures)?];
     let draft = Draft { topics, name: Some("timeEvent".into()), data: time.into(), ..Draft::default() };
     let reached = app.tell_counted(draft)?;
-    Ok(Answer::Full(Response::json(StatusCode::OK, &json!({ "reached": reached, "time": time }))))
+    Ok(Answer::json(&json!({ "reached": reached, "time": time })))
 }
 
 fn addressee(captures: &Captures) -> Result<Topic, Error> {

@@ -50,7 +50,7 @@ pub fn publish(app: &App, request: &Request, captures: &Captures) -> Result<Answ
 /// Streams one topic.
 pub fn follow_one(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
     let topics = vec![open_topic(captures.get("topic"))?];
-    Ok(Answer::Stream(Response::stream(), app.stream(request, topics, Start::Live)?))
+    Ok(Answer::stream(app.stream(request, topics, Start::Live)?))
 }
 
 /// Streams several topics, named by the query.
@@ -63,7 +63,7 @@ pub fn follow_many(app: &App, request: &Request, _captures: &Captures) -> Result
             "a stream listens to 1 to {TOPICS_MAX} topics (`?topic=a&topic=b`), these are {count}"
         )));
     }
-    Ok(Answer::Stream(Response::stream(), app.stream(request, topics, Start::Live)?))
+    Ok(Answer::stream(app.stream(request, topics, Start::Live)?))
 }
 
 fn answer(id: Option<&str>, duplicate: bool) -> Answer {

@@ -8,9 +8,8 @@ use crate::decode::decode;
 use crate::error::Error;
 use crate::event::Draft;
 use crate::history::{PAGE_EVENTS, Start};
-use crate::http::{Answer, Captures, Request, Response};
+use crate::http::{Answer, Captures, Request};
 use crate::topic::Topic;
-use http::StatusCode;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -59,7 +58,7 @@ struct Message<'a> {
 /// Streams the messages.
 pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
     let topics = vec![app.holding::<Wall>()?.topic.clone()];
-    Ok(Answer::Stream(Response::stream(), app.stream(request, topics, Start::Latest(LATE_MESSAGES))?))
+    Ok(Answer::stream(app.stream(request, topics, Start::Latest(LATE_MESSAGES))?))
 }
 
 /// Puts a message on the wall. Answers 200 with the message.
@@ -89,7 +88,7 @@ pub fn put(app: &App, request: &Request, _captures: &Captures) -> Result<Answer,
         *newest = number;
         // A message that came another way may have the number.
         if !receipt.duplicate {
-            return Ok(Answer::Full(Response::json(StatusCode::OK, &message)));
+            return Ok(Answer::json(&message));
         }
     }
 }

@@ -12,6 +12,7 @@ mod cors;
 mod disk;
 mod drain;
 mod events;
+mod examples;
 mod files;
 mod framing;
 mod hostile;
