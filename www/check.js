@@ -7,8 +7,10 @@ import { $, element, showState } from "./page.js";
 // a long way (a slow line, another continent) is not mistaken for somebody who holds events up.
 const LATE_MILLIS = 250;
 
-// What has not come by then is held up.
+// What has not come by then is held up. A stream that has not opened is sent events all the same, a little
+// earlier than most of those in between give up on it.
 const PATIENCE_MILLIS = 10_000;
+const OPENING_MILLIS = 2000;
 
 // Events to measure with, and the pause between them: longer than a proxy's usual delays are apart.
 const EVENTS = 6;
@@ -93,20 +95,26 @@ async function check() {
 
 async function opening(id, signal, show) {
   const stream = follow(id, signal);
-  await until(() => stream.opened || stream.end, PATIENCE_MILLIS, signal);
-  if (stream.opened) {
-    show("open", "good", `The server’s first words came after ${span(stream.opened - stream.began)}.`);
-  } else if (stream.end) {
-    show("open", "bad", `No stream: ${stream.end}.`);
-    throw new Error("no stream could be opened");
-  } else {
-    const text = `Nothing came within ${span(PATIENCE_MILLIS)}, not even the greeting that the server sends at once.`;
-    show("open", "bad", text, "opening");
-  }
+  await until(() => stream.opened || stream.end, OPENING_MILLIS, signal);
+  showOpening(stream, show);
+  if (stream.status) throw new Error("no stream could be opened.");
   return stream;
 }
 
-// Sends events and looks when they come.
+function showOpening(stream, show) {
+  const waited = span((stream.ended ?? now()) - stream.began);
+  if (stream.opened) {
+    show("open", "good", `The server’s first words came after ${span(stream.opened - stream.began)}.`);
+  } else if (stream.status) {
+    show("open", "bad", `It was refused: ${stream.end}.`);
+  } else {
+    const text = `Nothing came within ${waited}, not even the greeting that the server sends at once`;
+    show("open", "bad", stream.end ? `${text}; then ${stream.end}.` : `${text}.`);
+  }
+}
+
+// Sends events and looks when they come. They are sent to a stream that has not opened too: who collects
+// what the server sends may collect its greeting.
 async function pace(stream, send, show) {
   const sent = [];
   for (let count = 0; count < EVENTS; count += 1) {
@@ -117,20 +125,20 @@ async function pace(stream, send, show) {
   const arrival = ({ id }) => stream.events.find((event) => event.id === id)?.at;
   show("pace", "wait", "Waiting for the events …");
   await until(() => sent.every(arrival) || stream.end, PATIENCE_MILLIS, stream.signal);
-  const missing = sent.filter((event) => !arrival(event)).length;
-  if (missing && stream.end) {
-    show("pace", "bad", `The stream was cut before the events came: ${stream.end}.`, "silence");
-    return;
-  }
-  if (missing && sent.at(-1).reached === 0) {
-    const text = "The server that was sent the events has no stream of this page: it is another one than holds the stream.";
-    show("pace", "bad", text, "servers");
-    return;
-  }
-  if (missing) {
-    const count = missing === EVENTS ? `none of ${EVENTS} events` : `${EVENTS - missing} of ${EVENTS} events`;
-    const text = `Held up: ${count} came within ${span(PATIENCE_MILLIS)}, though the server passed all of them on at once.`;
-    show("pace", "bad", text, "buffering");
+  showOpening(stream, show);
+  const missing = sent.filter((event) => !arrival(event));
+  if (missing.length) {
+    const came = missing.length === EVENTS ? `none of ${EVENTS} events` : `${EVENTS - missing.length} of ${EVENTS} events`;
+    const waited = (stream.ended ?? now()) - missing[0].answered;
+    if (missing.every(({ reached }) => reached === 0)) {
+      const text = "The server that was sent the events has no stream of this page. Is it another one than holds the stream?";
+      show("pace", "bad", text, "servers");
+    } else if (waited < LEFT_MILLIS) {
+      show("pace", "bad", `The stream was cut meanwhile: ${stream.end}.`, "silence");
+    } else {
+      const text = `Held up: ${came} came within ${span(waited)}, though the server passed them on at once.`;
+      show("pace", "bad", text, "buffering");
+    }
     return;
   }
   const late = sent.map((event) => arrival(event) - event.answered);
@@ -185,17 +193,20 @@ async function presence(stream, send, show) {
   const wasCut = stream.end;
   const left = now();
   stream.close();
+  show("presence", "wait", "Leaving …");
+  // To be asked is to write to whoever is still there, and some notice only then. So not at once.
+  await pause(LEFT_MILLIS);
   let sent;
   do {
     sent = await send();
     missed.push(sent);
-    if (sent.reached) await pause(LEFT_MILLIS / 10);
+    if (sent.reached) await pause(PAUSE_MILLIS);
   } while (sent.reached && now() - left < LEFT_PATIENCE_MILLIS);
-  const took = span(sent.sent - left);
+  const took = span(sent.answered - left);
   if (wasCut) show("presence", "none", "The stream was cut before it could be left.");
   else if (sent.reached) show("presence", "bad", `After ${took} the server still counts this page as here.`, "presence");
-  else if (sent.sent - left > LEFT_MILLIS) show("presence", "look", `The server knew after ${took}.`, "presence");
-  else show("presence", "good", `The server knew within ${span(Math.max(sent.answered - left, 1))}.`);
+  else if (missed.length === 1) show("presence", "good", "The server knew within a second, without writing anything.");
+  else show("presence", "look", `The server knew after ${took}, and only because it wrote something.`, "presence");
   return missed;
 }
 
@@ -241,9 +252,9 @@ async function last(signal, show) {
     if (signal.aborted) return;
     showState("reconnecting");
     const cut = await autopsy(stream);
-    // Nobody answers: it is the same trouble as before.
-    if (stream.opened || !cuts.length) cuts.push(cut);
-    show("lasting", cut.verdict, tell(cut, cuts), cut.advice);
+    // Nobody answers still: that is one trouble, however often it is tried.
+    if (!cut.isGone || !cuts.at(-1)?.isGone) cuts.push(cut);
+    show("lasting", cut.verdict, `The stream ${tell(cuts)}`, cut.advice);
     await pause(AGAIN_MILLIS);
   }
 }
@@ -253,7 +264,7 @@ function showLasting(stream, cuts, show) {
   const silence = now() - stream.heard;
   const lasted = `Lasted ${span(now() - stream.began)} so far`;
   const beat = `the server sends a sign of life every ${heartbeat_secs} s`;
-  const before = cuts.length ? ` Before that: ${tell(cuts.at(-1), cuts)}` : "";
+  const before = cuts.length ? ` The one before ${tell(cuts)}` : "";
   if (silence > heartbeat_secs * SILENT_HEARTBEATS * 1000) {
     const text = `${lasted}, silent for ${span(silence)}, though ${beat}.${before}`;
     show("lasting", "bad", text, "buffering");
@@ -270,10 +281,10 @@ function showLasting(stream, cuts, show) {
 async function autopsy(stream) {
   const lasted = stream.ended - stream.began;
   const cut = { lasted, verdict: "look" };
-  if (!stream.opened && stream.status) return { ...cut, verdict: "bad", text: `it was refused: ${stream.end}.` };
   if (stream.farewell) return { ...cut, text: "the server said goodbye: it was stopped or is being replaced." };
   const health = await ask("/healthz");
-  if (!health) return { ...cut, verdict: "bad", text: "the server, or what is in front of it, does not answer." };
+  if (!health) return { ...cut, verdict: "bad", isGone: true, text: "the server, or what is in front of it, does not answer." };
+  if (stream.status) return { ...cut, verdict: "bad", text: `it was refused: ${stream.end}.` };
   if (health.uptime_secs * 1000 < lasted) return { ...cut, text: "the server was started anew." };
   if (stream.beats) {
     const text = "it was cut although signs of life came: something limits how long an answer may take.";
@@ -283,10 +294,11 @@ async function autopsy(stream) {
   return { ...cut, verdict: "bad", text, advice: "silence" };
 }
 
-function tell(cut, cuts) {
-  const lasted = cuts.slice(-3).map((cut) => span(cut.lasted));
-  const times = cuts.length > 1 ? ` (${cuts.length} times so far, after ${lasted.join(", ")})` : "";
-  return `after ${span(cut.lasted)} ${cut.text}${times}`;
+function tell(cuts) {
+  const { lasted, text } = cuts.at(-1);
+  const times = cuts.slice(-3).map((cut) => span(cut.lasted)).join(", ");
+  const often = cuts.length > 1 ? ` That is ${cuts.length} times so far, after ${times}.` : "";
+  return `ended after ${span(lasted)}: ${text}${often}`;
 }
 
 // ---- talking to the server ----
@@ -412,7 +424,7 @@ function summarize() {
   const [bad, look] = [names("bad"), names("look")];
   const list = (names) => names.map((name) => `“${TITLES[name]}”`).join(", ");
   let text = "All is well between this browser and callout.";
-  if (bad.includes("pace")) text = "Something between this browser and callout holds events up.";
+  if ($("finding-pace").querySelector("#cure-buffering")) text = "Something between this browser and callout holds events up.";
   else if (bad.length) text = `Something is wrong: ${list(bad)}.`;
   else if (look.length) text = `It works. Have a look at ${list(look)}.`;
   if ($("summary").textContent !== text) $("summary").textContent = text;
