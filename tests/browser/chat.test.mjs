@@ -1,8 +1,7 @@
 // The chat, as people use it.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { UNREACHABLE, open, serve, until } from "./support.mjs";
+import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
 
 const texts = (page) => page.$$eval("#messages .message .text", (list) => list.map((item) => item.textContent));
 
