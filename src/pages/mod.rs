@@ -6,5 +6,6 @@ pub mod chat;
 pub mod health;
 pub mod history;
 pub mod notifications;
+pub mod posts;
 pub mod topics;
 pub mod wall;
