@@ -3,7 +3,7 @@
 //! A full or closed standard error stops nothing: whoever has a line hands it over without waiting, and
 //! where there is no room the line is dropped and counted.
 
-use crate::history::disk::is_guarded;
+use crate::disk::is_guarded;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::io::{self, Write};

@@ -8,35 +8,44 @@
 //! with what comes next, and the store is opened anew until it works again.
 
 mod commit;
-mod file;
-mod guard;
 mod reading;
 mod tables;
 mod writer;
 mod writing;
 
-pub use file::{NAME, Opener, opener};
-pub use guard::is_guarded;
+pub use crate::disk::Opener;
 
 use super::{Bounds, History, Page, Receipt, Resume, Start, Status, TopicStatus, given_at};
+use crate::disk::{Layout, guarded};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::hub::Hub;
 use crate::topic::Topic;
 use crate::vital::Vital;
 use crossbeam_channel::{Sender, bounded};
-use guard::guarded;
 use parking_lot::{Mutex, RwLock};
 use reading::Reading;
 use redb::{Database, ReadableDatabase};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tables::Stock;
+use tables::{FORMAT, STOCK, Stock};
 use writer::{Message, Publication, Writer};
+use writing::Writing;
 
 /// Publications waiting for a commit. When full, whoever has one more waits.
 const INBOX_PUBLICATIONS: usize = 1024;
+
+/// The file's name.
+pub const NAME: &str = "history.redb";
+
+/// Opens the history's file in this directory, making both when they are missing.
+pub fn opener(directory: PathBuf) -> Opener {
+    let lay_out = |txn: &_| Writing::open(txn)?.finish().map(drop);
+    let layout = Layout { name: NAME, anew: "an empty history", format: FORMAT, numbers: STOCK, lay_out };
+    crate::disk::opener(directory, layout)
+}
 
 /// When an event counts as kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,16 +102,6 @@ struct View {
     handed: Id,
     commit: Option<Duration>,
     failure: Option<String>,
-}
-
-/// Why the store did not do something, as text for the operator.
-#[derive(Debug)]
-struct Fault(String);
-
-impl From<redb::Error> for Fault {
-    fn from(error: redb::Error) -> Fault {
-        Fault(file::cause(error))
-    }
 }
 
 impl Disk {

@@ -1,10 +1,9 @@
 //! The thread that writes: it numbers events, commits them together, hands them to the hub and
 //! acknowledges them, in that order.
 
-use super::commit::{DAMAGED, Outcome, keep, newest, write};
-use super::file::Opener;
-use super::guard::guarded;
-use super::{Durability, Fault, NAME, Shared, Stock};
+use super::commit::{Outcome, keep, newest, write};
+use super::{Durability, NAME, Shared, Stock};
+use crate::disk::{DAMAGED, Fault, Opener, guarded};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::history::{Bounds, Receipt, next_id};
