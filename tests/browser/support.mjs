@@ -92,9 +92,19 @@ class Callout {
   }
 }
 
-// A browser with a profile of its own. It ends with the test, and so does the test if a page complained.
+// A browser with a profile of its own. It ends with the test, which fails if a page complained.
 export async function open(test, options = {}) {
-  const browser = await chromium.launch({
+  const browser = await launch();
+  const window = new Window(await browser.newContext(options));
+  test.after(async () => {
+    await browser.close();
+    assert.deepEqual(window.complaints, [], "a page complained");
+  });
+  return window;
+}
+
+export function launch() {
+  return chromium.launch({
     executablePath: CHROMIUM,
     args: [
       "--no-sandbox",
@@ -104,22 +114,16 @@ export async function open(test, options = {}) {
       "--disable-component-update",
       "--disable-sync",
     ],
-    // Tests press the back button too.
+    // The back button is tested too.
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
   });
-  const window = new Window(await browser.newContext(options));
-  test.after(async () => {
-    await browser.close();
-    assert.deepEqual(window.complaints, [], "a page complained");
-  });
-  return window;
 }
 
 // Tabs that share an origin's storage, locks and channels.
 class Window {
   complaints = [];
 
-  // Complaints that a test provokes: while a server is away, a browser says so on the console.
+  // Complaints that the test itself provokes.
   expected = /^$/;
 
   constructor(context) {
@@ -130,7 +134,7 @@ class Window {
     const page = await this.context.newPage();
     page.setDefaultTimeout(PATIENCE_MILLIS);
     const complain = (text) => this.expected.test(text) || this.complaints.push(`${page.url()}: ${text}`);
-    // A violation of the content security policy is an error on the console too.
+    // What the content security policy forbids is an error on the console too.
     page.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) complain(message.text());
     });
@@ -140,5 +144,5 @@ class Window {
   }
 }
 
-// What Chromium says on the console when a server cannot be reached.
+// What Chromium says on the console when a server cannot be reached, or refuses.
 export const UNREACHABLE = /net::ERR_|Failed to load resource/;
