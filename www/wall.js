@@ -9,8 +9,6 @@ const MESSAGES_MAX = 100;
 // Types with a column of their own. All others share one.
 const TYPES = ["red", "yellow", "blue"];
 
-const form = $("put").elements;
-
 // Every load begins with the last hundred, wherever this tab was before.
 const wall = connect({ url: "/messages", resume: false });
 for (const type of TYPES) wall.on(type, (event) => show($(type), event.json()));
@@ -65,7 +63,7 @@ function announce(text) {
 
 async function put() {
   const text = $("text").value;
-  const type = form.type.value || $("other").value.trim();
+  const type = $("put").elements.type.value || $("other").value.trim();
   if (!text.trim()) return $("text").focus();
   if (!type) return $("other").focus();
   try {
@@ -89,7 +87,5 @@ $("text").addEventListener("keydown", (event) => {
   put();
 });
 // Whoever writes a type means it.
-$("other").addEventListener("input", () => (form.type.value = ""));
-$("put").addEventListener("change", ({ target }) => {
-  if (target.name === "type" && !target.value) $("other").focus();
-});
+$("other").addEventListener("input", () => ($("another").checked = true));
+$("another").addEventListener("change", () => $("other").focus());
