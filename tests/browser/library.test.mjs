@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { test } from "node:test";
-import { UNREACHABLE, open, serve, until } from "./support.mjs";
+import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
 
 // From the end of one leader to the next one's stream.
 const TAKEOVER_MILLIS = 2_000;

@@ -3,16 +3,21 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import * as node from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAM = process.env.CALLOUT ?? join(ROOT, "target/release/callout");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+// Where there is no browser a test is skipped and says so; but not in CI, where it fails.
+const skip = !existsSync(CHROMIUM) && !process.env.CI && `no browser at ${CHROMIUM}; CHROMIUM may name another`;
+export const test = (promise, body) => node.test(promise, { skip }, body);
 
 // Where pictures of the pages go.
 export const PICTURES = join(ROOT, "target/screenshots");
@@ -35,7 +40,7 @@ export async function until(what, holds, millis = PATIENCE_MILLIS) {
   }
 }
 
-// A `callout serve` on a free port with a data folder of its own. It ends with the test.
+// A server that ends with the test.
 export async function serve(test, ...flags) {
   const callout = new Callout(flags);
   test.after(() => callout.remove());
@@ -43,12 +48,13 @@ export async function serve(test, ...flags) {
   return callout;
 }
 
-class Callout {
+// A `callout serve` on a free port with a data folder of its own.
+export class Callout {
   #flags;
   #data = mkdtempSync(join(tmpdir(), "callout-"));
   #listen = "127.0.0.1:0";
 
-  constructor(flags) {
+  constructor(flags = []) {
     this.#flags = flags;
   }
 
