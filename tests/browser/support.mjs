@@ -152,3 +152,6 @@ class Window {
 
 // What Chromium says on the console when a server cannot be reached, or refuses.
 export const UNREACHABLE = /net::ERR_|Failed to load resource/;
+
+// Waits for the badge of a page to say this.
+export const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
