@@ -32,7 +32,7 @@ pub enum Files {
 }
 
 /// A file's bytes and the tag by which a browser knows whether it has them already.
-struct File {
+pub struct File {
     bytes: Cow<'static, [u8]>,
     tag: String,
 }
