@@ -47,8 +47,9 @@
 //!
 //! # Reading order
 //!
-//! A module uses only modules above it in this list; the one exception is [`app`], which holds what the
-//! pages own.
+//! A module uses only modules above it in this list; the one exception is [`app`], which holds the
+//! activity, since every request is announced there. What other pages hold is made when they are first
+//! asked for.
 
 pub mod error;
 pub mod topic;

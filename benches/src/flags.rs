@@ -14,8 +14,8 @@ Measures callout against other push servers, side by side on this machine.
 Usage: callout-bench [OPTIONS]
 
   --only NAME     only this server: callout, axum or nchan (repeatable)
-  --phase NAME    only this phase: steady, flood, publish, herd, memory, history or
-                  build (repeatable)
+  --phase NAME    only this phase: steady, flood, publish, herd, memory, history,
+                  activity or build (repeatable)
   --quick         short rounds, for trying out
   --callout PATH  the program to measure [default: target/release/callout of the project]
   --help          this text

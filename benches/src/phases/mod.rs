@@ -1,5 +1,6 @@
 //! The phases of the bench. Each starts the servers it needs and adds its rows to the table.
 
+mod activity;
 mod build;
 mod flood;
 mod herd;
@@ -21,17 +22,19 @@ pub enum Phase {
     Herd,
     Memory,
     History,
+    Activity,
     Build,
 }
 
 impl Phase {
-    pub const ALL: [Phase; 7] = [
+    pub const ALL: [Phase; 8] = [
         Phase::Steady,
         Phase::Flood,
         Phase::Publish,
         Phase::Herd,
         Phase::Memory,
         Phase::History,
+        Phase::Activity,
         Phase::Build,
     ];
 
@@ -43,6 +46,7 @@ impl Phase {
             Phase::Herd => "herd",
             Phase::Memory => "memory",
             Phase::History => "history",
+            Phase::Activity => "activity",
             Phase::Build => "build",
         }
     }
@@ -55,6 +59,7 @@ impl Phase {
             Phase::Herd => herd::run(bench, table),
             Phase::Memory => memory::run(bench, table),
             Phase::History => history::run(bench, table),
+            Phase::Activity => activity::run(bench, table),
             Phase::Build => build::run(bench, table),
         }
     }
