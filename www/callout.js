@@ -92,7 +92,8 @@ export function connect(wanted) {
     // The place where a stream begins is no event; and a handler may have closed.
     if (!event.name || !turn) return;
     const detail = { ...event, json: () => JSON.parse(event.data) };
-    if (event.name !== "state") emit(event.name, detail);
+    // These two names mean something else to whoever listens here.
+    if (event.name !== "state" && event.name !== "*") emit(event.name, detail);
     emit("*", detail);
   }
 

@@ -3,6 +3,9 @@
 // How long a button says that it copied.
 const SAID_MILLIS = 1500;
 
+// Without an answer for so long, a request counts as failed.
+const ANSWER_MILLIS = 10_000;
+
 export const $ = (id) => document.getElementById(id);
 
 // An element with this text, which is never taken for HTML.
@@ -51,6 +54,26 @@ export function showState(state, text = state) {
 export function complain(text) {
   $("trouble").textContent = text;
   $("trouble").hidden = !text;
+}
+
+// Sends JSON, or only asks, and gives the answer. An error says in words why there is none.
+export async function ask(path, body, headers) {
+  const options = body && {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { "content-type": "application/json", ...headers },
+  };
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, signal: AbortSignal.timeout(ANSWER_MILLIS) });
+  } catch (error) {
+    const isLate = error.name === "TimeoutError";
+    throw new Error(isLate ? "no answer in time; it may have arrived all the same" : "the server cannot be reached");
+  }
+  const { status } = answer;
+  const said = await answer.json().catch(() => ({}));
+  if (answer.ok) return said;
+  throw Object.assign(new Error(said.error ?? said.errorMessage ?? `the server answered ${status}`), { status });
 }
 
 // The commands on a page name the host that the page came from, and can be copied.

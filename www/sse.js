@@ -1,7 +1,7 @@
 // The chat: one stream for what is said and who is here, one POST for each thing said.
 
 import { connect as listen } from "./callout.js";
-import { $, complain, element, showState, time } from "./page.js";
+import { $, ask, complain, element, showState, time } from "./page.js";
 
 // Messages on the page; the oldest go first.
 const MESSAGES_MAX = 500;
@@ -9,9 +9,6 @@ const MESSAGES_MAX = 500;
 // Ids of messages already shown. After a `reset` the server sends all that it keeps, and it keeps
 // 100,000 events unless told otherwise.
 const IDS_MAX = 100_000;
-
-// Without an answer for so long, a POST counts as failed.
-const POST_MILLIS = 10_000;
 
 // Nearer to the end than this counts as reading the newest.
 const END_PX = 40;
@@ -82,34 +79,17 @@ async function say() {
   if (!name && !join()) return;
   send.disabled = true;
   try {
-    await post(name, text);
+    await ask("/sse/message", { user: name, message: text });
     complain("");
     // Unless it was changed in the meantime.
     if (message.value === text) message.value = "";
     follow();
   } catch (error) {
-    complain(`Not sent: ${error.message}`);
+    complain(`Not sent: ${error.message}.`);
   } finally {
     send.disabled = false;
     message.focus();
   }
-}
-
-async function post(user, message) {
-  let answer;
-  try {
-    answer = await fetch("/sse/message", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ user, message }),
-      signal: AbortSignal.timeout(POST_MILLIS),
-    });
-  } catch (error) {
-    const late = error.name === "TimeoutError";
-    throw new Error(late ? "no answer in time; it may have arrived all the same." : "the server cannot be reached.");
-  }
-  const { succeeded, errorMessage } = await answer.json().catch(() => ({}));
-  if (!succeeded) throw new Error(errorMessage ?? `the server answered ${answer.status}.`);
 }
 
 // ---- the page ----

@@ -17,7 +17,7 @@ test("the first message, pasted from the page, is on the page", async (test) => 
   const publish = commands.find((command) => command.startsWith("curl -d"));
   assert.ok(publish.includes(`${callout.url}/topics/news`), publish);
   await until("the stream listens", async () => (await callout.streams()) === 2);
-  execFileSync("sh", ["-c", publish]);
+  execFileSync("sh", ["-c", publish], { stdio: "ignore" });
   await until("the message", async () => (await heard(page))[0] === "hello, world");
   assert.equal(await page.isVisible("#silence"), false);
   for (const text of ["<img src=x onerror=alert(1)>", "a\nb", "L" + "o".repeat(3000), "4", "5", "6"]) {

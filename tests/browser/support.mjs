@@ -91,6 +91,14 @@ export class Callout {
     return answer.json();
   }
 
+  // Posts JSON and gives the answer.
+  async post(path, body) {
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch(new URL(path, this.url), { method: "POST", headers, body: JSON.stringify(body) });
+    assert.equal(answer.status, 200);
+    return answer.json();
+  }
+
   // How many streams it holds.
   async streams() {
     const answer = await fetch(new URL("/healthz", this.url));
@@ -152,3 +160,6 @@ class Window {
 
 // What Chromium says on the console when a server cannot be reached, or refuses.
 export const UNREACHABLE = /net::ERR_|Failed to load resource/;
+
+// Waits for the badge of a page to say this.
+export const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
