@@ -34,15 +34,17 @@ export function connect(wanted) {
   const query = new URLSearchParams(topics?.map((topic) => ["topic", topic]));
   const url = new URL(topics ? `/topics?${query}` : at, new URL(at, import.meta.url));
   const key = `callout:${url}`;
-  const stream = new EventTarget();
-  const listening = new AbortController();
+  const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish });
+  stream.on = stream.addEventListener;
+  stream.off = stream.removeEventListener;
 
   // Its part among the tabs: `turn` is its time in the queue and in the lead.
   const me = Math.random();
-  let channel, ticker, turn, leading, silence;
+  let channel, leading, silence, ticker, turn;
 
   // The leader's stream. `interrupt` ends it, or the pause before the next, which begins when it is `due`.
-  let due, heard, interrupt;
+  let due, heard;
+  let interrupt = () => {};
   let heartbeatSecs = 15;
   let retry = 1000;
 
@@ -53,12 +55,10 @@ export function connect(wanted) {
   } catch {}
   let kept = [{ id }];
 
-  // ---- the page ----
-
   function start() {
     if (turn) return;
-    ticker = setInterval(tick, TICK_MILLIS);
     due = NaN;
+    ticker = setInterval(tick, TICK_MILLIS);
     queue();
   }
 
@@ -73,42 +73,22 @@ export function connect(wanted) {
   }
 
   function close() {
-    listening.abort();
+    for (const name in acts) removeEventListener(name, acts[name], true);
     stop();
-    become("closed");
-  }
-
-  function become(state) {
-    if (state === stream.state) return;
-    stream.state = state;
-    emit("state", { data: state });
-  }
-
-  function emit(type, detail) {
-    stream.dispatchEvent(Object.assign(new Event(type), detail));
-  }
-
-  function show(event) {
-    // The place where a stream begins is no event; and a handler may have closed.
-    if (!event.name || !turn) return;
-    const detail = { ...event, json: () => JSON.parse(event.data) };
-    // These two names mean something else to whoever listens here.
-    if (event.name !== "state" && event.name !== "*") emit(event.name, detail);
-    emit("*", detail);
+    apply({ state: "closed" });
   }
 
   // ---- the tabs ----
 
   async function queue(steal) {
     leave();
-    const { signal } = (turn = new AbortController());
     silence = 0;
+    const { signal } = (turn = new AbortController());
     try {
-      const { locks } = navigator;
-      channel ??= locks && new BroadcastChannel(key);
-      channel.onmessage = ({ data }) => hear(data);
+      channel ??= new BroadcastChannel(key);
+      channel.onmessage = hear;
       ask();
-      await locks.request(key, steal ? { steal } : { signal }, () => lead(signal));
+      await navigator.locks.request(key, steal ? { steal } : { signal }, () => lead(signal));
     } catch (error) {
       // The lead was stolen, or there are no locks.
       if (!signal.aborted) error.name === "AbortError" ? queue() : lead(signal);
@@ -118,41 +98,61 @@ export function connect(wanted) {
   function leave() {
     turn?.abort();
     leading = false;
-    interrupt?.();
+    interrupt();
   }
 
-  function ask() {
-    channel.postMessage({ ask: me });
+  function tick() {
+    if (leading) {
+      say({});
+      if (Date.now() > heard + heartbeatSecs * STALL_HEARTBEATS * 1000) interrupt();
+    } else {
+      silence = document.hidden ? 0 : silence + 1;
+      if (silence === SILENT_TICKS) queue(true);
+    }
   }
 
-  function tell(more) {
-    channel?.postMessage({ id, due, state: stream.state, ...more });
+  const ask = () => channel.postMessage({ asker: me });
+
+  function say(more) {
+    const said = { due, state: stream.state, ...more };
+    channel?.postMessage({ id, ...said });
+    apply(said);
   }
 
-  function hear(said) {
-    const { event, error } = said;
-    if (leading && said.ask) tell({ to: said.ask, kept });
-    if (leading || said.ask || (said.to ?? me) !== me) return;
+  function hear({ data: said }) {
+    const { asker, event, to = me } = said;
+    if (asker && leading) say({ to: asker, kept });
+    if (asker || leading || to !== me) return;
     silence = 0;
     // The leader has no place to go on from, we have.
     if (id && !said.id) return queue(true);
     if (said.to) join(said);
-    else if (!kept.some((old) => old.id === said.id)) ask();
-    else if (event && !kept.some((old) => old.id && old.id === event.id && old.data === event.data)) keep(event);
-    if (error) emit("error", error);
-    due = said.due;
-    become(said.state);
+    else if (said.id !== id && find(kept, said.id) < 0) return ask();
+    else if (event?.id && kept[find(kept, event.id)]?.data === event.data) return;
+    apply(said);
   }
+
+  const find = (events, id) => events.findLastIndex((event) => event.id === id);
 
   // A newcomer sees what a new stream would have shown; whoever was here before, what came since.
   function join(said) {
-    const last = said.kept.findLastIndex((old) => old.id === id);
-    const reset = { requested: id, continues_after: said.id };
-    if (id && last < 0) show({ name: "reset", data: JSON.stringify(reset) });
+    const last = find(said.kept, id);
+    if (id && last < 0) show({ name: "reset", data: "{}" });
     // A stream on topics begins with what comes from now on.
     const begin = id || !url.pathname.startsWith("/topics") ? last : MEMORY;
     ({ id, kept } = said);
     kept.forEach((event, at) => (at > begin || !event.id) && show(event));
+  }
+
+  function apply(said) {
+    const { error, event, state } = said;
+    due = said.due;
+    if (state !== stream.state) {
+      stream.state = state;
+      emit("state", { data: state });
+    }
+    if (error) emit("error", error);
+    if (event) keep(event);
   }
 
   function keep(event) {
@@ -164,34 +164,31 @@ export function connect(wanted) {
     show(event);
   }
 
-  function tick() {
-    if (leading) {
-      tell();
-      if (Date.now() > heard + heartbeatSecs * STALL_HEARTBEATS * 1000) interrupt();
-    } else {
-      silence = document.hidden ? 0 : silence + 1;
-      if (silence === SILENT_TICKS) queue(true);
-    }
+  function show(event) {
+    // The place where a stream begins is no event; and a handler may have closed.
+    if (!event.name || !turn) return;
+    const detail = { ...event, json: () => JSON.parse(event.data) };
+    emit(event.name, detail);
+    emit("*", detail);
   }
+
+  const emit = (type, detail) => stream.dispatchEvent(Object.assign(new Event(type), detail));
 
   // ---- the stream ----
 
   async function lead(signal) {
     leading = true;
-    while (!signal.aborted) {
+    for (;;) {
       const { onLine } = navigator;
-      if (stream.state !== "connecting") become(onLine ? "reconnecting" : "offline");
-      tell();
-      await new Promise((done) => {
-        interrupt = done;
-        if (onLine) setTimeout(done, due - Date.now());
-      });
-      if (signal.aborted || !navigator.onLine) continue;
+      if (stream.state !== "connecting") say({ state: onLine ? "reconnecting" : "offline" });
+      await new Promise((done) => setTimeout((interrupt = done), onLine ? due - Date.now() : RETRY_MILLIS_MAX));
+      if (signal.aborted) return;
       const ending = new AbortController();
       interrupt = () => ending.abort();
       heard = Date.now();
       // It may break, or be interrupted: the next one goes on from the last id.
-      await read(ending.signal).catch(() => {});
+      if (navigator.onLine) await read(ending.signal).catch(() => {});
+      if (signal.aborted) return;
       heard = NaN;
       due = Date.now() + retry;
       // Unless the server tells, longer each time, and not all tabs at once.
@@ -203,40 +200,23 @@ export function connect(wanted) {
   async function read(signal) {
     if (id) url.searchParams.set("last_event_id", id);
     const answer = await fetch(url, { cache: "no-store", headers: { accept: "text/event-stream" }, signal });
-    if (answer.status !== 200) {
-      const error = await refusal(answer);
-      tell({ error });
-      return emit("error", error);
-    }
+    if (answer.status !== 200) return say({ error: { ...(await refusal(answer)) } });
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let rest = ""; ; ) {
       const { done, value } = await reader.read();
-      if (done) return;
+      if (done || signal.aborted) return;
       heard = Date.now();
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
-      blocks.forEach(take);
+      blocks.map(parse).forEach(take);
     }
   }
 
-  // Takes a block of lines. A comment is a field without a name.
-  function take(text) {
-    const block = {};
-    for (const line of text.split("\n")) {
-      const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
-      block[field] = field in block ? `${block[field]}\n${value}` : value;
-    }
-    const { "": comment, event: name = "message", data, id } = block;
+  function take({ "": comment, event: name = "message", data, id, retry: wish = retry }) {
     heartbeatSecs = /heartbeat=([\d.]+)/.exec(comment)?.[1] ?? heartbeatSecs;
-    retry = Number(block.retry ?? retry);
-    if (comment || data) {
-      due = NaN;
-      become("live");
-    }
-    if (!id && data == null) return;
-    const event = data == null ? { id } : { id, name, data };
-    tell({ event });
-    keep(event);
+    retry = Number(wish);
+    const event = data == null ? id && { id } : { id, name, data };
+    if (comment || event) say({ state: "live", due: NaN, event });
   }
 
   // Publishes, again and again where no answer comes: the event's own id makes that safe.
@@ -244,32 +224,38 @@ export function connect(wanted) {
     const query = new URLSearchParams({ id: `${Date.now()}-${Math.random()}`, ...given });
     if (given.id === null) query.delete("id");
     const to = new URL(`/topics/${encodeURIComponent(topic)}?${query}`, url);
-    const body = typeof data === "string" ? data : JSON.stringify(data);
-    const headers = token ? { authorization: `Bearer ${token}` } : {};
+    const request = { method: "POST", body: typeof data === "string" ? data : JSON.stringify(data) };
+    if (token) request.headers = { authorization: `Bearer ${token}` };
     for (let pause = 500; ; pause *= 2) {
-      const answer = await fetch(to, { method: "POST", body, headers }).catch((error) => {
+      const answer = await fetch(to, request).catch((error) => {
         if (given.id === null || pause > RETRY_MILLIS_MAX) throw error;
       });
       if (answer?.ok) return answer.json();
-      if (answer) {
-        const error = await refusal(answer);
-        throw Object.assign(new Error(error.data), error);
-      }
+      if (answer) throw await refusal(answer);
       await new Promise((done) => setTimeout(done, pause));
     }
   }
 
-  const wake = () => interrupt?.();
+  const wake = () => interrupt();
   const acts = { pagehide: stop, freeze: stop, pageshow: start, resume: start, offline: wake, online: wake };
-  for (const name in acts) addEventListener(name, acts[name], { capture: true, signal: listening.signal });
-  const { addEventListener: on, removeEventListener: off } = stream;
-  Object.assign(stream, { on, off, close, publish, state: "connecting" });
+  for (const name in acts) addEventListener(name, acts[name], true);
   start();
   return stream;
 }
 
+// A block of lines as an object of its fields. A comment is a field without a name.
+function parse(text) {
+  const block = {};
+  for (const line of text.split("\n")) {
+    const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+    block[field] = field in block ? `${block[field]}\n${value}` : value;
+  }
+  return block;
+}
+
 // Why a request was refused, in the server's words.
 async function refusal(answer) {
-  const { error } = await answer.json().catch(() => ({}));
-  return { status: answer.status, data: error ?? answer.statusText };
+  const { status } = answer;
+  const { error = `the server answered ${status}` } = await answer.json().catch(() => ({}));
+  return Object.assign(new Error(error), { data: error, status });
 }
