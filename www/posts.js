@@ -36,11 +36,12 @@ function go() {
   const name = post ? `post=${post}` : feed ? `feed=${feed}` : "";
   if (name === view.name && view.stream) return;
   view.stream?.close();
+  // What was said of a post that made the first feed still holds when that is shown.
+  if (view.name) $("said").textContent = "";
   view = { name, feed, post, posts: [], older: [], state: "connecting" };
   $("cards").replaceChildren();
   cards.clear();
   complain("");
-  $("said").textContent = "";
   $("count").textContent = "";
   $("older").hidden = true;
   $("shown").textContent = feed ? `#${feed}` : post ? "One post" : "";
