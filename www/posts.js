@@ -104,7 +104,7 @@ function feedItem(name) {
   const item = element("li");
   item.dataset.name = name;
   const link = tagLink(name);
-  link.append(element("span", "number"));
+  link.replaceChildren(element("span", "name", link.textContent), element("span", "number"));
   mark(link);
   item.append(link);
   return item;
@@ -135,6 +135,9 @@ function showPosts() {
   showNote(!view.known || shown.length ? "" : "No post is in this feed any more.");
   const known = view.next && view.feed ? `the newest ${shown.length}` : shown.length === 1 ? "1 post" : `${shown.length} posts`;
   $("count").textContent = view.feed && shown.length ? known : "";
+  showUnfinished();
+  // So that the commands work when they are pasted.
+  if (shown.length) $("one").textContent = shown[0].id;
   $("older").hidden = !(view.feed && (view.older.length ? view.olderNext : view.next));
   if (view.post && shown.length) document.title = `${shown[0].title} · callout`;
 }
@@ -200,7 +203,7 @@ function render(card) {
   const heading = element("h3");
   const link = element("a", "", post.title);
   link.href = `#post=${post.id}`;
-  link.dir = "auto";
+  heading.dir = "auto";
   heading.append(link);
   const by = element("p", "by");
   by.append(element("bdi", "", post.author));
@@ -297,6 +300,7 @@ function showConflict(card) {
   const { conflict, post } = card;
   const draft = drafts.get(post.id);
   const isChanged = post.version > draft.version && !card.saving;
+  card.save.hidden = isChanged;
   if (!isChanged && !card.isAway) {
     conflict.hidden = true;
     return;
