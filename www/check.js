@@ -251,11 +251,13 @@ async function last(signal, show) {
     }
     if (signal.aborted) return;
     showState("reconnecting");
+    // Where a server is started anew this is often enough.
+    await pause(AGAIN_MILLIS);
     const cut = await autopsy(stream);
+    if (signal.aborted) return;
     // Nobody answers still: that is one trouble, however often it is tried.
     if (!cut.isGone || !cuts.at(-1)?.isGone) cuts.push(cut);
     show("lasting", cut.verdict, `The stream ${tell(cuts)}`, cut.advice);
-    await pause(AGAIN_MILLIS);
   }
 }
 

@@ -88,7 +88,7 @@ function showFeeds({ feeds, more }) {
   const items = feeds.map(({ name, posts }) => {
     const item = links.get(name) ?? feedItem(name);
     item.querySelector(".number").textContent = posts.toLocaleString();
-    item.firstElementChild.setAttribute("aria-label", `#${name}, ${posts === 1 ? "1 post" : `${posts} posts`}`);
+    item.firstElementChild.title = `#${name}: ${posts === 1 ? "1 post" : `${posts} posts`}`;
     return item;
   });
   arrange($("feeds"), items);
