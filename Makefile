@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test test-kill check bench clean
+.PHONY: help run test test-kill test-browser screenshots check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -15,6 +15,18 @@ test: ## run the tests
 
 test-kill: ## kill -9 the server 300 times, twice over, and cut the power some 3,000 times (some minutes)
 	CALLOUT_KILL_ROUNDS=300 $(CARGO) test --test it -- disk::kill disk::power posts::kill
+
+test-browser: tests/browser/node_modules ## try the pages and the library in Chromium; pictures go to target/screenshots
+	$(CARGO) build --release
+	node --test tests/browser
+
+screenshots: tests/browser/node_modules ## make the README's pictures again
+	$(CARGO) build --release
+	node tests/browser/screenshots.mjs
+
+tests/browser/node_modules: tests/browser/package-lock.json
+	cd tests/browser && npm ci --no-audit --no-fund
+	touch $@
 
 check: ## the whole gate: format, lints, docs and tests, for the default build and for each feature
 	$(CARGO) fmt --check

@@ -22,10 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// A comment that opens every stream: it fires `onopen`, pushes through buffers, and keeps data that
-/// begins with U+FEFF from being taken for a byte order mark.
-const HELLO: &str = ":ok\n\n";
-
 /// A comment for the times when there is nothing to say.
 const HEARTBEAT: &[u8] = b":\n\n";
 
@@ -133,10 +129,8 @@ impl Client {
             Ok(resume) => resume,
             Err(error) => return self.postpone(&head, &error),
         };
-        let retry_millis = fastrand::u32(RETRY_MILLIS);
         let mut opening = head;
-        opening.extend_from_slice(HELLO.as_bytes());
-        opening.extend_from_slice(format!("retry: {retry_millis}\nid: {}\n\n", resume.position).as_bytes());
+        opening.extend_from_slice(hello(self.pace.heartbeat, &resume.position).as_bytes());
         if let (true, Start::After(asked)) = (resume.gap, &stream.start) {
             opening.extend_from_slice(&reset(asked, &resume.position));
         }
@@ -236,6 +230,14 @@ impl Client {
         self.bytes += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// What opens every stream. The comment fires `onopen`, pushes through buffers, keeps data that begins with
+/// U+FEFF from being taken for a byte order mark, and says how many seconds of silence are usual, so that
+/// a page can tell when a stream is dead.
+fn hello(heartbeat: Duration, position: &str) -> String {
+    let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
+    format!(":ok heartbeat={heartbeat_secs}\n\nretry: {retry_millis}\nid: {position}\n\n")
 }
 
 /// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.

@@ -73,8 +73,19 @@ mod tests {
     #[test]
     fn lines_become_events() {
         let mut decoder = Decoder::default();
-        let lines =
-            [":ok", "", "id: 7", "event: news", "data: a", "data:  b", "", "data", "", "retry: 9", ""];
+        let lines = [
+            ":ok heartbeat=15",
+            "",
+            "id: 7",
+            "event: news",
+            "data: a",
+            "data:  b",
+            "",
+            "data",
+            "",
+            "retry: 9",
+            "",
+        ];
         let events: Vec<_> = lines.iter().filter_map(|line| decoder.line(line)).collect();
         let received =
             |event: &str, data: &str| Received { id: "7".into(), event: event.into(), data: data.into() };

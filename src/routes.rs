@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::http::path::capture;
 use crate::http::request::percent_decode;
 use crate::http::{Answer, Answered, Captures, Request, Response, Site};
-use crate::pages::{activity, chat, health, history, notifications, posts, topics, wall};
+use crate::pages::{activity, chat, check, health, history, notifications, posts, topics, wall};
 use http::header::ALLOW;
 use http::{Method, StatusCode};
 use std::sync::Arc;
@@ -64,6 +64,8 @@ static ROUTES: &[Route] = &[
     get("/api/posts/{post}", posts::post),
     patch("/api/posts/{post}", posts::edit),
     post("/api/generate/post", posts::generate),
+    get("/check/{id}", check::listen),
+    post("/check/{id}", check::send),
 ];
 
 /// The one route whose errors have a form of their own.

@@ -118,7 +118,7 @@ impl Server {
             history,
             posts,
             hub,
-            files: config.www.map_or_else(Files::embedded, Files::Directory),
+            files: config.www.map_or(Files::Embedded, Files::Directory),
             origins: config.origins,
             only_now: config.only_now,
             publish_token: config.publish_token,

@@ -1,8 +1,8 @@
 // The front page's figures: how the server is, asked again every few seconds while somebody looks.
 
-const EVERY_MILLIS = 5000;
+import { $, showState, span } from "./page.js";
 
-const $ = (id) => document.getElementById(id);
+const EVERY_MILLIS = 5000;
 
 let timer;
 
@@ -16,32 +16,12 @@ async function refresh() {
     $("published").textContent = health.published.toLocaleString();
     $("uptime").textContent = span(health.uptime_secs);
     $("version").textContent = health.version;
-    show("live", "alive");
+    showState("live", "alive");
   } catch {
-    show("reconnecting", "no answer");
+    showState("reconnecting", "no answer");
   }
   clearTimeout(timer);
   if (!document.hidden) timer = setTimeout(refresh, EVERY_MILLIS);
-}
-
-function show(state, text) {
-  // An unchanged badge is left alone, so that it is not read out every five seconds.
-  if ($("state").textContent === text) return;
-  $("state").dataset.state = state;
-  $("state").textContent = text;
-}
-
-// Seconds in the two largest units: `2 h 5 min`.
-function span(secs) {
-  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
-  const first = units.findIndex(([, size]) => secs >= size);
-  if (first < 0) return "0 s";
-  const parts = [];
-  for (const [name, size] of units.slice(first, first + 2)) {
-    parts.push(`${Math.floor(secs / size)} ${name}`);
-    secs %= size;
-  }
-  return parts.join(" ");
 }
 
 document.addEventListener("visibilitychange", () => {

@@ -1,4 +1,7 @@
-// The chat: one EventSource for what is said and who is here, one POST for each thing said.
+// The chat: one stream for what is said and who is here, one POST for each thing said.
+
+import { connect as listen } from "./callout.js";
+import { $, ask, complain, element, showState, time } from "./page.js";
 
 // Messages on the page; the oldest go first.
 const MESSAGES_MAX = 500;
@@ -7,28 +10,17 @@ const MESSAGES_MAX = 500;
 // 100,000 events unless told otherwise.
 const IDS_MAX = 100_000;
 
-// A stream that the browser gave up is opened again after this, twice as long each time.
-const BACKOFF_MILLIS = 1000;
-const BACKOFF_MILLIS_MAX = 30_000;
-
-// Without an answer for so long, a POST counts as failed.
-const POST_MILLIS = 10_000;
-
 // Nearer to the end than this counts as reading the newest.
 const END_PX = 40;
 
 const NAME_KEY = "callout.user";
 
-const $ = (id) => document.getElementById(id);
 const [user, message, connect, send, close] = ["user", "message", "connect", "send", "close"].map($);
-const [log, messages, users, trouble] = ["log", "messages", "users", "trouble"].map($);
+const [log, messages, users] = ["log", "messages", "users"].map($);
 
-// The stream: `name` is whose it is, empty while the person wants none.
+// The stream, and whose it is: empty while the person wants none.
 let name = "";
-let source = null;
-let lastId = "";
-let attempts = 0;
-let again;
+let stream = null;
 
 // What is on the page.
 const ids = new Set();
@@ -50,102 +42,30 @@ function join() {
   name = wanted;
   user.value = wanted;
   remember(wanted);
-  open("connecting");
+  // Whoever comes in is shown what was said last, also after a reload.
+  stream = listen({ url: `/sse?${new URLSearchParams({ user: name })}`, resume: false });
+  stream.on("state", () => show(stream.state));
+  stream.on("message", (event) => isNew(event.id) && showMessage(event.json()));
+  stream.on("presence", (event) => showUsers(event.json()));
+  stream.on("reset", showGap);
+  stream.on("error", refused);
+  show(stream.state);
   return true;
 }
 
 function leave() {
   name = "";
-  shut();
-  show("closed");
-  showUsers([]);
+  stream.close();
+  showUsers({ users: [] });
 }
 
-function open(state) {
-  shut();
-  show(state);
-  const query = new URLSearchParams({ user: name });
-  // A new EventSource knows no last id; the server takes it from the query too.
-  if (lastId) query.set("last_event_id", lastId);
-  const url = `/sse?${query}`;
-  source = new EventSource(url);
-  source.addEventListener("open", () => {
-    attempts = 0;
-    complain("");
-    show("live");
-  });
-  source.addEventListener("error", () => {
-    show($("state").dataset.state === "connecting" ? "connecting" : "reconnecting");
-    // Unless it is closed it comes back by itself, with the last id.
-    if (source.readyState === EventSource.CLOSED) reopen(url);
-  });
-  source.addEventListener("message", (event) => {
-    lastId = event.lastEventId;
-    if (isNew(lastId)) showMessage(JSON.parse(event.data));
-  });
-  source.addEventListener("presence", (event) => {
-    // It has no id of its own and tells that of the last kept event.
-    lastId = event.lastEventId;
-    const { users, more } = JSON.parse(event.data);
-    showUsers(users, more);
-  });
-  source.addEventListener("reset", (event) => {
-    lastId = event.lastEventId;
-    showGap();
-  });
+// The stream comes back by itself, unless it is the name that is refused.
+function refused({ status, data }) {
+  complain(data);
+  if (status !== 400) return;
+  leave();
+  user.focus();
 }
-
-// The browser gave up: an answer other than 200. An EventSource does not tell which, so ask, and try
-// again unless it is the name that is refused.
-async function reopen(url) {
-  shut();
-  const wait = Math.min(BACKOFF_MILLIS * 2 ** attempts, BACKOFF_MILLIS_MAX);
-  attempts += 1;
-  again = setTimeout(() => open($("state").dataset.state), wait * (0.5 + Math.random() / 2));
-  const waiting = again;
-  const refusal = await whyNot(url);
-  // Meanwhile the person may have closed, or it was tried again.
-  if (!refusal || waiting !== again || !name) return;
-  complain(refusal.text);
-  if (refusal.status === 400) {
-    leave();
-    user.focus();
-  }
-}
-
-// What the server says against this stream; null if nothing, or if it cannot be asked.
-async function whyNot(url) {
-  const asking = new AbortController();
-  const deadline = setTimeout(() => asking.abort(), POST_MILLIS);
-  try {
-    const answer = await fetch(url, { signal: asking.signal });
-    if (answer.ok) return null;
-    const { error } = await answer.json().catch(() => ({}));
-    return { status: answer.status, text: error ?? `The server answered ${answer.status}.` };
-  } catch {
-    return null;
-  } finally {
-    // Also ends the stream, if one was given.
-    asking.abort();
-    clearTimeout(deadline);
-  }
-}
-
-function shut() {
-  clearTimeout(again);
-  again = undefined;
-  source?.close();
-  source = null;
-}
-
-// A page that is left must not keep one of the six connections that a browser has for a host.
-addEventListener("pagehide", shut);
-addEventListener("pageshow", () => {
-  if (name && !source) open("reconnecting");
-});
-addEventListener("online", () => {
-  if (again) open($("state").dataset.state);
-});
 
 // ---- saying something ----
 
@@ -159,54 +79,29 @@ async function say() {
   if (!name && !join()) return;
   send.disabled = true;
   try {
-    await post(name, text);
+    await ask("/sse/message", { user: name, message: text });
     complain("");
     // Unless it was changed in the meantime.
     if (message.value === text) message.value = "";
     follow();
   } catch (error) {
-    complain(`Not sent: ${error.message}`);
+    complain(`Not sent: ${error.message}.`);
   } finally {
     send.disabled = false;
     message.focus();
   }
 }
 
-async function post(user, message) {
-  let answer;
-  try {
-    answer = await fetch("/sse/message", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ user, message }),
-      signal: AbortSignal.timeout(POST_MILLIS),
-    });
-  } catch (error) {
-    const late = error.name === "TimeoutError";
-    throw new Error(late ? "no answer in time; it may have arrived all the same." : "the server cannot be reached.");
-  }
-  const { succeeded, errorMessage } = await answer.json().catch(() => ({}));
-  if (!succeeded) throw new Error(errorMessage ?? `the server answered ${answer.status}.`);
-}
-
 // ---- the page ----
 
 function show(state) {
-  const badge = $("state");
-  if (badge.dataset.state !== state) {
-    badge.dataset.state = state;
-    badge.textContent = state;
-  }
+  showState(state);
+  if (state === "live") complain("");
   // A field that is disabled loses the focus, so the name is only locked.
   user.readOnly = state !== "closed";
   connect.disabled = state !== "closed";
   close.disabled = state === "closed";
   showCount();
-}
-
-function complain(text) {
-  trouble.textContent = text;
-  trouble.hidden = !text;
 }
 
 function isNew(id) {
@@ -236,9 +131,8 @@ function showMessage(said) {
 function showGap() {
   // One note is enough where nothing was said in between.
   if (messages.lastElementChild?.classList.contains("gap")) messages.lastElementChild.remove();
-  const now = new Date().toISOString();
   const item = element("li", "gap", "Some messages may be missing here: the server no longer knows where we were. ");
-  item.append(time(now));
+  item.append(time(Date.now()));
   append(item);
 }
 
@@ -249,7 +143,7 @@ function append(item) {
   scroll();
 }
 
-function showUsers(names, more = 0) {
+function showUsers({ users: names, more = 0 }) {
   users.replaceChildren(
     ...names.map((name) => {
       const item = element("li", "user");
@@ -269,25 +163,6 @@ function showCount() {
   users.classList.toggle("stale", !live);
   const heading = live || !present ? "Here now" : "Here when last heard";
   $("here").textContent = present ? `${heading}: ${present}` : heading;
-}
-
-function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-// The time of day; with the date unless it is today.
-function time(at) {
-  const then = new Date(at);
-  const made = element("time", "");
-  made.dateTime = at;
-  made.title = then.toLocaleString([], { dateStyle: "full", timeStyle: "long" });
-  const clock = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const isToday = then.toDateString() === new Date().toDateString();
-  made.textContent = isToday ? clock : `${then.toLocaleDateString([], { day: "numeric", month: "short" })}, ${clock}`;
-  return made;
 }
 
 // ---- staying with the newest ----

@@ -1,17 +1,16 @@
 //! The log: lines on standard error, written by a thread of their own.
 //!
-//! A full or closed standard error stops nothing: whoever has a line hands it over without waiting, and
-//! where there is no room the line is dropped and counted.
+//! A full or closed standard error stops nothing: whoever has a line adds it to those that wait to be
+//! written, and where there is no room the line is dropped and counted.
 
 use crate::disk::is_guarded;
-use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{LevelFilter, Log, Metadata, Record};
+use parking_lot::{Condvar, Mutex};
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-/// Lines waiting to be written. When full, further ones are dropped, and how many is logged later.
-const QUEUE_LINES: usize = 2 * 1024;
+/// Text waiting to be written. When full, further lines are dropped, and how many is logged later.
+const WAITING_BYTES: usize = 256 * 1024;
 
 /// How long lines gather before they are written together. Being handed a line does not wake a thread
 /// that sleeps, so a busy server pays for one wake-up per pause, not per request.
@@ -20,24 +19,30 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long an exiting process waits for its last lines.
 const FLUSH_DEADLINE: Duration = Duration::from_millis(500);
 
-enum Message {
-    Line(String),
-    Flush(Sender<()>),
+struct Logger {
+    waiting: Mutex<Waiting>,
+    /// Lines are waiting, or have been written.
+    changed: Condvar,
 }
 
-struct Logger {
-    queue: Sender<Message>,
-    dropped: &'static AtomicU64,
+struct Waiting {
+    lines: String,
+    dropped: u64,
+    /// Lines were taken from here that are not written yet.
+    is_writing: bool,
 }
+
+static LOGGER: Logger = Logger {
+    waiting: Mutex::new(Waiting { lines: String::new(), dropped: 0, is_writing: false }),
+    changed: Condvar::new(),
+};
 
 /// Sends everything up to this level to standard error from now on. A panic becomes a line too, except
 /// where it is told as an error anyway.
 pub(super) fn start(level: LevelFilter) -> io::Result<()> {
-    static DROPPED: AtomicU64 = AtomicU64::new(0);
-    let (queue, messages) = bounded(QUEUE_LINES);
-    std::thread::Builder::new().name("log".into()).spawn(move || write(&messages, &DROPPED))?;
+    std::thread::Builder::new().name("log".into()).spawn(|| LOGGER.write())?;
     // It fails only when there is a logger already, which then goes on.
-    if log::set_boxed_logger(Box::new(Logger { queue, dropped: &DROPPED })).is_ok() {
+    if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(level);
     }
     std::panic::set_hook(Box::new(|panic| {
@@ -60,41 +65,42 @@ impl Log for Logger {
         }
         let at = humantime::format_rfc3339_millis(SystemTime::now());
         let line = format!("{at} {:<5} {}\n", record.level(), record.args());
-        if self.queue.try_send(Message::Line(line)).is_err() {
-            self.dropped.fetch_add(1, Relaxed);
+        let mut waiting = self.waiting.lock();
+        if waiting.lines.len() + line.len() > WAITING_BYTES {
+            waiting.dropped += 1;
+            return;
         }
+        waiting.lines += &line;
+        drop(waiting);
+        self.changed.notify_all();
     }
 
     fn flush(&self) {
-        let (done, written) = bounded(1);
-        if self.queue.send_timeout(Message::Flush(done), FLUSH_DEADLINE).is_ok() {
-            // Standard error may be stuck; then the lines are lost and the exit is not.
-            let _ = written.recv_timeout(FLUSH_DEADLINE);
-        }
+        let mut waiting = self.waiting.lock();
+        let is_unwritten = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
+        // Standard error may be stuck; then the lines are lost and the exit is not.
+        self.changed.wait_while_for(&mut waiting, is_unwritten, FLUSH_DEADLINE);
     }
 }
 
-fn write(messages: &Receiver<Message>, dropped: &AtomicU64) {
-    let mut stderr = io::stderr();
-    while let Ok(first) = messages.recv() {
-        let mut lines = String::new();
-        let mut flushes = Vec::new();
-        for message in std::iter::once(first).chain(messages.try_iter()) {
-            match message {
-                Message::Line(line) => lines += &line,
-                Message::Flush(done) => flushes.push(done),
+impl Logger {
+    fn write(&self) {
+        let mut stderr = io::stderr();
+        loop {
+            let mut waiting = self.waiting.lock();
+            self.changed.wait_while(&mut waiting, |waiting| waiting.lines.is_empty());
+            let mut lines = std::mem::take(&mut waiting.lines);
+            let missing = std::mem::take(&mut waiting.dropped);
+            waiting.is_writing = true;
+            drop(waiting);
+            if missing > 0 {
+                lines += &format!("{missing} lines of this log were dropped: standard error was too slow\n");
             }
-        }
-        let missing = dropped.swap(0, Relaxed);
-        if missing > 0 {
-            lines += &format!("{missing} lines of this log were dropped: standard error was too slow\n");
-        }
-        // A closed standard error has no reader to tell.
-        let _ = stderr.write_all(lines.as_bytes());
-        if flushes.is_empty() {
+            // A closed standard error has no reader to tell.
+            let _ = stderr.write_all(lines.as_bytes());
+            self.waiting.lock().is_writing = false;
+            self.changed.notify_all();
             std::thread::sleep(PAUSE);
         }
-        // A flusher that gave up waiting is gone.
-        flushes.into_iter().for_each(|done| _ = done.send(()));
     }
 }

@@ -5,7 +5,6 @@ use crate::error::Error;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
@@ -27,25 +26,18 @@ const PRELOADED: &[(&str, &str)] = &[
 /// Where files come from.
 pub enum Files {
     /// The binary itself.
-    Embedded(HashMap<&'static str, File>),
+    Embedded,
     /// A directory, read anew for each request.
     Directory(PathBuf),
 }
 
 /// A file's bytes and the tag by which a browser knows whether it has them already.
-#[derive(Clone)]
 pub struct File {
     bytes: Cow<'static, [u8]>,
     tag: String,
 }
 
 impl Files {
-    /// The files that were compiled in.
-    pub fn embedded() -> Files {
-        let file = |&(name, bytes): &(&'static str, &'static [u8])| (name, File::new(bytes.into()));
-        Files::Embedded(EMBEDDED.iter().map(file).collect())
-    }
-
     /// Answers with the file of this name (`sse.html`), or 304 if the browser has it.
     /// [`Error::NotFound`] if there is none.
     pub fn answer(&self, request: &Request, name: &str) -> Result<Response, Error> {
@@ -55,7 +47,10 @@ impl Files {
     fn open(&self, name: &str) -> Result<File, Error> {
         let missing = || Error::NotFound(format!("there is no `/{name}` here"));
         match self {
-            Files::Embedded(files) => files.get(name).cloned().ok_or_else(missing),
+            Files::Embedded => {
+                let embedded = EMBEDDED.iter().find(|(embedded, _)| *embedded == name);
+                embedded.map(|&(_, bytes)| File::new(bytes.into())).ok_or_else(missing)
+            }
             Files::Directory(directory) => {
                 // Only names that lead down: nothing outside the directory is to be had.
                 let leads_down =

@@ -3,6 +3,7 @@
 
 pub mod activity;
 pub mod chat;
+pub mod check;
 pub mod health;
 pub mod history;
 pub mod notifications;

@@ -82,6 +82,21 @@ fn with_a_list_only_its_origins_are_named() {
     witness.assert_calm();
 }
 
+#[test]
+fn the_library_can_be_imported_by_the_pages_of_listed_origins_only() {
+    let program = Program::serve(&["--cors", GOOD]);
+    let import = "GET /callout.js HTTP/1.1\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors";
+    let answer = with_origin(program.address, import, GOOD);
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert_readable(&answer, GOOD);
+    assert!(String::from_utf8(answer.body).unwrap().contains("export function connect"));
+    // What a module may be is decided by the browser, which needs the header.
+    for origin in ["https://evil.example", "null"] {
+        let answer = with_origin(program.address, import, origin);
+        assert!(!answer.head.contains("access-control-"), "{answer:?}");
+    }
+}
+
 fn assert_readable(answer: &Answer, origin: &str) {
     assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{answer:?}");
     assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));

@@ -5,6 +5,7 @@
 mod activity;
 mod burst;
 mod chat;
+mod check;
 mod chunks;
 mod cli;
 mod connections;

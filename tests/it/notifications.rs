@@ -1,6 +1,6 @@
 //! Notifications: all streams of one user, nobody else, and how many they were.
 
-use crate::support::{Answer, Browser, get, post, request, server, server_with, until};
+use crate::support::{Answer, Browser, get, joined, post, request, server, server_with, until};
 use serde_json::json;
 use std::net::SocketAddr;
 
@@ -25,6 +25,7 @@ fn a_notification_reaches_all_tabs_of_one_user_and_no_other() {
     let at = server.address();
     let mut ann = [Browser::open(at, "/sse/ann"), Browser::open(at, "/sse/ann")];
     let mut bob = Browser::open(at, "/sse/bob");
+    joined(&server, 3);
     let answer = notify(at, "/notify/ann", "for ann");
     assert_eq!(reached(&answer), 2);
     for tab in &mut ann {
@@ -44,6 +45,7 @@ fn after_one_of_three_tabs_closes_the_other_two_still_receive() {
     let server = server();
     let at = server.address();
     let mut tabs: Vec<Browser> = (0..3).map(|_| Browser::open(at, "/sse/ann")).collect();
+    joined(&server, 3);
     drop(tabs.remove(0));
     assert_eq!(reached(&notify(at, "/notify/ann", "still there?")), 2);
     tabs.iter_mut().for_each(|tab| assert_eq!(next(tab), "still there?"));
@@ -55,6 +57,7 @@ fn tabs_that_close_at_that_moment_are_not_counted() {
     let at = server.address();
     for round in 0..20 {
         let mut tabs: Vec<Browser> = (0..3).map(|_| Browser::open(at, "/sse/ann")).collect();
+        joined(&server, 3);
         // Nobody waits for the server to notice.
         tabs.truncate(1);
         assert_eq!(reached(&notify(at, "/notify/ann", "now")), 1, "round {round}");
@@ -71,6 +74,7 @@ fn the_time_goes_to_one_user_or_to_everyone_and_is_not_kept() {
     let mut ann = Browser::open(at, "/sse/ann");
     let mut bob = Browser::open(at, "/sse/bob");
     let id = ann.parser.last_event_id.clone();
+    joined(&server, 2);
     let one = get(at, "/time/ann");
     assert_eq!(reached(&one), 1);
     let all = get(at, "/time");
@@ -125,6 +129,7 @@ fn a_notification_with_an_id_of_its_own_can_be_sent_again_safely() {
     let server = server();
     let at = server.address();
     let mut ann = Browser::open(at, "/sse/ann");
+    joined(&server, 1);
     let body = r#"{"id":"order-7","data":"paid"}"#;
     assert_eq!(post(at, "/notify/ann", body).json(), json!({ "id": "order-7", "reached": 1 }));
     let again = json!({ "id": "order-7", "reached": 0, "duplicate": true });
@@ -175,6 +180,7 @@ fn nobody_reads_or_writes_a_users_topic_by_guessing_it() {
     };
     assert_eq!(with_token("/topics/$user/ann").status, 400);
     assert_eq!(get(at, "/history/$user/ann").status, 401);
+    joined(&server, 1);
     // Who may not publish may not notify.
     assert_eq!(post(at, "/notify/ann", r#"{"data":"forged"}"#).status, 401);
     assert_eq!(post(at, "/notify", r#"{"data":"forged"}"#).status, 401);

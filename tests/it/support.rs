@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that has to happen.
@@ -350,6 +351,12 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
         // Nothing would wake this thread, so it leaves the processor to others for a moment.
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Waits until the hub has so many streams: one that has only just opened is not passed anything yet, it
+/// reads what it misses from the history.
+pub fn joined(server: &Server, streams: usize) {
+    until("the streams have joined", || server.app().hub.books().clients.load(Relaxed) == streams);
 }
 
 /// A socket that a server can put only little into (some 100 KB instead of megabytes): small segments

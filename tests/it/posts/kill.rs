@@ -86,8 +86,8 @@ fn write(at: SocketAddr, client: usize, ledger: &Ledger) -> Vec<Known> {
         let tags: Vec<String> =
             (0..=fastrand::usize(..3)).map(|_| format!("#t{}", fastrand::u8(..8))).collect();
         let content = format!("{client}-{number} {}", tags.join(" "));
-        let index = fastrand::usize(..=known.len().min(20));
-        let answer = match known.iter_mut().rev().nth(index) {
+        let is_new = fastrand::u8(..3) == 0;
+        let answer = match fastrand::choice(&mut known).filter(|_| !is_new) {
             None => {
                 let body = json!({ "title": "t", "content": content, "author": "a" });
                 send(at, "POST", "/api/posts", 201, &body)

@@ -1,0 +1,88 @@
+// The activity page: what the server says of itself, drawn, and what it answers.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { UNREACHABLE, isState, open, serve, until } from "./support.mjs";
+
+async function look(test, callout) {
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const page = await window.tab(`${callout.url}/activity.html`);
+  return page;
+}
+
+const chart = (page, label) => page.locator("#charts li", { has: page.getByText(label, { exact: true }) });
+const line = (page, label) => chart(page, label).locator("path:not(.area)").getAttribute("d");
+const shows = (page, text) => until(`it shows ${text}`, async () => (await page.textContent("#actions")).includes(text));
+
+// The parts of a line, and all its points.
+const parts = (d) => (d ? d.split("M").slice(1) : []);
+const points = (d) => (d ? d.split(/[ML]/).slice(1) : []);
+
+test("the statistics are figures and lines, and what is answered is listed", async (test) => {
+  const callout = await serve(test);
+  const page = await look(test, callout);
+  await isState(page, "live");
+  await until("there is a line", async () => points(await line(page, "Memory")).length > 2);
+  assert.match(await chart(page, "Memory").textContent(), /Memory[\d.]+ MB/);
+  assert.match(await chart(page, "Open streams").textContent(), /^Open streams11 straight, 0 behindmax 1$/);
+  // What is not known is a dash, and no line.
+  assert.equal(await chart(page, "Commit").locator("strong").textContent(), "–");
+  assert.equal(await line(page, "Commit"), "");
+
+  await callout.publish("<script>fail()</script>", "x");
+  await shows(page, "POST/topics/%3Cscript%3E");
+  await until("a commit is measured", async () => /ms$/.test(await chart(page, "Commit").locator("strong").textContent()));
+  const kept = page.locator("#figures div", { hasText: "events kept" });
+  assert.equal(await kept.textContent(), "events kept1");
+});
+
+test("nothing is heard while the server is away, and the line is broken there", async (test) => {
+  const callout = await serve(test);
+  const page = await look(test, callout);
+  await until("there is a line", async () => points(await line(page, "Threads")).length > 2);
+  assert.equal(parts(await line(page, "Threads")).length, 1);
+  await callout.stop();
+  await isState(page, "reconnecting");
+  const before = points(await line(page, "Threads")).length;
+  // As if it were away for ten seconds.
+  await page.evaluate(() => {
+    const now = Date.now;
+    Date.now = () => now() + 10_000;
+  });
+  await callout.start();
+  await isState(page, "live");
+  await until("the line goes on", async () => points(await line(page, "Threads")).length > before + 1);
+  assert.equal(parts(await line(page, "Threads")).length, 2);
+});
+
+test("the list can be paused and goes on with what came meanwhile", async (test) => {
+  const callout = await serve(test);
+  const page = await look(test, callout);
+  await isState(page, "live");
+  await callout.publish("before", "x");
+  await shows(page, "/topics/before");
+  await page.click("#pause");
+  await callout.publish("meanwhile", "x");
+  await until("it waits", async () => (await page.textContent("#waiting")) !== "");
+  assert.ok(!(await page.textContent("#actions")).includes("/topics/meanwhile"));
+  await page.click("#pause");
+  await shows(page, "/topics/meanwhile");
+});
+
+test("of very much activity the newest is kept", async (test) => {
+  const callout = await serve(test);
+  const page = await look(test, callout);
+  await isState(page, "live");
+  for (let count = 0; count < 300; count += 1) await callout.streams();
+  await callout.publish("last", "x");
+  await shows(page, "/topics/last");
+  assert.equal(await page.locator("#actions li").count(), 200);
+});
+
+test("a server without activity says so", async (test) => {
+  const callout = await serve(test, "--no-activity");
+  const page = await look(test, callout);
+  await until("it is said", async () => (await page.textContent("#trouble")).includes("--no-activity"));
+  assert.notEqual(await page.textContent("#state"), "live");
+});

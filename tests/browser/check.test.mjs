@@ -1,0 +1,115 @@
+// The check: what the page says of the way is what the way is like.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, request } from "node:http";
+import { test } from "node:test";
+import { UNREACHABLE, open, serve, until } from "./support.mjs";
+
+// Something in front of a callout that does to its streams what `spoil` does, and passes on all the rest.
+async function infront(test, callout, spoil) {
+  const proxy = createServer((asked, answer) => {
+    const { method, url, headers } = asked;
+    const passed = request(new URL(url, callout.url), { method, headers }, (from) => {
+      if (method !== "GET" || !url.startsWith("/check/")) {
+        answer.writeHead(from.statusCode, from.headers);
+        from.pipe(answer);
+      } else spoil(from, answer);
+    });
+    passed.on("error", () => answer.destroy());
+    answer.on("close", () => passed.destroy());
+    asked.pipe(passed);
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  test.after(() => {
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+  return `http://127.0.0.1:${proxy.address().port}`;
+}
+
+// Each line of the page: its verdict and what it says.
+const findings = (page) =>
+  page.$$eval(".finding", (items) =>
+    Object.fromEntries(
+      items.map((item) => [item.id.slice(8), [item.dataset.verdict, item.querySelector(".what").textContent]]),
+    ),
+  );
+
+const done = (page) => until("it is done", () => page.isEnabled("#again"), 60_000);
+
+test("straight to the server everything is well, and again", async (test) => {
+  const callout = await serve(test, "--heartbeat", "1");
+  const window = await open(test);
+  const page = await window.tab(`${callout.url}/check.html`);
+  for (const round of [1, 2]) {
+    await done(page);
+    await until("a sign of life", async () => (await findings(page)).lasting[0] === "good");
+    const said = await findings(page);
+    for (const name of ["open", "pace", "lasting", "presence", "resume", "clock"]) {
+      assert.equal(said[name][0], "good", `round ${round}: ${name}: ${said[name][1]}`);
+    }
+    assert.deepEqual([said.http[0], said.http[1].slice(0, 8)], ["look", "HTTP/1.1"]);
+    assert.match(await page.textContent("#summary"), /^It works/);
+    assert.equal(await page.textContent("#state"), "live");
+    if (round === 1) await page.click("#again");
+  }
+  // Only the stream that lasts is left, and the page that is left leaves none.
+  assert.equal(await callout.streams(), 1);
+  await page.goto(`${callout.url}/favicon.svg`);
+  await until("the stream is closed", async () => (await callout.streams()) === 0);
+});
+
+test("who holds events up is told, with what helps", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const url = await infront(test, callout, (from) => from.resume());
+  const page = await window.tab(`${url}/check.html`);
+  await done(page);
+  const said = await findings(page);
+  assert.match(said.pace.join(), /^bad,Held up: none of 6/);
+  assert.equal(said.open[0], "bad");
+  assert.match(await page.textContent("#summary"), /holds events up/);
+  assert.ok(await page.isVisible("#finding-pace #cure-buffering"));
+  assert.notEqual(await page.textContent("#state"), "live");
+});
+
+test("a stream that is cut is told, with how long it lasted", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const url = await infront(test, callout, (from, answer) => {
+    answer.writeHead(from.statusCode, from.headers);
+    from.pipe(answer);
+    // Silent for so long and it is taken for dead.
+    let timer;
+    const wait = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => answer.destroy(), 2_000);
+    };
+    from.on("data", wait);
+    answer.on("close", () => clearTimeout(timer));
+  });
+  const page = await window.tab(`${url}/check.html`);
+  await done(page);
+  const text = await until("it was cut", async () => {
+    const [verdict, text] = (await findings(page)).lasting;
+    return verdict === "bad" && text;
+  });
+  assert.match(text, /ended after 2(\.\d)? s: it was cut before the server’s first sign of life/);
+  assert.ok(await page.isVisible("#cure-silence"));
+});
+
+test("a server that is killed and started again is told from a stream that was cut", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const page = await window.tab(`${callout.url}/check.html`);
+  await done(page);
+  await callout.stop();
+  await until("it is missed", async () => /does not answer/.test((await findings(page)).lasting[1]));
+  assert.equal(await page.textContent("#state"), "reconnecting");
+  await callout.start();
+  await until("it is back", async () => (await page.textContent("#state")) === "live");
+});

@@ -1,0 +1,325 @@
+// The library: one stream for all tabs of an origin, and nothing missing or doubled whatever happens.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
+
+// From the end of one leader to the next one's stream.
+const TAKEOVER_MILLIS = 2_000;
+
+const SOURCE = new URL("../../www/callout.js", import.meta.url);
+const SOURCE_BYTES_MAX = 6 * 1024;
+
+// A tab that listens, and notes what it sees. The window knows which one asked for the stream last.
+async function listen(window, callout, wanted = { topics: ["news"] }) {
+  const page = await window.tab(callout.url);
+  page.on("request", (request) => {
+    if (/\/topics\?|\/sse\?/.test(request.url())) window.leader = page;
+  });
+  await page.evaluate(connect, wanted);
+  return page;
+}
+
+async function connect(wanted) {
+  const { connect } = await import("/callout.js");
+  window.seen = [];
+  window.states = [];
+  window.errors = [];
+  window.stream = connect(wanted);
+  stream.on("*", (event) => seen.push(event.name === "message" ? event.data : `${event.name} ${event.data}`));
+  stream.on("state", (event) => states.push(event.data));
+  stream.on("error", (event) => errors.push(event.status));
+}
+
+const seen = (page) => page.evaluate(() => seen.join());
+const state = (page) => page.evaluate(() => stream.state);
+
+const isLive = (...pages) => until("all are live", async () => (await all(pages, state)).every((is) => is === "live"));
+
+const has = (text, ...pages) =>
+  until(`all see ${text}`, async () => (await all(pages, seen)).every((saw) => saw === text)).catch(async (error) => {
+    assert.deepEqual(await all(pages, seen), pages.map(() => text));
+    throw error;
+  });
+
+const all = (pages, ask) => Promise.all(pages.map(ask));
+
+// The tab that leads and the others.
+const parts = (window, pages) => [window.leader, pages.filter((page) => page !== window.leader)];
+
+test("it is small", () => {
+  const source = readFileSync(SOURCE, "utf8");
+  const bare = source.replace(/^ *\/\/.*\n/gm, "");
+  assert.ok(Buffer.byteLength(bare) < SOURCE_BYTES_MAX, `${Buffer.byteLength(bare)} bytes`);
+});
+
+test("twenty tabs hold one stream, and when its tab closes another takes over", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const pages = await Promise.all(Array.from({ length: 20 }, () => listen(window, callout)));
+  await isLive(...pages);
+  assert.equal(await callout.streams(), 1);
+  await callout.publish("news", "1");
+  await has("1", ...pages);
+
+  const [leader, followers] = parts(window, pages);
+  await leader.close();
+  const closed = performance.now();
+  // Some of these come while nobody holds the stream.
+  let count = 1;
+  while (performance.now() - closed < 500) await callout.publish("news", String((count += 1)));
+  await isLive(...followers);
+  assert.ok(performance.now() - closed < TAKEOVER_MILLIS);
+  await has(Array.from({ length: count }, (_, at) => at + 1).join(), ...followers);
+  assert.equal(await callout.streams(), 1);
+});
+
+test("a tab that freezes lets go, and catches up when it resumes", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const pages = [await listen(window, callout), await listen(window, callout)];
+  await isLive(...pages);
+  const [leader, followers] = parts(window, pages);
+  const devtools = await window.context.newCDPSession(leader);
+  const freeze = (state) => devtools.send("Page.setWebLifecycleState", { state });
+  await freeze("frozen");
+  const frozen = performance.now();
+  await callout.publish("news", "1");
+  await has("1", ...followers);
+  assert.ok(performance.now() - frozen < TAKEOVER_MILLIS);
+  await freeze("active");
+  await has("1", leader);
+  await callout.publish("news", "2");
+  await has("1,2", ...pages);
+  assert.equal(await callout.streams(), 1);
+});
+
+test("a tab that hangs is robbed of the lead", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const pages = [await listen(window, callout), await listen(window, callout)];
+  await isLive(...pages);
+  const [leader, followers] = parts(window, pages);
+  // It reads nothing and answers nobody, until it is told by the one thing that blocks it.
+  const hung = leader.evaluate(() => {
+    const until = Date.now() + 5_000;
+    while (Date.now() < until);
+  });
+  const began = performance.now();
+  await until("the other leads", async () => (await callout.streams()) === 2);
+  assert.ok(performance.now() - began < TAKEOVER_MILLIS + 500);
+  await callout.publish("news", "1");
+  await has("1", ...followers);
+  await hung;
+  await callout.publish("news", "2");
+  await has("1,2", ...pages);
+  await until("the robbed tab lets go", async () => (await callout.streams()) === 1);
+});
+
+test("a newcomer sees what a new stream would have shown", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const say = (message) =>
+    fetch(`${callout.url}/sse/message`, { method: "POST", body: JSON.stringify({ user: "ann", message }) });
+  for (const message of ["a", "b", "c"]) await say(message);
+  const wanted = { url: "/sse?user=ann", resume: false };
+  const first = await listen(window, callout, wanted);
+  const names = (page) => page.evaluate(() => seen.map((text) => text.split(" ")[0].replace(/.*"message":"(.).*/, "$1")).join());
+  await until("the first has all", async () => (await names(first)) === "a,b,c,presence");
+  const second = await listen(window, callout, wanted);
+  await until("so has the second", async () => (await names(second)) === "a,b,c,presence");
+  assert.equal(await callout.streams(), 1);
+
+  // Topics begin with what comes.
+  const third = await listen(window, callout);
+  await isLive(third);
+  await callout.publish("news", "1");
+  const fourth = await listen(window, callout);
+  await isLive(fourth);
+  await callout.publish("news", "2");
+  await has("1,2", third);
+  await has("2", fourth);
+});
+
+test("a reload goes on from the last id", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const [one, two] = [await listen(window, callout), await listen(window, callout)];
+  await isLive(one, two);
+  await callout.publish("news", "1");
+  await has("1", one, two);
+  for (const page of [one, two]) {
+    await page.goto("about:blank");
+    await callout.publish("news", "2");
+    await page.goto(callout.url);
+    await page.evaluate(connect, { topics: ["news"] });
+    await until("it has what it missed", async () => /^2(,2)*$/.test(await seen(page)));
+  }
+});
+
+test("back and forward: a page in the cache holds nothing and goes on", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const page = await listen(window, callout);
+  await isLive(page);
+  await page.evaluate(() => addEventListener("pageshow", (event) => (window.persisted = event.persisted)));
+  await page.goto(`${callout.url}/sse.html`);
+  await until("the stream is given up", async () => (await callout.streams()) === 0);
+  await callout.publish("news", "1");
+  await page.goBack({ waitUntil: "commit" });
+  await has("1", page);
+  assert.equal(await page.evaluate(() => persisted), true);
+  await isLive(page);
+});
+
+test("a kill and a restart: nothing is missing or doubled", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const pages = [await listen(window, callout), await listen(window, callout), await listen(window, callout)];
+  await isLive(...pages);
+  // From now on they come back soon.
+  await callout.publish("news", "1", { retry: 100 });
+  window.expected = UNREACHABLE;
+  for (const next of [2, 4]) {
+    await callout.publish("news", String(next));
+    await callout.stop("SIGKILL");
+    await until("it shows", async () => (await all(pages, state)).every((is) => is === "reconnecting"));
+    await callout.start();
+    await callout.publish("news", String(next + 1), { retry: 100 });
+    await has(Array.from({ length: next + 1 }, (_, at) => at + 1).join(), ...pages);
+  }
+  await isLive(...pages);
+  assert.equal(await callout.streams(), 1);
+});
+
+test("a drained server is given the time that it asked for", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const page = await listen(window, callout);
+  await isLive(page);
+  window.expected = UNREACHABLE;
+  const left = performance.now();
+  await callout.stop("SIGTERM");
+  await callout.start();
+  await isLive(page);
+  assert.ok(performance.now() - left > 900, "at once");
+  assert.deepEqual(await page.evaluate(() => states), ["live", "reconnecting", "live"]);
+});
+
+test("a stream that stalls is noticed", async (test) => {
+  const callout = await serve(test, "--heartbeat", "200ms");
+  const window = await open(test);
+  const page = await listen(window, callout);
+  await isLive(page);
+  await callout.publish("news", "1", { retry: 100 });
+  await has("1", page);
+  callout.signal("SIGSTOP");
+  await until("it shows", async () => (await state(page)) === "reconnecting");
+  callout.signal("SIGCONT");
+  await isLive(page);
+  await callout.publish("news", "2");
+  await has("1,2", page);
+});
+
+test("an error status is told, and the stream comes back", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  let refusals = 0;
+  await window.context.route("**/topics?*", (route) => {
+    refusals += 1;
+    return refusals > 2 ? route.continue() : route.fulfill({ status: 503, json: { error: "not now" } });
+  });
+  const page = await listen(window, callout);
+  await isLive(page);
+  assert.deepEqual(await page.evaluate(() => errors), [503, 503]);
+});
+
+test("a gap is an event of its own", async (test) => {
+  const callout = await serve(test, "--keep-events", "2");
+  const window = await open(test);
+  const page = await listen(window, callout);
+  await isLive(page);
+  await callout.publish("news", "1");
+  await has("1", page);
+  await page.goto("about:blank");
+  for (const text of ["2", "3", "4", "5"]) await callout.publish("news", text);
+  await page.goto(callout.url);
+  await page.evaluate(connect, { topics: ["news"] });
+  await until("it sees the gap and what is kept", async () => /^reset \{.*\},4,5$/.test(await seen(page)));
+});
+
+test("offline is told, and online goes on at once", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const pages = [await listen(window, callout), await listen(window, callout)];
+  await isLive(...pages);
+  await window.context.setOffline(true);
+  await until("all are offline", async () => (await all(pages, state)).every((is) => is === "offline"));
+  await callout.publish("news", "1");
+  await window.context.setOffline(false);
+  await has("1", ...pages);
+  await isLive(...pages);
+});
+
+test("what is published across a restart arrives once", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const page = await listen(window, callout);
+  await isLive(page);
+  await callout.publish("news", "first", { retry: 100 });
+  window.expected = UNREACHABLE;
+  // The first answer is lost: the event arrived and the page cannot know.
+  let lost = 0;
+  await window.context.route("**/topics/news?*", async (route) => {
+    lost += 1;
+    if (lost > 1) return route.continue();
+    await route.fetch();
+    await callout.stop("SIGKILL");
+    await route.abort();
+    await callout.start();
+  });
+  const answer = await page.evaluate(() => stream.publish("news", { text: "hi" }, { event: "note" }));
+  assert.equal(answer.duplicate, true);
+  await callout.publish("news", "last");
+  await has('first,note {"text":"hi"},last', page);
+  await assert.rejects(
+    page.evaluate(() => stream.publish("news", "x", { id: "not an id" })),
+    /an id has 1 to 64 visible ASCII characters/,
+  );
+});
+
+test("without locks every tab has a stream of its own", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  await window.context.addInitScript(() => Object.defineProperty(Navigator.prototype, "locks", { value: undefined }));
+  const pages = [await listen(window, callout), await listen(window, callout)];
+  await isLive(...pages);
+  assert.equal(await callout.streams(), 2);
+  await callout.publish("news", "1");
+  await has("1", ...pages);
+});
+
+test("a page of another site on the list imports it, one that is not cannot", async (test) => {
+  const site = createServer((_, response) => response.setHeader("content-type", "text/html").end("<title>site</title>"));
+  await new Promise((done) => site.listen(0, "127.0.0.1", done));
+  test.after(() => site.close());
+  const origin = `http://127.0.0.1:${site.address().port}`;
+  const callout = await serve(test, "--cors", origin.replace("127.0.0.1", "localhost"));
+  const window = await open(test);
+  const page = await window.tab(origin.replace("127.0.0.1", "localhost"));
+  const published = page.evaluate(async (url) => {
+    const { connect } = await import(`${url}/callout.js`);
+    const stream = connect({ topics: ["news"] });
+    const arrived = new Promise((done) => stream.on("message", (event) => done(event.data)));
+    await new Promise((done) => stream.on("state", () => stream.state === "live" && done()));
+    await stream.publish("news", "from elsewhere");
+    return arrived;
+  }, callout.url);
+  assert.equal(await published, "from elsewhere");
+  window.expected = /CORS policy|ERR_FAILED/;
+  const stranger = await window.tab(origin);
+  await assert.rejects(stranger.evaluate((url) => import(`${url}/callout.js`), callout.url));
+});

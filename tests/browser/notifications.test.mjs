@@ -1,0 +1,112 @@
+// The notifications page: to all tabs of one user, and to nobody else.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { UNREACHABLE, isState, open, serve, until } from "./support.mjs";
+
+async function listen(window, callout, user) {
+  const page = await window.tab(`${callout.url}/notifications.html`);
+  await page.fill("#me", user);
+  await page.click("#listen [type=submit]");
+  await isState(page, "live");
+  return page;
+}
+
+async function notify(page, data) {
+  await page.fill("#data", data);
+  await page.click("#notify [type=submit]");
+}
+
+const notes = (page) => page.locator("#notes .text").allTextContents();
+const has = (page, ...wanted) => until(`it has ${wanted}`, async () => (await notes(page)).join() === wanted.join());
+const says = (page, where, text) => until(`it says ${text}`, async () => (await page.textContent(where)).includes(text));
+
+test("a notification reaches two of three tabs: the two of that user", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const [one, two, bob] = [
+    await listen(window, callout, "ann"),
+    await listen(window, callout, "ann"),
+    await listen(window, callout, "bob"),
+  ];
+  await bob.fill("#user", "ann");
+  await bob.fill("#event", "lunch");
+  await notify(bob, "<script>fail()</script>");
+  for (const tab of [one, two]) {
+    await has(tab, "<script>fail()</script>");
+    assert.equal(await tab.textContent("#notes .kind"), "lunch");
+  }
+  // The two share one stream.
+  await says(bob, "#reached", "Reached 1 stream ");
+
+  await bob.check("[name=whom][value=all]");
+  await notify(bob, "for all");
+  for (const tab of [one, two]) await has(tab, "for all", "<script>fail()</script>");
+  // It is the first that bob has.
+  await has(bob, "for all");
+  await says(bob, "#reached", "Reached 2 streams ");
+
+  await one.click("#time");
+  await says(one, "#reached", "Reached 1 stream ");
+  await until("the time comes", async () => /^\d\d:\d\d:\d\d$/.test((await notes(two))[0]));
+  await has(bob, "for all");
+
+  // After a reload each is who it was.
+  await one.reload();
+  await isState(one, "live");
+  assert.equal(await one.inputValue("#me"), "ann");
+  await bob.click("#stop");
+  await isState(bob, "closed");
+  await until("bob is gone", async () => (await callout.streams()) === 1);
+});
+
+test("what came while the server or the browser was away comes then", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const ann = await listen(window, callout, "ann");
+  await notify(ann, "1");
+  await has(ann, "1");
+  await callout.stop();
+  await isState(ann, "reconnecting");
+  await notify(ann, "2");
+  await says(ann, "#trouble", "cannot be reached");
+  assert.equal(await ann.inputValue("#data"), "2", "it can be sent again");
+  await callout.start();
+  await notify(ann, "2");
+  await has(ann, "2", "1");
+});
+
+test("a publish token is asked for and not stored", async (test) => {
+  const callout = await serve(test, "--publish-token", "sesame");
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const ann = await listen(window, callout, "ann");
+  await notify(ann, "hello");
+  await says(ann, "#trouble", "publish token");
+  await ann.fill("#token", "sesame");
+  await notify(ann, "hello");
+  await has(ann, "hello");
+  assert.equal(await ann.isVisible("#trouble"), false);
+  const stored = await ann.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+  assert.ok(stored.includes("ann") && !stored.includes("sesame"), stored);
+});
+
+test("a name of any letters works, also in the commands", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const name = `<b>d'Artagnan</b> & "größe" $(id)/../%41`;
+  const page = await listen(window, callout, name);
+  await notify(page, "hello");
+  await has(page, "hello");
+  const [, command] = await page.locator(".command code").allTextContents();
+  const { stdout } = await promisify(execFile)("sh", ["-c", command]);
+  assert.equal(JSON.parse(stdout).reached, 1);
+  await has(page, "hello", "hello");
+
+  await page.fill("#me", "..");
+  await page.click("#listen [type=submit]");
+  await says(page, "#trouble", "No address");
+});

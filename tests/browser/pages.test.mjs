@@ -1,0 +1,48 @@
+// Every page: nothing that a screen reader or a narrow window stumbles over, no complaint on the console
+// (a violation of the content security policy is one), and its picture in `target/screenshots`.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { PICTURES, open, serve, test, until } from "./support.mjs";
+
+const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+
+// The pages: how each gets into the state that is looked at.
+const PAGES = [
+  { name: "index", path: "/", ready: (page) => isState(page, "alive") },
+  { name: "chat", path: "/sse.html", ready: talk },
+];
+
+export const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
+
+async function talk(page) {
+  await page.fill("#user", "ann");
+  await page.click("#connect");
+  await isState(page, "live");
+  await page.waitForSelector("#users li");
+  await page.waitForSelector("#messages .message");
+}
+
+for (const { name, path, ready } of PAGES) {
+  test(`${name} can be read by everybody`, async (test) => {
+    const callout = await serve(test);
+    const said = JSON.stringify({ user: "bob", message: "Good morning! The new board is on the desk." });
+    await fetch(`${callout.url}/sse/message`, { method: "POST", body: said });
+    for (const colorScheme of ["dark", "light"]) {
+      for (const width of [320, 1440]) {
+        // `bypassCSP` would hide violations, so axe-core is evaluated and not added as a script.
+        const window = await open(test, { colorScheme, viewport: { width, height: 900 } });
+        const page = await window.tab(callout.url + path);
+        await ready(page);
+        await page.screenshot({ path: join(PICTURES, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+        const surplus = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(surplus <= 0, `${surplus} px too wide at ${width}`);
+        await page.evaluate(AXE);
+        const { violations } = await page.evaluate(() => axe.run());
+        const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+        assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), []);
+      }
+    }
+  });
+}

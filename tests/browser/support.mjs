@@ -1,0 +1,157 @@
+// What every browser test needs: a callout of its own, pages that are watched, and waiting without sleeping.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import * as node from "node:test";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const PROGRAM = process.env.CALLOUT ?? join(ROOT, "target/release/callout");
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+// Where there is no browser a test is skipped and says so; but not in CI, where it fails.
+const skip = !existsSync(CHROMIUM) && !process.env.CI && `no browser at ${CHROMIUM}; CHROMIUM may name another`;
+export const test = (promise, body) => node.test(promise, { skip }, body);
+
+// Where pictures of the pages go.
+export const PICTURES = join(ROOT, "target/screenshots");
+
+// How long something may take that has to happen.
+export const PATIENCE_MILLIS = 20_000;
+
+// How often `until` asks again.
+const AGAIN_MILLIS = 20;
+
+// Waits for something that can only be asked for; fails the test if it does not come to hold. Gives what
+// was answered.
+export async function until(what, holds, millis = PATIENCE_MILLIS) {
+  const giveUp = performance.now() + millis;
+  for (;;) {
+    const answer = await holds();
+    if (answer) return answer;
+    assert.ok(performance.now() < giveUp, `in vain: ${what}`);
+    await new Promise((done) => setTimeout(done, AGAIN_MILLIS));
+  }
+}
+
+// A server that ends with the test.
+export async function serve(test, ...flags) {
+  const callout = new Callout(flags);
+  test.after(() => callout.remove());
+  await callout.start();
+  return callout;
+}
+
+// A `callout serve` on a free port with a data folder of its own.
+export class Callout {
+  #flags;
+  #data = mkdtempSync(join(tmpdir(), "callout-"));
+  #listen = "127.0.0.1:0";
+
+  constructor(flags = []) {
+    this.#flags = flags;
+  }
+
+  // Starts it, the second time on the same port.
+  async start() {
+    const flags = ["serve", "--listen", this.#listen, "--data", this.#data, "--log", "warn", ...this.#flags];
+    this.child = spawn(PROGRAM, flags, { stdio: ["ignore", "pipe", "inherit"] });
+    const [line] = await once(createInterface(this.child.stdout), "line");
+    this.url = line.split(" ").at(-1);
+    this.#listen = new URL(this.url).host;
+  }
+
+  signal(name) {
+    this.child.kill(name);
+  }
+
+  async stop(signal = "SIGKILL") {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exit = once(this.child, "exit");
+    this.child.kill(signal);
+    await exit;
+  }
+
+  async remove() {
+    await this.stop();
+    rmSync(this.#data, { recursive: true });
+  }
+
+  // Publishes and gives the answer.
+  async publish(topic, data, query = {}) {
+    const url = new URL(`/topics/${encodeURIComponent(topic)}?${new URLSearchParams(query)}`, this.url);
+    const answer = await fetch(url, { method: "POST", body: data });
+    assert.equal(answer.status, 200);
+    return answer.json();
+  }
+
+  // How many streams it holds.
+  async streams() {
+    const answer = await fetch(new URL("/healthz", this.url));
+    return (await answer.json()).streams;
+  }
+}
+
+// A browser with a profile of its own. It ends with the test, which fails if a page complained.
+export async function open(test, options = {}) {
+  const browser = await launch();
+  const window = new Window(await browser.newContext(options));
+  test.after(async () => {
+    await browser.close();
+    assert.deepEqual(window.complaints, [], "a page complained");
+  });
+  return window;
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+    // The back button is tested too.
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
+  });
+}
+
+// Tabs that share an origin's storage, locks and channels.
+class Window {
+  complaints = [];
+
+  // Complaints that the test itself provokes.
+  expected = /^$/;
+
+  constructor(context) {
+    this.context = context;
+  }
+
+  async tab(url) {
+    const page = await this.context.newPage();
+    page.setDefaultTimeout(PATIENCE_MILLIS);
+    const complain = (text) => this.expected.test(text) || this.complaints.push(`${page.url()}: ${text}`);
+    // What the content security policy forbids is an error on the console too.
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type())) complain(message.text());
+    });
+    page.on("pageerror", (error) => complain(String(error)));
+    if (url) await page.goto(url);
+    return page;
+  }
+}
+
+// What Chromium says on the console when a server cannot be reached, or refuses.
+export const UNREACHABLE = /net::ERR_|Failed to load resource/;
+
+// Waits for the badge of a page to say this.
+export const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
