@@ -1,13 +1,12 @@
 // The chat, as people use it.
 
 import assert from "node:assert/strict";
-import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
+import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
 const texts = (page) => page.$$eval("#messages .message .text", (list) => list.map((item) => item.textContent));
 
 const has = (page, text) => until(`the message ${text}`, async () => (await texts(page)).includes(text));
 
-const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
 
 const areHere = (page, ...names) =>
   until(`${names} are here`, async () => {

@@ -121,7 +121,7 @@ test("a newcomer sees what a new stream would have shown", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   const say = (message) =>
-    fetch(`${callout.url}/sse/message`, { method: "POST", body: JSON.stringify({ user: "ann", message }) });
+    callout.post("/sse/message", { user: "ann", message });
   for (const message of ["a", "b", "c"]) await say(message);
   const wanted = { url: "/sse?user=ann", resume: false };
   const first = await listen(window, callout, wanted);
