@@ -130,6 +130,10 @@ fn allow(methods: &[&Method]) -> String {
 
 /// Compares a path with a route's, segment by segment; none if it is another.
 fn capture(pattern: &'static str, path: &str) -> Result<Option<Captures>, Error> {
+    let literal_bytes = pattern.bytes().position(|byte| byte == b'{').unwrap_or(pattern.len());
+    if !path.starts_with(&pattern[..literal_bytes]) {
+        return Ok(None);
+    }
     let mut captures = Captures::default();
     let mut rest = path;
     for part in pattern.split('/').skip(1) {
