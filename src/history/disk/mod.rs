@@ -12,6 +12,7 @@ mod file;
 mod guard;
 mod inbox;
 mod reading;
+mod retry;
 mod tables;
 mod writer;
 mod writing;

@@ -1,9 +1,8 @@
 //! The thread that writes: it numbers events, commits them together, hands them to the hub and
 //! acknowledges them, in that order.
 
-use super::commit::{DAMAGED, Outcome, keep, newest, write};
+use super::commit::{Outcome, keep, write};
 use super::file::Opener;
-use super::guard::guarded;
 use super::inbox::{Batch, Inbox};
 use super::{Durability, Fault, NAME, Shared, Stock};
 use crate::error::Error;
@@ -22,25 +21,22 @@ const RELAXED: Duration = Duration::from_millis(100);
 /// How often a quiet history looks for what has grown too old.
 const TIDY: Duration = Duration::from_secs(60);
 
-/// How long publishing is refused after a failure, until it is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-
 /// Ids that are left out at a start, in nanoseconds: more than may have been given and lost.
 const START_SKIP: u64 = 1_000_000_000;
 
 pub(super) struct Writer {
-    opener: Opener,
+    pub(super) opener: Opener,
     bounds: Bounds,
     durability: Durability,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// The newest id that was given, kept or not: none is used twice.
     given: Id,
     /// What is committed but not yet on disk, since when.
-    unsaved_since: Option<Instant>,
+    pub(super) unsaved_since: Option<Instant>,
     /// After a failure, when to try again; until then publishing is refused without trying.
-    try_again_at: Option<Instant>,
+    pub(super) try_again_at: Option<Instant>,
     /// A failure was logged, and that it is over was not.
-    is_down: bool,
+    pub(super) is_down: bool,
 }
 
 impl Writer {
@@ -166,16 +162,15 @@ impl Writer {
         self.shared.view.lock().failure = Some("the server is stopping".into());
     }
 
-    /// Whether it is time to try again after a failure.
-    fn is_due(&self) -> bool {
-        self.try_again_at.is_some_and(|at| Instant::now() >= at)
-    }
-
     fn wants_trim(&self) -> bool {
         self.shared.view.lock().stock.wants_trim(self.bounds)
     }
 
-    fn commit(&mut self, events: &[Event], durability: redb::Durability) -> Result<Vec<Outcome>, Fault> {
+    pub(super) fn commit(
+        &mut self,
+        events: &[Event],
+        durability: redb::Durability,
+    ) -> Result<Vec<Outcome>, Fault> {
         let began = Instant::now();
         let database = self.shared.database.read();
         let Some(database) = &*database else { return Err(Fault("the store is closed".into())) };
@@ -204,56 +199,5 @@ impl Writer {
             }
         }
         Ok(outcomes)
-    }
-
-    /// After a failure the store has to be opened anew before anything else can be read or written.
-    /// Publishing is refused for a while, then tried again.
-    fn fail(&mut self, fault: &Fault) {
-        if !std::mem::replace(&mut self.is_down, true) {
-            log::error!("the history cannot be written, publishing is refused until it can: {}", fault.0);
-        }
-        // A statement of its own: who reads takes the view's lock while holding the store's, so the store
-        // must not be waited for under it.
-        self.shared.view.lock().failure = Some(fault.0.clone());
-        self.unsaved_since = None;
-        self.shared.close();
-        // At once: what is going to be refused should be gone from the disk before anybody is told, and
-        // whoever reads should not have to wait.
-        self.reopen();
-        self.try_again_at = Some(Instant::now() + TRY_AGAIN);
-    }
-
-    /// Opens the store if that failed, and writes, to see whether the failure is over.
-    fn try_again(&mut self) {
-        self.try_again_at = Some(Instant::now() + TRY_AGAIN);
-        let is_open = self.shared.database.read().is_some();
-        if (is_open || self.reopen())
-            && let Err(fault) = self.commit(&[], redb::Durability::Immediate)
-        {
-            self.fail(&fault);
-        }
-    }
-
-    /// Opens the store anew and says whether it could. What was refused may have reached the disk all
-    /// the same; it must not appear later.
-    fn reopen(&mut self) -> bool {
-        let handed = self.shared.view.lock().handed;
-        let opened = guarded(|| {
-            let database = (self.opener)()?;
-            let newest = newest(&database).map_err(|fault| fault.0)?;
-            if newest.is_some_and(|id| id > handed) {
-                write(&database, redb::Durability::Immediate, |tables| tables.cut_back(handed))
-                    .map_err(|fault| fault.0)?;
-            }
-            Ok(database)
-        });
-        match opened.unwrap_or_else(|| Err(DAMAGED.into())) {
-            Ok(database) => *self.shared.database.write() = Some(database),
-            Err(failure) => {
-                self.shared.view.lock().failure = Some(failure);
-                return false;
-            }
-        }
-        true
     }
 }
