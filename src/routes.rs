@@ -58,14 +58,14 @@ static ROUTES: &[Route] = &[
     get("/api/streams", activity::listen),
     get("/messages", wall::listen),
     post("/messages", wall::put),
-    get("/check/{id}", check::listen),
-    post("/check/{id}", check::send),
     get("/api/feeds", posts::feeds),
     get("/api/feeds/{name}", posts::feed),
     post("/api/posts", posts::create),
     get("/api/posts/{post}", posts::post),
     patch("/api/posts/{post}", posts::edit),
     post("/api/generate/post", posts::generate),
+    get("/check/{id}", check::listen),
+    post("/check/{id}", check::send),
 ];
 
 /// The one route whose errors have a form of their own.

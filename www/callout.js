@@ -8,13 +8,14 @@
 // (heartbeats are comments), the status of a refusal, and events of any name.
 //
 // One tab leads: it has the Web Lock of this url, reads the stream, and says over a BroadcastChannel what it
-// reads, each event with the id before it. The others follow and queue for the lock. Who does not know that
-// id has missed something, and asks; who knows the event hears it a second time, for a new leader goes on
-// from its own last id. Without locks (browsers have them for https and localhost) every tab leads itself.
+// reads, each event with the id before it. The others follow and queue for the lock. Whoever does not know
+// that id is behind: it has just come, or missed something. It then reads a stream of its own, from its own
+// last id, until it knows what the leader knows; so the server alone says what a newcomer sees. Whoever
+// knows the event too hears it a second time, for a new leader goes on from its own last id. Without locks
+// (browsers have them for https and localhost) nobody leads, and each tab reads its own stream.
 
-// Events that a tab remembers, for newcomers and against doubles: whoever needs older ones is told by a
-// `reset`. Of those that are only true now it is the newest of each name.
-const MEMORY = 200;
+// The newest events that a tab knows. Who is ahead of its leader by more reads a stream of its own.
+const KNOWN = 200;
 
 // How often a leader says that it is there. A follower that can be seen takes the lead after so many ticks
 // of silence, 1.8 seconds at most; so a hidden tab, whose clock the browser slows down, leads only others
@@ -38,35 +39,41 @@ export function connect(wanted) {
   stream.on = stream.addEventListener;
   stream.off = stream.removeEventListener;
 
-  // Its part among the tabs: `turn` is its time in the queue and in the lead.
-  const me = Math.random();
-  let channel, leading, silence, ticker, turn;
+  // Its part among the tabs: `life` lasts from start to stop, `turn` is its time in the queue and in the
+  // lead.
+  let life, turn, ticker, channel, leading, behind, silence;
 
-  // The leader's stream. `interrupt` ends it, or the pause before the next, which begins when it is `due`.
-  let due, heard;
-  let interrupt = () => {};
+  // The stream that it reads. `interrupt` ends it, or the pause before the next, which is over when it is
+  // `due`.
+  let interrupt, heard, due;
   let heartbeatSecs = 15;
   let retry = 1000;
 
-  // What this tab has seen. Where a browser keeps nothing, a page that is loaded again begins anew.
+  // What it has seen. Where a browser keeps nothing, a page that is loaded again begins anew.
   let id = "";
+  const known = [];
   try {
     if (resume) id = sessionStorage[key] ?? "";
   } catch {}
-  let kept = [{ id }];
 
   function start() {
-    if (turn) return;
-    due = NaN;
+    if (life) return;
+    life = new AbortController();
     ticker = setInterval(tick, TICK_MILLIS);
+    behind = true;
+    due = NaN;
+    run(life.signal);
     queue();
   }
 
   function stop() {
     clearInterval(ticker);
-    leave();
+    life?.abort();
+    turn?.abort();
     channel?.close();
-    channel = turn = null;
+    life = channel = null;
+    leading = false;
+    interrupt();
     try {
       sessionStorage[key] = id;
     } catch {}
@@ -81,67 +88,53 @@ export function connect(wanted) {
   // ---- the tabs ----
 
   async function queue(steal) {
-    leave();
+    turn?.abort();
+    turn = new AbortController();
     silence = 0;
-    const { signal } = (turn = new AbortController());
+    const { signal } = turn;
+    const lead = (done) => {
+      signal.onabort = done;
+      leading = true;
+      if (!behind) interrupt();
+    };
     try {
       channel ??= new BroadcastChannel(key);
       channel.onmessage = hear;
-      ask();
-      await navigator.locks.request(key, steal ? { steal } : { signal }, () => lead(signal));
+      await navigator.locks.request(key, steal ? { steal } : { signal }, () => new Promise(lead));
     } catch (error) {
-      // The lead was stolen, or there are no locks.
-      if (!signal.aborted) error.name === "AbortError" ? queue() : lead(signal);
+      if (signal.aborted || error.name !== "AbortError") return;
+      // The lead was stolen. Our stream goes on until we know what the new leader knows.
+      leading = false;
+      behind = true;
+      queue();
     }
-  }
-
-  function leave() {
-    turn?.abort();
-    leading = false;
-    interrupt();
   }
 
   function tick() {
-    if (leading) {
-      say({});
-      if (Date.now() > heard + heartbeatSecs * STALL_HEARTBEATS * 1000) interrupt();
-    } else {
-      silence = document.hidden ? 0 : silence + 1;
-      if (silence === SILENT_TICKS) queue(true);
-    }
+    if (leading) say({});
+    else silence = document.hidden ? 0 : silence + 1;
+    if (silence === SILENT_TICKS) queue(true);
+    if (Date.now() > heard + heartbeatSecs * STALL_HEARTBEATS * 1000) interrupt();
   }
-
-  const ask = () => channel.postMessage({ asker: me });
 
   function say(more) {
     const said = { due, state: stream.state, ...more };
-    channel?.postMessage({ id, ...said });
+    if (leading) channel.postMessage({ id, ...said });
     apply(said);
   }
 
   function hear({ data: said }) {
-    const { asker, event, to = me } = said;
-    if (asker && leading) say({ to: asker, kept });
-    if (asker || leading || to !== me) return;
+    const { ask, event } = said;
+    if (ask && leading) say({});
+    if (ask || leading) return;
     silence = 0;
+    const wasBehind = behind;
+    behind = said.id !== id && !known.some((old) => old.id === said.id);
+    if (behind !== wasBehind) interrupt();
     // The leader has no place to go on from, we have.
-    if (id && !said.id) return queue(true);
-    if (said.to) join(said);
-    else if (said.id !== id && find(kept, said.id) < 0) return ask();
-    else if (event?.id && kept[find(kept, event.id)]?.data === event.data) return;
-    apply(said);
-  }
-
-  const find = (events, id) => events.findLastIndex((event) => event.id === id);
-
-  // A newcomer sees what a new stream would have shown; whoever was here before, what came since.
-  function join(said) {
-    const last = find(said.kept, id);
-    if (id && last < 0) show({ name: "reset", data: "{}" });
-    // A stream on topics begins with what comes from now on.
-    const begin = id || !url.pathname.startsWith("/topics") ? last : MEMORY;
-    ({ id, kept } = said);
-    kept.forEach((event, at) => (at > begin || !event.id) && show(event));
+    if (behind && !said.id) queue(true);
+    const isDouble = event?.id && known.some((old) => old.id === event.id && old.data === event.data);
+    if (!behind && !isDouble) apply(said);
   }
 
   function apply(said) {
@@ -156,19 +149,16 @@ export function connect(wanted) {
   }
 
   function keep(event) {
-    id = event.id ?? id;
-    kept = kept.filter((old) => old.id || old.name !== event.name);
-    // A gap is no history.
-    kept.push(event.name === "reset" ? { id } : event);
-    if (kept.length > MEMORY) kept.splice(kept.findIndex((old) => old.id), 1);
-    show(event);
-  }
-
-  function show(event) {
+    if (event.id) {
+      id = event.id;
+      known.push(event);
+      if (known.length > KNOWN) known.shift();
+    }
     // The place where a stream begins is no event; and a handler may have closed.
-    if (!event.name || !turn) return;
+    if (!event.name || !life) return;
     const detail = { ...event, json: () => JSON.parse(event.data) };
-    emit(event.name, detail);
+    // These two names mean something else to whoever listens here.
+    if (event.name !== "state" && event.name !== "*") emit(event.name, detail);
     emit("*", detail);
   }
 
@@ -176,20 +166,23 @@ export function connect(wanted) {
 
   // ---- the stream ----
 
-  async function lead(signal) {
-    leading = true;
+  // Reads streams, one after the other, while the tab leads or is behind.
+  async function run(signal) {
     for (;;) {
       const { onLine } = navigator;
-      if (stream.state !== "connecting") say({ state: onLine ? "reconnecting" : "offline" });
-      await new Promise((done) => setTimeout((interrupt = done), onLine ? due - Date.now() : RETRY_MILLIS_MAX));
-      if (signal.aborted) return;
+      const reads = leading || behind;
+      if (reads && stream.state !== "connecting") say({ state: onLine ? "reconnecting" : "offline" });
+      const millis = reads && onLine ? due - Date.now() : RETRY_MILLIS_MAX;
+      await new Promise((done) => setTimeout((interrupt = done), millis));
       const ending = new AbortController();
       interrupt = () => ending.abort();
       heard = Date.now();
       // It may break, or be interrupted: the next one goes on from the last id.
-      if (navigator.onLine) await read(ending.signal).catch(() => {});
-      if (signal.aborted) return;
+      const isWanted = !signal.aborted && navigator.onLine && (leading || behind);
+      if (isWanted) await read(ending.signal).catch(() => {});
       heard = NaN;
+      if (signal.aborted) return;
+      if (!isWanted || !(leading || behind)) continue;
       due = Date.now() + retry;
       // Unless the server tells, longer each time, and not all tabs at once.
       retry = Math.min(retry * (1.5 + Math.random()), RETRY_MILLIS_MAX);
@@ -209,6 +202,7 @@ export function connect(wanted) {
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
       blocks.map(parse).forEach(take);
+      if (!leading) channel?.postMessage({ ask: true });
     }
   }
 
