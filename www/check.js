@@ -365,8 +365,9 @@ async function post(id, signal) {
   try {
     const deadline = AbortSignal.timeout(PATIENCE_MILLIS);
     answer = await fetch(`/check/${id}`, { method: "POST", signal: AbortSignal.any([deadline, signal]) });
-  } catch {
-    throw new Error("the server cannot be reached.");
+  } catch (error) {
+    if (error.name !== "TimeoutError") throw new Error("the server cannot be reached.");
+    throw new Error(`no answer within ${spent(PATIENCE_MILLIS)}. Do other tabs hold all connections to this host?`);
   }
   const answered = now();
   if (!answer.ok) throw new Error(`publishing an event was answered ${answer.status}: ${await reason(answer)}.`);

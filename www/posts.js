@@ -14,6 +14,7 @@ const TITLE_CHARS_MAX = 200;
 const CONTENT_CHARS_MAX = 10_000;
 
 const DRAFTS_KEY = "callout.posts.drafts";
+const NEW_KEY = "callout.posts.new";
 const NAME_KEY = "callout.user";
 
 const TAG = /#([A-Za-z0-9_]+)/g;
@@ -60,9 +61,11 @@ function follow(shown) {
   shown.stream.on("data", (event) => {
     const state = event.json();
     shown.known = true;
+    shown.missing = false;
     shown.posts = shown.feed ? state.posts : [state];
     shown.next = state.next;
     showPosts();
+    showStates();
     if (shown.older.length) loadOlder(shown, shown.older.length);
   });
   shown.stream.on("error", ({ status, data }) => {
@@ -395,6 +398,7 @@ async function publish(event) {
     const post = await ask("POST", "/api/posts", wanted);
     tried(() => localStorage.setItem(NAME_KEY, wanted.author));
     for (const name of ["title", "content"]) if (form[name].value === wanted[name]) form[name].value = "";
+    keepNew();
     made(post);
   } catch (error) {
     complain(`Not published: ${error.message}`);
@@ -402,6 +406,11 @@ async function publish(event) {
     button.disabled = false;
     $("title").focus();
   }
+}
+
+function keepNew() {
+  const fields = Object.fromEntries(new FormData($("new")));
+  tried(() => sessionStorage.setItem(NEW_KEY, JSON.stringify(fields)));
 }
 
 async function addRandom() {
@@ -486,5 +495,10 @@ addEventListener("hashchange", () => {
   go();
   if (view.name && location.hash.slice(1) === view.name) $("shown").focus({ preventScroll: false });
 });
+$("new").addEventListener("input", keepNew);
+
+const begun = tried(() => JSON.parse(sessionStorage.getItem(NEW_KEY))) ?? {};
+for (const name in begun) $(name).value = begun[name];
+if (begun.title || begun.content) toggleNew(true);
 $("author").value ||= tried(() => localStorage.getItem(NAME_KEY)) ?? "";
 go();

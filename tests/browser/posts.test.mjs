@@ -157,6 +157,20 @@ test("text of others is text in every field", async (test) => {
   assert.ok(surplus <= 0, `${surplus} px too wide`);
 });
 
+test("a feed that does not exist says so, and comes to be", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const page = await show(window, callout, "#feed=NEW");
+  await until("words", async () => /There is no feed #new yet/.test(await page.textContent("#note")));
+  await page.click("#write");
+  for (const [name, text] of Object.entries({ title: "Half", author: "ann", content: "typed #new" })) await page.fill(`#${name}`, text);
+  await page.reload();
+  await page.click("#new [type=submit]");
+  await has(page, "Half");
+  assert.equal(await page.isVisible("#note"), false);
+});
+
 test("a random post is in each of its feeds", async (test) => {
   const callout = await serve(test);
   const page = await show(await open(test), callout);
