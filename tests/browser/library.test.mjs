@@ -9,6 +9,7 @@ import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
 const TAKEOVER_MILLIS = 2_000;
 
 const SOURCE = new URL("../../www/callout.js", import.meta.url);
+const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 const SOURCE_BYTES_MAX = 6 * 1024;
 
 // A tab that listens, and notes what it sees and how many streams it holds.
@@ -335,4 +336,18 @@ test("a page of another site on the list imports it, one that is not cannot", as
   window.expected = /CORS policy|ERR_FAILED/;
   const stranger = await window.tab(origin);
   await assert.rejects(stranger.evaluate((url) => import(`${url}/callout.js`), callout.url));
+});
+
+test("the README's example does what it says", async (test) => {
+  const [, html] = /```html\n([^]*?)```/.exec(README);
+  const [, script] = /```js\n(import [^]*?)```/.exec(README);
+  const callout = await serve(test);
+  const window = await open(test);
+  await window.context.route("**/example", (route) => route.fulfill({ contentType: "text/html", body: html }));
+  await window.context.route("**/news.js", (route) => route.fulfill({ contentType: "text/javascript", body: script }));
+  await window.context.route("**/favicon.ico", (route) => route.fulfill({ status: 204 }));
+  const page = await window.tab(`${callout.url}/example`);
+  await until("it is live", async () => (await page.textContent("#state")) === "live");
+  await callout.publish("weather", "rain");
+  await until("both are shown", async () => /hello from a page/.test(await page.textContent("#list")) && /rain/.test(await page.textContent("#list")));
 });
