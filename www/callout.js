@@ -49,7 +49,7 @@ export function connect(wanted) {
 
   // The stream that it reads. `cut` ends it, or the pause before the next, which is over when it is `due`.
   let cut, heard, due;
-  let heartbeat = 15; // seconds
+  let beat = 15; // seconds between heartbeats
   let retry = 1000; // milliseconds
 
   // What it has seen. Where a browser keeps nothing, a page that is loaded again begins anew.
@@ -101,7 +101,7 @@ export function connect(wanted) {
     try {
       channel ??= new BroadcastChannel(key);
       channel.onmessage = hear;
-      await navigator.locks.request(key, steal ? { steal } : { signal }, () => new Promise(lead));
+      await navigator.locks.request(key, steal ? { steal } : { signal }, () => signal.aborted || new Promise(lead));
     } catch (error) {
       if (signal.aborted || error.name !== "AbortError") return;
       // The lead was stolen. Our stream goes on until we know what the new leader knows.
@@ -115,7 +115,7 @@ export function connect(wanted) {
     if (leading) say();
     else quiet = document.hidden ? 0 : quiet + 1;
     if (quiet === SILENT_TICKS) queue(true);
-    if (Date.now() > heard + heartbeat * STALL_BEATS * 1000) cut();
+    if (Date.now() > heard + beat * STALL_BEATS * 1000) cut();
   }
 
   function say(more) {
@@ -133,7 +133,7 @@ export function connect(wanted) {
     if (behind !== isBehind) cut();
     behind = isBehind;
     // The leader has no place to go on from, we have.
-    if (behind && !said.id) queue(true);
+    if (id && !said.id) queue(true);
     if (behind || (event?.id && known.some((old) => old.id === event.id && old.data === event.data))) return;
     apply(said);
   }
@@ -198,7 +198,7 @@ export function connect(wanted) {
   }
 
   function take({ "": comment, event: name = "message", data, id, retry: wish = retry }) {
-    [, heartbeat, present] = /heartbeat=(\S+)( present)?/.exec(comment) ?? [0, heartbeat, present];
+    [, beat, present] = /heartbeat=(\S+)( present)?/.exec(comment) ?? [0, beat, present];
     if (data != null && !id) present = "";
     retry = +wish;
     const event = data == null ? id && { id } : { id, name, data };

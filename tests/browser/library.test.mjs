@@ -109,6 +109,41 @@ test("a tab that freezes lets go, and catches up when it resumes", async (test) 
   await isShared(callout);
 });
 
+test("tabs come, close and freeze while events flow, and none misses or doubles one", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  let count = 0;
+  let flows = true;
+  const flow = (async () => {
+    while (flows) await callout.publish("news", String((count += 1)));
+  })();
+  const more = async () => {
+    const enough = count + 50;
+    await until("events flowed", () => count > enough);
+  };
+  const pages = [];
+  for (let tab = 0; tab < 6; tab += 1) pages.push(await listen(window, callout));
+  for (let round = 0; round < 4; round += 1) {
+    await pages.shift().close();
+    await more();
+    pages.push(await listen(window, callout));
+  }
+  const devtools = await window.context.newCDPSession(pages[0]);
+  for (const state of ["frozen", "active", "frozen", "active"]) {
+    await devtools.send("Page.setWebLifecycleState", { state });
+    await more();
+  }
+  flows = false;
+  await flow;
+  const numbers = (page) => page.evaluate(() => seen.map(Number));
+  for (const page of pages) {
+    await until("it has the last", async () => (await numbers(page)).at(-1) === count);
+    const saw = await numbers(page);
+    assert.deepEqual(saw, Array.from(saw, (_, at) => saw[0] + at));
+  }
+  await isShared(callout);
+});
+
 test("a tab that hangs is robbed of the lead", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
