@@ -37,7 +37,8 @@ const CHARTS = [
   { label: "Descriptors", key: "descriptors", say: count, note: limit },
 ];
 
-// Statistics with when they came, oldest first; and actions that are not on the page yet.
+// The newest statistics; all that a chart spans, with when they came; and actions not yet on the page.
+let stats;
 let samples = [];
 let waiting = [];
 let missed = 0;
@@ -46,7 +47,8 @@ let drawing = false;
 
 const stream = connect({ url: "/api/streams", resume: false });
 stream.on("stats", (event) => {
-  samples.push({ at: Date.now(), stats: event.json() });
+  stats = event.json();
+  samples = [...recent(), { at: Date.now(), stats }];
   draw();
 });
 stream.on("activity", (event) => {
@@ -84,9 +86,7 @@ function draw() {
 
 function drawStats() {
   const now = Date.now();
-  // None from the future either, should the clock have been set back.
-  samples = samples.filter(({ at }) => at > now - SPAN_MILLIS && at <= now);
-  const stats = samples.at(-1)?.stats;
+  samples = recent();
   if (!stats) return;
   for (const { key, say, shown } of FIGURES) shown.textContent = known(stats[key], say);
   for (const { key, say, note, shown } of CHARTS) {
@@ -104,16 +104,22 @@ function drawStats() {
   }
 }
 
+// What is not too old; and none from the future, should the clock have been set back.
+function recent() {
+  const now = Date.now();
+  return samples.filter(({ at }) => at > now - SPAN_MILLIS && at <= now);
+}
+
 // The known values of one figure, parted where one is missing.
 function unbroken(key) {
   const parts = [];
   let before = -Infinity;
   for (const { at, stats } of samples) {
     const value = stats[key];
-    if (value === null || value === undefined) continue;
-    if (at - before > GAP_MILLIS) parts.push([]);
-    parts.at(-1).push({ at, value });
-    before = at;
+    const isKnown = value !== null && value !== undefined;
+    if (isKnown && at - before > GAP_MILLIS) parts.push([]);
+    if (isKnown) parts.at(-1).push({ at, value });
+    before = isKnown ? at : -Infinity;
   }
   return parts;
 }

@@ -89,7 +89,8 @@ async function send(what, body, headers) {
     const { reached } = await ask(path, body, headers);
     complain("");
     const streams = reached === 1 ? "1 stream" : `${reached.toLocaleString()} streams`;
-    $("reached").replaceChildren(`Reached ${streams} `, time(new Date()));
+    // With its seconds, so that one sees it when it is the same again.
+    $("reached").replaceChildren(`Reached ${streams} `, element("time", "", new Date().toLocaleTimeString()));
   } catch (error) {
     $("reached").textContent = "";
     if (error.status !== 401) return complain(`Not sent: ${error.message}.`);

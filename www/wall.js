@@ -49,13 +49,16 @@ function count(column) {
 }
 
 // Read out at most once per picture: of a hundred at once, that they came.
-let unsaid = [];
+let unsaid = 0;
+let newest;
 
 function announce(text) {
-  if (unsaid.push(text) > 1) return;
+  newest = text;
+  unsaid += 1;
+  if (unsaid > 1) return;
   requestAnimationFrame(() => {
-    $("newest").textContent = unsaid.length === 1 ? text : `${unsaid.length} messages`;
-    unsaid = [];
+    $("newest").textContent = unsaid === 1 ? newest : `${unsaid} messages`;
+    unsaid = 0;
   });
 }
 
@@ -66,6 +69,7 @@ async function put() {
   const type = $("put").elements.type.value || $("other").value.trim();
   if (!text.trim()) return $("text").focus();
   if (!type) return $("other").focus();
+  $("send").disabled = true;
   try {
     await ask("/messages", { data: text, type });
     complain("");
@@ -73,8 +77,10 @@ async function put() {
     if ($("text").value === text) $("text").value = "";
   } catch (error) {
     complain(`Not put: ${error.message}.`);
+  } finally {
+    $("send").disabled = false;
+    $("text").focus();
   }
-  $("text").focus();
 }
 
 $("put").addEventListener("submit", (event) => {
@@ -84,7 +90,7 @@ $("put").addEventListener("submit", (event) => {
 $("text").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
   event.preventDefault();
-  put();
+  if (!$("send").disabled) put();
 });
 // Whoever writes a type means it.
 $("other").addEventListener("input", () => ($("another").checked = true));

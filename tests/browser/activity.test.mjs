@@ -1,8 +1,7 @@
 // The activity page: what the server says of itself, drawn, and what it answers.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { UNREACHABLE, isState, open, serve, until } from "./support.mjs";
+import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
 async function look(test, callout) {
   const window = await open(test);

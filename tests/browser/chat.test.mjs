@@ -1,13 +1,12 @@
 // The chat, as people use it.
 
 import assert from "node:assert/strict";
-import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
+import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
 const texts = (page) => page.$$eval("#messages .message .text", (list) => list.map((item) => item.textContent));
 
 const has = (page, text) => until(`the message ${text}`, async () => (await texts(page)).includes(text));
 
-const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
 
 const areHere = (page, ...names) =>
   until(`${names} are here`, async () => {
@@ -119,7 +118,7 @@ test("a user with three tabs is one user on one stream", async (test) => {
   const tabs = [];
   for (let tab = 0; tab < 3; tab += 1) tabs.push(await enter(window, callout, "ann"));
   for (const tab of tabs) await areHere(tab, "ann");
-  assert.equal(await callout.streams(), 1);
+  await until("they share one stream", async () => (await callout.streams()) === 1);
   await say(tabs[2], "to all of me");
   for (const tab of tabs) await has(tab, "to all of me");
   await tabs[0].close();

@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { test } from "node:test";
 import { promisify } from "node:util";
-import { UNREACHABLE, isState, open, serve, until } from "./support.mjs";
+import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
 async function listen(window, callout, user) {
   const page = await window.tab(`${callout.url}/notifications.html`);

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { PICTURES, open, serve, test, until } from "./support.mjs";
+import { PICTURES, isState, open, serve, test, until } from "./support.mjs";
 
 const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
@@ -12,9 +12,10 @@ const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta
 const PAGES = [
   { name: "index", path: "/", ready: (page) => isState(page, "alive") },
   { name: "chat", path: "/sse.html", ready: talk },
+  { name: "activity", path: "/activity.html", ready: watch },
+  { name: "notifications", path: "/notifications.html", ready: notify },
+  { name: "wall", path: "/wall.html", ready: put },
 ];
-
-export const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
 
 async function talk(page) {
   await page.fill("#user", "ann");
@@ -24,11 +25,40 @@ async function talk(page) {
   await page.waitForSelector("#messages .message");
 }
 
+async function watch(page) {
+  await isState(page, "live");
+  await page.waitForSelector("#actions li");
+  await until("there are lines", async () => (await page.getAttribute("#charts path:not(.area)", "d")).includes("L"));
+}
+
+async function notify(page) {
+  await page.fill("#me", "ann");
+  await page.click("#listen [type=submit]");
+  await isState(page, "live");
+  for (const data of ["An important message", "W" + "o".repeat(150) + "w", "مرحبا"]) {
+    await page.fill("#data", data);
+    await page.click("#notify [type=submit]");
+    await page.waitForSelector(`#notes :text("${data}")`);
+  }
+  await page.waitForSelector("#reached time");
+}
+
+async function put(page) {
+  await isState(page, "live");
+  for (const type of ["red", "yellow", "blue", "a-rather-long-type-without-a-space"]) {
+    const text = `${type} <b>${"o".repeat(60)}</b>`;
+    await page.fill("#text", text);
+    if (type.length < 9) await page.check(`[value=${type}]`);
+    else await page.fill("#other", type);
+    await page.click("#put [type=submit]");
+    await page.waitForSelector(`.column :text("${text}")`);
+  }
+}
+
 for (const { name, path, ready } of PAGES) {
   test(`${name} can be read by everybody`, async (test) => {
     const callout = await serve(test);
-    const said = JSON.stringify({ user: "bob", message: "Good morning! The new board is on the desk." });
-    await fetch(`${callout.url}/sse/message`, { method: "POST", body: said });
+    await callout.post("/sse/message", { user: "bob", message: "Good morning! The new board is on the desk." });
     for (const colorScheme of ["dark", "light"]) {
       for (const width of [320, 1440]) {
         // `bypassCSP` would hide violations, so axe-core is evaluated and not added as a script.

@@ -31,7 +31,7 @@ const browser = await launch();
 mkdirSync(FOLDER, { recursive: true });
 try {
   for (const [user, message] of SAID) {
-    await fetch(`${callout.url}/sse/message`, { method: "POST", body: JSON.stringify({ user, message }) });
+    await callout.post("/sse/message", { user, message });
   }
   const others = ["ann", "cleo"].map(() => new AbortController());
   for (const [at, user] of ["ann", "cleo"].entries()) {

@@ -91,6 +91,14 @@ export class Callout {
     return answer.json();
   }
 
+  // Posts JSON and gives the answer.
+  async post(path, body) {
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch(new URL(path, this.url), { method: "POST", headers, body: JSON.stringify(body) });
+    assert.equal(answer.status, 200);
+    return answer.json();
+  }
+
   // How many streams it holds.
   async streams() {
     const answer = await fetch(new URL("/healthz", this.url));

@@ -1,14 +1,9 @@
 // The wall: each message once, in the column of its type, whatever happens to the server.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { UNREACHABLE, isState, open, serve, until } from "./support.mjs";
+import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
-async function put(callout, type, data) {
-  const headers = { "content-type": "application/json" };
-  const answer = await fetch(`${callout.url}/messages`, { method: "POST", headers, body: JSON.stringify({ type, data }) });
-  assert.equal(answer.status, 200);
-}
+const put = (callout, type, data) => callout.post("/messages", { type, data });
 
 async function look(window, callout) {
   const page = await window.tab(`${callout.url}/wall.html`);
