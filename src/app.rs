@@ -1,6 +1,7 @@
 //! What every page is given: the hub, the history, the files, and the rules for who may do what.
 
 use crate::client::Stream;
+use crate::desk::Desk;
 use crate::error::Error;
 use crate::event::{Draft, EARLIEST, Event};
 use crate::history::{History, Receipt, Start};
@@ -28,6 +29,8 @@ pub struct App {
     pub hub: Hub,
     /// Gives events their ids and keeps them.
     pub history: Arc<dyn History>,
+    /// Keeps posts, and the feeds that follow from them.
+    pub posts: Desk,
     /// The files under `www/`.
     pub files: Files,
     /// Which other sites' pages may read and publish.

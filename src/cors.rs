@@ -49,9 +49,11 @@ pub fn preflight(origins: &[String], request: &Request, methods: &str, response:
 /// Refuses what a page of another site may not even send: browsers let any page post text anywhere
 /// and open streams that it cannot read. They say so themselves, in `Sec-Fetch-Site`.
 pub fn check_site(origins: &[String], request: &Request) -> Result<(), Error> {
-    let is_foreign = request.header(HeaderName::from_static("sec-fetch-site")) == Some("cross-site");
+    if request.header(HeaderName::from_static("sec-fetch-site")) != Some("cross-site") {
+        return Ok(());
+    }
     let is_visit = request.header(HeaderName::from_static("sec-fetch-mode")) == Some("navigate");
-    if !is_foreign || (is_visit && request.method == Method::GET) || is_listed(origins, request) {
+    if (is_visit && request.method == Method::GET) || is_listed(origins, request) {
         return Ok(());
     }
     Err(Error::Forbidden("pages of other sites may not do this here; `--cors ORIGIN` would allow one".into()))

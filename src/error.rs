@@ -25,6 +25,8 @@ pub enum Error {
     },
     /// 408: the request did not arrive in time.
     Timeout(&'static str),
+    /// 412: what was to be changed is not any more what it was for whoever asked.
+    Precondition(String),
     /// 413: a body or a value is over its limit.
     TooLarge {
         /// The limit in bytes.
@@ -67,6 +69,7 @@ impl Error {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Error::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Error::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Error::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Error::Expectation => StatusCode::EXPECTATION_FAILED,
@@ -82,9 +85,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Bad(why) | Error::Forbidden(why) | Error::NotFound(why) | Error::Unavailable(why) => {
-                f.write_str(why)
-            }
+            Error::Bad(why)
+            | Error::Forbidden(why)
+            | Error::NotFound(why)
+            | Error::Precondition(why)
+            | Error::Unavailable(why) => f.write_str(why),
             Error::Unauthorized => f.write_str(
                 "publishing here needs the header `Authorization: Bearer …` with the server's publish token",
             ),

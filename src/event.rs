@@ -154,7 +154,8 @@ fn pieces(data: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(data);
     std::iter::from_fn(move || {
         let text = rest?;
-        let Some(end) = text.find(['\r', '\n']) else {
+        // Byte by byte, which is faster than by characters; neither is a part of one.
+        let Some(end) = text.bytes().position(|byte| matches!(byte, b'\r' | b'\n')) else {
             rest = None;
             return Some(text);
         };

@@ -56,6 +56,7 @@ pub mod topic;
 pub mod event;
 mod decode;
 mod vital;
+pub mod disk;
 // One browser: the wire to it, the way there, who knows it, what it missed, and its thread.
 pub mod wire;
 pub mod outlet;
@@ -64,6 +65,10 @@ pub mod history;
 pub mod client;
 pub mod presence;
 pub mod usage;
+// State: what is true now, sent whole; and the posts, whose feeds follow from them.
+pub mod state;
+pub mod store;
+pub mod desk;
 // HTTP, and the pages on it.
 pub mod http;
 pub mod app;

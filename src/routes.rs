@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::http::path::capture;
 use crate::http::request::percent_decode;
 use crate::http::{Answer, Answered, Captures, Request, Response, Site};
-use crate::pages::{activity, chat, check, health, history, notifications, topics, wall};
+use crate::pages::{activity, chat, check, health, history, notifications, posts, topics, wall};
 use http::header::ALLOW;
 use http::{Method, StatusCode};
 use std::sync::Arc;
@@ -32,6 +32,11 @@ pub const fn post(path: &'static str, page: Page) -> Route {
     Route { method: Method::POST, path, page }
 }
 
+/// `PATCH` on this path; see [`get`].
+pub const fn patch(path: &'static str, page: Page) -> Route {
+    Route { method: Method::PATCH, path, page }
+}
+
 static ROUTES: &[Route] = &[
     get("/", |app, request, _| file(app, request, "index.html")),
     get("/pages/{name}", |app, request, captures| {
@@ -53,6 +58,12 @@ static ROUTES: &[Route] = &[
     get("/api/streams", activity::listen),
     get("/messages", wall::listen),
     post("/messages", wall::put),
+    get("/api/feeds", posts::feeds),
+    get("/api/feeds/{name}", posts::feed),
+    post("/api/posts", posts::create),
+    get("/api/posts/{post}", posts::post),
+    patch("/api/posts/{post}", posts::edit),
+    post("/api/generate/post", posts::generate),
     get("/check/{id}", check::listen),
     post("/check/{id}", check::send),
 ];

@@ -1,6 +1,7 @@
 //! Start, drain, stop: a whole server from a [`Config`].
 
 use crate::app::{App, Holdings, Places};
+use crate::desk::Desk;
 use crate::event::Id;
 use crate::history::disk::{Disk, Durability, opener};
 use crate::history::memory::Memory;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 /// How often a drain looks whether everyone has left.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
-/// How long the history may take to close, even where nothing is left of the grace.
+/// How long each store may take to close, even where nothing is left of the grace.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Which of the two listeners.
@@ -103,13 +104,19 @@ impl Server {
 
     /// The same with routes of the program's own, which come before callout's.
     pub fn start_with(config: Config, own: &'static [Route]) -> io::Result<Server> {
+        let directory = match &config.data {
+            Data::Memory => None,
+            Data::Directory(directory, _) => Some(directory.clone()),
+        };
         let (history, hub) = open_history(config.data, config.bounds)?;
+        let posts = Desk::start(hub.clone(), directory).map_err(io::Error::other)?;
         let started = Instant::now();
         let places = Places::new(config.streams_max);
         let activity = || Activity::new(started, hub.clone(), history.clone(), places.clone());
         let app = Arc::new(App {
             activity: config.activity.then(activity),
             history,
+            posts,
             hub,
             files: config.www.map_or(Files::Embedded, Files::Directory),
             origins: config.origins,
@@ -153,7 +160,9 @@ impl Server {
         let all_left = self.listener.busy() == 0;
         self.listener.hang_up();
         log_kept(&self.app.history.status());
-        self.app.history.close(until.saturating_duration_since(Instant::now()).max(CLOSE_DEADLINE));
+        let rest = || until.saturating_duration_since(Instant::now()).max(CLOSE_DEADLINE);
+        self.app.posts.close(rest());
+        self.app.history.close(rest());
         all_left
     }
 }

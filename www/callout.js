@@ -8,13 +8,14 @@
 // (heartbeats are comments), the status of a refusal, and events of any name.
 //
 // One tab leads: it has the Web Lock of this url, reads the stream, and says over a BroadcastChannel what it
-// reads, each event with the id before it. The others follow and queue for the lock. Who does not know that
-// id has missed something, and asks; who knows the event hears it a second time, for a new leader goes on
-// from its own last id. Without locks (browsers have them for https and localhost) every tab leads itself.
+// reads, each event with the id before it. The others follow and queue for the lock. Whoever does not know
+// that id is behind: it has just come, or missed something. It then reads a stream of its own, from its own
+// last id, until it knows what the leader knows; so the server alone says what a newcomer sees. Whoever
+// knows the event too hears it a second time, for a new leader goes on from its own last id. Without locks
+// (browsers have them for https and localhost) nobody leads, and each tab reads its own stream.
 
-// Events that a tab remembers, for newcomers and against doubles: whoever needs older ones is told by a
-// `reset`. Of those that are only true now it is the newest of each name.
-const MEMORY = 200;
+// The newest events that a tab knows. Who is ahead of its leader by more reads a stream of its own.
+const KNOWN = 200;
 
 // How often a leader says that it is there. A follower that can be seen takes the lead after so many ticks
 // of silence, 1.8 seconds at most; so a hidden tab, whose clock the browser slows down, leads only others
@@ -34,165 +35,154 @@ export function connect(wanted) {
   const query = new URLSearchParams(topics?.map((topic) => ["topic", topic]));
   const url = new URL(topics ? `/topics?${query}` : at, new URL(at, import.meta.url));
   const key = `callout:${url}`;
-  const stream = new EventTarget();
-  const listening = new AbortController();
+  const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish });
+  stream.on = stream.addEventListener;
+  stream.off = stream.removeEventListener;
 
-  // Its part among the tabs: `turn` is its time in the queue and in the lead.
-  const me = Math.random();
-  let channel, ticker, turn, leading, silence;
+  // Its part among the tabs: `life` lasts from start to stop, `turn` is its time in the queue and in the
+  // lead.
+  let life, turn, ticker, channel, leading, behind, silence;
 
-  // The leader's stream. `interrupt` ends it, or the pause before the next, which begins when it is `due`.
-  let due, heard, interrupt;
+  // The stream that it reads. `interrupt` ends it, or the pause before the next, which is over when it is
+  // `due`.
+  let interrupt, heard, due;
   let heartbeatSecs = 15;
   let retry = 1000;
 
-  // What this tab has seen. Where a browser keeps nothing, a page that is loaded again begins anew.
+  // What it has seen. Where a browser keeps nothing, a page that is loaded again begins anew.
   let id = "";
+  const known = [];
   try {
     if (resume) id = sessionStorage[key] ?? "";
   } catch {}
-  let kept = [{ id }];
-
-  // ---- the page ----
 
   function start() {
-    if (turn) return;
+    if (life) return;
+    life = new AbortController();
     ticker = setInterval(tick, TICK_MILLIS);
+    behind = true;
     due = NaN;
+    run(life.signal);
     queue();
   }
 
   function stop() {
     clearInterval(ticker);
-    leave();
+    life?.abort();
+    turn?.abort();
     channel?.close();
-    channel = turn = null;
+    life = channel = null;
+    leading = false;
+    interrupt();
     try {
       sessionStorage[key] = id;
     } catch {}
   }
 
   function close() {
-    listening.abort();
+    for (const name in acts) removeEventListener(name, acts[name], true);
     stop();
-    become("closed");
+    apply({ state: "closed" });
   }
 
-  function become(state) {
-    if (state === stream.state) return;
-    stream.state = state;
-    emit("state", { data: state });
+  // ---- the tabs ----
+
+  async function queue(steal) {
+    turn?.abort();
+    turn = new AbortController();
+    silence = 0;
+    const { signal } = turn;
+    const lead = (done) => {
+      signal.onabort = done;
+      leading = true;
+      if (!behind) interrupt();
+    };
+    try {
+      channel ??= new BroadcastChannel(key);
+      channel.onmessage = hear;
+      await navigator.locks.request(key, steal ? { steal } : { signal }, () => new Promise(lead));
+    } catch (error) {
+      if (signal.aborted || error.name !== "AbortError") return;
+      // The lead was stolen. Our stream goes on until we know what the new leader knows.
+      leading = false;
+      behind = true;
+      queue();
+    }
   }
 
-  function emit(type, detail) {
-    stream.dispatchEvent(Object.assign(new Event(type), detail));
+  function tick() {
+    if (leading) say({});
+    else silence = document.hidden ? 0 : silence + 1;
+    if (silence === SILENT_TICKS) queue(true);
+    if (Date.now() > heard + heartbeatSecs * STALL_HEARTBEATS * 1000) interrupt();
   }
 
-  function show(event) {
+  function say(more) {
+    const said = { due, state: stream.state, ...more };
+    if (leading) channel.postMessage({ id, ...said });
+    apply(said);
+  }
+
+  function hear({ data: said }) {
+    const { ask, event } = said;
+    if (ask && leading) say({});
+    if (ask || leading) return;
+    silence = 0;
+    const wasBehind = behind;
+    behind = said.id !== id && !known.some((old) => old.id === said.id);
+    if (behind !== wasBehind) interrupt();
+    // The leader has no place to go on from, we have.
+    if (behind && !said.id) queue(true);
+    const isDouble = event?.id && known.some((old) => old.id === event.id && old.data === event.data);
+    if (!behind && !isDouble) apply(said);
+  }
+
+  function apply(said) {
+    const { error, event, state } = said;
+    due = said.due;
+    if (state !== stream.state) {
+      stream.state = state;
+      emit("state", { data: state });
+    }
+    if (error) emit("error", error);
+    if (event) keep(event);
+  }
+
+  function keep(event) {
+    if (event.id) {
+      id = event.id;
+      known.push(event);
+      if (known.length > KNOWN) known.shift();
+    }
     // The place where a stream begins is no event; and a handler may have closed.
-    if (!event.name || !turn) return;
+    if (!event.name || !life) return;
     const detail = { ...event, json: () => JSON.parse(event.data) };
     // These two names mean something else to whoever listens here.
     if (event.name !== "state" && event.name !== "*") emit(event.name, detail);
     emit("*", detail);
   }
 
-  // ---- the tabs ----
-
-  async function queue(steal) {
-    leave();
-    const { signal } = (turn = new AbortController());
-    silence = 0;
-    try {
-      const { locks } = navigator;
-      channel ??= locks && new BroadcastChannel(key);
-      channel.onmessage = ({ data }) => hear(data);
-      ask();
-      await locks.request(key, steal ? { steal } : { signal }, () => lead(signal));
-    } catch (error) {
-      // The lead was stolen, or there are no locks.
-      if (!signal.aborted) error.name === "AbortError" ? queue() : lead(signal);
-    }
-  }
-
-  function leave() {
-    turn?.abort();
-    leading = false;
-    interrupt?.();
-  }
-
-  function ask() {
-    channel.postMessage({ ask: me });
-  }
-
-  function tell(more) {
-    channel?.postMessage({ id, due, state: stream.state, ...more });
-  }
-
-  function hear(said) {
-    const { event, error } = said;
-    if (leading && said.ask) tell({ to: said.ask, kept });
-    if (leading || said.ask || (said.to ?? me) !== me) return;
-    silence = 0;
-    // The leader has no place to go on from, we have.
-    if (id && !said.id) return queue(true);
-    if (said.to) join(said);
-    else if (!kept.some((old) => old.id === said.id)) ask();
-    else if (event && !kept.some((old) => old.id && old.id === event.id && old.data === event.data)) keep(event);
-    if (error) emit("error", error);
-    due = said.due;
-    become(said.state);
-  }
-
-  // A newcomer sees what a new stream would have shown; whoever was here before, what came since.
-  function join(said) {
-    const last = said.kept.findLastIndex((old) => old.id === id);
-    const reset = { requested: id, continues_after: said.id };
-    if (id && last < 0) show({ name: "reset", data: JSON.stringify(reset) });
-    // A stream on topics begins with what comes from now on.
-    const begin = id || !url.pathname.startsWith("/topics") ? last : MEMORY;
-    ({ id, kept } = said);
-    kept.forEach((event, at) => (at > begin || !event.id) && show(event));
-  }
-
-  function keep(event) {
-    id = event.id ?? id;
-    kept = kept.filter((old) => old.id || old.name !== event.name);
-    // A gap is no history.
-    kept.push(event.name === "reset" ? { id } : event);
-    if (kept.length > MEMORY) kept.splice(kept.findIndex((old) => old.id), 1);
-    show(event);
-  }
-
-  function tick() {
-    if (leading) {
-      tell();
-      if (Date.now() > heard + heartbeatSecs * STALL_HEARTBEATS * 1000) interrupt();
-    } else {
-      silence = document.hidden ? 0 : silence + 1;
-      if (silence === SILENT_TICKS) queue(true);
-    }
-  }
+  const emit = (type, detail) => stream.dispatchEvent(Object.assign(new Event(type), detail));
 
   // ---- the stream ----
 
-  async function lead(signal) {
-    leading = true;
-    while (!signal.aborted) {
+  // Reads streams, one after the other, while the tab leads or is behind.
+  async function run(signal) {
+    for (;;) {
       const { onLine } = navigator;
-      if (stream.state !== "connecting") become(onLine ? "reconnecting" : "offline");
-      tell();
-      await new Promise((done) => {
-        interrupt = done;
-        if (onLine) setTimeout(done, due - Date.now());
-      });
-      if (signal.aborted || !navigator.onLine) continue;
+      const reads = leading || behind;
+      if (reads && stream.state !== "connecting") say({ state: onLine ? "reconnecting" : "offline" });
+      const millis = reads && onLine ? due - Date.now() : RETRY_MILLIS_MAX;
+      await new Promise((done) => setTimeout((interrupt = done), millis));
       const ending = new AbortController();
       interrupt = () => ending.abort();
       heard = Date.now();
       // It may break, or be interrupted: the next one goes on from the last id.
-      await read(ending.signal).catch(() => {});
+      const isWanted = !signal.aborted && navigator.onLine && (leading || behind);
+      if (isWanted) await read(ending.signal).catch(() => {});
       heard = NaN;
+      if (signal.aborted) return;
+      if (!isWanted || !(leading || behind)) continue;
       due = Date.now() + retry;
       // Unless the server tells, longer each time, and not all tabs at once.
       retry = Math.min(retry * (1.5 + Math.random()), RETRY_MILLIS_MAX);
@@ -203,40 +193,24 @@ export function connect(wanted) {
   async function read(signal) {
     if (id) url.searchParams.set("last_event_id", id);
     const answer = await fetch(url, { cache: "no-store", headers: { accept: "text/event-stream" }, signal });
-    if (answer.status !== 200) {
-      const error = await refusal(answer);
-      tell({ error });
-      return emit("error", error);
-    }
+    if (answer.status !== 200) return say({ error: { ...(await refusal(answer)) } });
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let rest = ""; ; ) {
       const { done, value } = await reader.read();
-      if (done) return;
+      if (done || signal.aborted) return;
       heard = Date.now();
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
-      blocks.forEach(take);
+      blocks.map(parse).forEach(take);
+      if (!leading) channel?.postMessage({ ask: true });
     }
   }
 
-  // Takes a block of lines. A comment is a field without a name.
-  function take(text) {
-    const block = {};
-    for (const line of text.split("\n")) {
-      const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
-      block[field] = field in block ? `${block[field]}\n${value}` : value;
-    }
-    const { "": comment, event: name = "message", data, id } = block;
+  function take({ "": comment, event: name = "message", data, id, retry: wish = retry }) {
     heartbeatSecs = /heartbeat=([\d.]+)/.exec(comment)?.[1] ?? heartbeatSecs;
-    retry = Number(block.retry ?? retry);
-    if (comment || data) {
-      due = NaN;
-      become("live");
-    }
-    if (!id && data == null) return;
-    const event = data == null ? { id } : { id, name, data };
-    tell({ event });
-    keep(event);
+    retry = Number(wish);
+    const event = data == null ? id && { id } : { id, name, data };
+    if (comment || event) say({ state: "live", due: NaN, event });
   }
 
   // Publishes, again and again where no answer comes: the event's own id makes that safe.
@@ -244,32 +218,38 @@ export function connect(wanted) {
     const query = new URLSearchParams({ id: `${Date.now()}-${Math.random()}`, ...given });
     if (given.id === null) query.delete("id");
     const to = new URL(`/topics/${encodeURIComponent(topic)}?${query}`, url);
-    const body = typeof data === "string" ? data : JSON.stringify(data);
-    const headers = token ? { authorization: `Bearer ${token}` } : {};
+    const request = { method: "POST", body: typeof data === "string" ? data : JSON.stringify(data) };
+    if (token) request.headers = { authorization: `Bearer ${token}` };
     for (let pause = 500; ; pause *= 2) {
-      const answer = await fetch(to, { method: "POST", body, headers }).catch((error) => {
+      const answer = await fetch(to, request).catch((error) => {
         if (given.id === null || pause > RETRY_MILLIS_MAX) throw error;
       });
       if (answer?.ok) return answer.json();
-      if (answer) {
-        const error = await refusal(answer);
-        throw Object.assign(new Error(error.data), error);
-      }
+      if (answer) throw await refusal(answer);
       await new Promise((done) => setTimeout(done, pause));
     }
   }
 
-  const wake = () => interrupt?.();
+  const wake = () => interrupt();
   const acts = { pagehide: stop, freeze: stop, pageshow: start, resume: start, offline: wake, online: wake };
-  for (const name in acts) addEventListener(name, acts[name], { capture: true, signal: listening.signal });
-  const { addEventListener: on, removeEventListener: off } = stream;
-  Object.assign(stream, { on, off, close, publish, state: "connecting" });
+  for (const name in acts) addEventListener(name, acts[name], true);
   start();
   return stream;
 }
 
+// A block of lines as an object of its fields. A comment is a field without a name.
+function parse(text) {
+  const block = {};
+  for (const line of text.split("\n")) {
+    const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+    block[field] = field in block ? `${block[field]}\n${value}` : value;
+  }
+  return block;
+}
+
 // Why a request was refused, in the server's words.
 async function refusal(answer) {
-  const { error } = await answer.json().catch(() => ({}));
-  return { status: answer.status, data: error ?? answer.statusText };
+  const { status } = answer;
+  const { error = `the server answered ${status}` } = await answer.json().catch(() => ({}));
+  return Object.assign(new Error(error), { data: error, status });
 }

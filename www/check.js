@@ -1,7 +1,7 @@
 // Measures the way between this browser and callout: streams of its own, events to itself, and what became
 // of them, in words. It reads the streams itself and shares none: it is the raw way that is tried out.
 
-import { $, element, showState } from "./page.js";
+import { $, element, showState, span } from "./page.js";
 
 // What may be late without anybody noticing. An event counts from the answer to its own publication, so that
 // a long way (a slow line, another continent) is not mistaken for somebody who holds events up.
@@ -102,9 +102,9 @@ async function opening(id, signal, show) {
 }
 
 function showOpening(stream, show) {
-  const waited = span((stream.ended ?? now()) - stream.began);
+  const waited = spent((stream.ended ?? now()) - stream.began);
   if (stream.opened) {
-    show("open", "good", `The server’s first words came after ${span(stream.opened - stream.began)}.`);
+    show("open", "good", `The server’s first words came after ${spent(stream.opened - stream.began)}.`);
   } else if (stream.status) {
     show("open", "bad", `It was refused: ${stream.end}.`);
   } else {
@@ -136,7 +136,7 @@ async function pace(stream, send, show) {
     } else if (waited < LEFT_MILLIS) {
       show("pace", "bad", `The stream was cut meanwhile: ${stream.end}.`, "silence");
     } else {
-      const text = `Held up: ${came} came within ${span(waited)}, though the server passed them on at once.`;
+      const text = `Held up: ${came} came within ${spent(waited)}, though the server passed them on at once.`;
       show("pace", "bad", text, "buffering");
     }
     return;
@@ -144,16 +144,16 @@ async function pace(stream, send, show) {
   const late = sent.map((event) => arrival(event) - event.answered);
   const took = median(sent.map((event) => arrival(event) - event.sent));
   const lumps = sent.filter((event, at) => at && arrival(event) - arrival(sent[at - 1]) < PAUSE_MILLIS / 4).length;
-  const usual = `an event is here ${span(took)} after it was sent`;
+  const usual = `an event is here ${spent(took)} after it was sent`;
   if (Math.max(...late) < LATE_MILLIS) {
     const far = took < LATE_MILLIS ? "" : ", which is as long as the way takes";
     show("pace", "good", `At once: ${usual} (the middle one of ${EVENTS})${far}.`);
   } else if (lumps) {
-    const text = `Held up: they come in lumps, the latest ${span(Math.max(...late))} after it was published.`;
+    const text = `Held up: they come in lumps, the latest ${spent(Math.max(...late))} after it was published.`;
     show("pace", "bad", text, "buffering");
   } else {
     const some = median(late) < LATE_MILLIS;
-    const text = `${some ? "Not all at once" : "Late"}: ${usual}, the latest ${span(Math.max(...late))} after it was published.`;
+    const text = `${some ? "Not all at once" : "Late"}: ${usual}, the latest ${spent(Math.max(...late))} after it was published.`;
     show("pace", some ? "look" : "bad", text, "buffering");
   }
 }
@@ -178,13 +178,13 @@ function clock(tries, show) {
   const { answered, sent, ahead } = tries.reduce((best, one) => (one.took < best.took ? one : best));
   const doubt = (answered - sent) / 2;
   const off = Math.abs(ahead);
-  const within = `give or take ${span(doubt)}, half of the way there and back`;
+  const within = `give or take ${spent(doubt)}, half of the way there and back`;
   if (off - doubt < CLOCK_MILLIS) {
-    show("clock", "good", `They are ${span(off)} apart, ${within}.`);
+    show("clock", "good", `They are ${spent(off)} apart, ${within}.`);
     return;
   }
   const who = ahead < 0 ? "The server’s clock is late" : "The server’s clock is early, or this browser’s late";
-  show("clock", "look", `${who}: by ${span(off)}, ${within}. Times on the pages look wrong by as much.`, "clock");
+  show("clock", "look", `${who}: by ${spent(off)}, ${within}. Times on the pages look wrong by as much.`, "clock");
 }
 
 // Leaves, and asks until the server knows. Gives the events that nobody was there for.
@@ -202,7 +202,7 @@ async function presence(stream, send, show) {
     missed.push(sent);
     if (sent.reached) await pause(PAUSE_MILLIS);
   } while (sent.reached && now() - left < LEFT_PATIENCE_MILLIS);
-  const took = span(sent.answered - left);
+  const took = spent(sent.answered - left);
   if (wasCut) show("presence", "none", "The stream was cut before it could be left.");
   else if (sent.reached) show("presence", "bad", `After ${took} the server still counts this page as here.`, "presence");
   else if (missed.length === 1) show("presence", "good", "The server knew within a second, without writing anything.");
@@ -262,16 +262,16 @@ async function last(signal, show) {
 function showLasting(stream, cuts, show) {
   const { heartbeat_secs } = stream;
   const silence = now() - stream.heard;
-  const lasted = `Lasted ${span(now() - stream.began)} so far`;
+  const lasted = `Lasted ${spent(now() - stream.began)} so far`;
   const beat = `the server sends a sign of life every ${heartbeat_secs} s`;
   const before = cuts.length ? ` The one before ${tell(cuts)}` : "";
   if (silence > heartbeat_secs * SILENT_HEARTBEATS * 1000) {
-    const text = `${lasted}, silent for ${span(silence)}, though ${beat}.${before}`;
+    const text = `${lasted}, silent for ${spent(silence)}, though ${beat}.${before}`;
     show("lasting", "bad", text, "buffering");
   } else if (cuts.length) {
     show("lasting", cuts.at(-1).verdict, `${lasted}.${before}`, cuts.at(-1).advice);
   } else if (stream.beats) {
-    show("lasting", "good", `${lasted}; ${beat}, the last was ${span(silence)} ago. It goes on while this page is open.`);
+    show("lasting", "good", `${lasted}; ${beat}, the last was ${spent(silence)} ago. It goes on while this page is open.`);
   } else {
     show("lasting", "wait", `${lasted}; ${beat}, the first is still to come.`);
   }
@@ -296,9 +296,9 @@ async function autopsy(stream) {
 
 function tell(cuts) {
   const { lasted, text } = cuts.at(-1);
-  const times = cuts.slice(-3).map((cut) => span(cut.lasted)).join(", ");
+  const times = cuts.slice(-3).map((cut) => spent(cut.lasted)).join(", ");
   const often = cuts.length > 1 ? ` That is ${cuts.length} times so far, after ${times}.` : "";
-  return `ended after ${span(lasted)}: ${text}${often}`;
+  return `ended after ${spent(lasted)}: ${text}${often}`;
 }
 
 // ---- talking to the server ----
@@ -436,14 +436,12 @@ function median(values) {
   return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
 
-// Milliseconds in words, as exact as one can feel: `7 ms`, `1.2 s`, `2 min 10 s`, `3 h 5 min`.
-function span(millis) {
+// Milliseconds in words, as exact as one can feel: `7 ms`, `1.2 s`, `2 min 10 s`.
+function spent(millis) {
   const secs = millis / 1000;
   if (secs < 1) return `${Math.round(millis)} ms`;
   if (secs < 10) return `${secs.toFixed(1).replace(".0", "")} s`;
-  if (secs < 60) return `${Math.round(secs)} s`;
-  if (secs < 3600) return `${Math.floor(secs / 60)} min ${Math.floor(secs % 60)} s`;
-  return `${Math.floor(secs / 3600)} h ${Math.floor((secs % 3600) / 60)} min`;
+  return span(Math.round(secs));
 }
 
 $("again").addEventListener("click", check);

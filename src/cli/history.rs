@@ -3,8 +3,9 @@
 
 use super::remote::{Remote, URL_FLAG, encode, refusal};
 use super::{Command, Failure, Flag, Flags, Usage};
+use crate::disk::is_guarded;
 use crate::event::Id;
-use crate::history::disk::{Archive, NAME, is_guarded, opener};
+use crate::history::disk::{Archive, NAME, opener};
 use crate::pages::history::{page_json, topic_json};
 use crate::topic::Topic;
 use serde_json::Value;

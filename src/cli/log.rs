@@ -3,7 +3,7 @@
 //! A full or closed standard error stops nothing: whoever has a line adds it to those that wait to be
 //! written, and where there is no room the line is dropped and counted.
 
-use crate::history::disk::is_guarded;
+use crate::disk::is_guarded;
 use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, Write};

@@ -152,7 +152,7 @@ pub trait History: Send + Sync {
     fn topics(&self) -> Result<Vec<TopicStatus>, Error>;
 
     /// Puts everything where it survives and takes nothing more: the last thing before the process ends.
-    /// Blocks until that is done, or gives up after about twice the deadline.
+    /// Blocks until that is done, or gives up after the deadline.
     fn close(&self, deadline: Duration);
 }
 

@@ -17,6 +17,10 @@ impl Captures {
 /// Compares a path with a route's pattern, segment by segment: `{name}` takes one segment, `{name...}`
 /// all that are left. None if the path is another's; [`Error::Bad`] if it is not percent-encoded UTF-8.
 pub fn capture(pattern: &'static str, path: &str) -> Result<Option<Captures>, Error> {
+    let literal_bytes = pattern.bytes().position(|byte| byte == b'{').unwrap_or(pattern.len());
+    if !path.starts_with(&pattern[..literal_bytes]) {
+        return Ok(None);
+    }
     let mut captures = Captures::default();
     let mut rest = path;
     for part in pattern.split('/').skip(1) {

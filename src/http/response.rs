@@ -6,8 +6,6 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use httpdate::HttpDate;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::fmt;
-use std::io::Write;
 use std::time::SystemTime;
 
 /// When whoever was answered 503 may come back.
@@ -79,20 +77,20 @@ impl Response {
     pub fn encode(&self, close: bool, with_body: bool) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256 + self.body.len());
         let reason = self.status.canonical_reason().unwrap_or("Other");
-        push_line(&mut bytes, format_args!("HTTP/1.1 {} {reason}", self.status.as_str()));
+        push_line(&mut bytes, &["HTTP/1.1 ", self.status.as_str(), " ", reason]);
         for (name, value) in &self.headers {
-            push_line(&mut bytes, format_args!("{name}: {value}"));
+            push_line(&mut bytes, &[name.as_str(), ": ", value]);
         }
-        push_line(&mut bytes, format_args!("x-content-type-options: nosniff"));
-        push_line(&mut bytes, format_args!("date: {}", HttpDate::from(SystemTime::now())));
+        push_line(&mut bytes, &["x-content-type-options: nosniff"]);
+        push_line(&mut bytes, &["date: ", &HttpDate::from(SystemTime::now()).to_string()]);
         if close {
-            push_line(&mut bytes, format_args!("connection: close"));
+            push_line(&mut bytes, &["connection: close"]);
         }
         let has_no_body = matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if !self.is_open && !has_no_body {
-            push_line(&mut bytes, format_args!("content-length: {}", self.body.len()));
+            push_line(&mut bytes, &["content-length: ", &self.body.len().to_string()]);
         }
-        push_line(&mut bytes, format_args!(""));
+        push_line(&mut bytes, &[]);
         if with_body {
             bytes.extend_from_slice(&self.body);
         }
@@ -100,8 +98,7 @@ impl Response {
     }
 }
 
-fn push_line(bytes: &mut Vec<u8>, line: fmt::Arguments) {
-    // Writing to a Vec cannot fail.
-    let _ = bytes.write_fmt(line);
+fn push_line(bytes: &mut Vec<u8>, parts: &[&str]) {
+    parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
     bytes.extend_from_slice(b"\r\n");
 }

@@ -24,6 +24,7 @@ pub fn show(app: &App, _request: &Request, _captures: &Captures) -> Result<Answe
             "commit_micros": history.commit.map(|commit| commit.as_micros() as u64),
             "failure": history.failure,
         },
+        "posts": app.posts.status(),
     });
     Ok(Answer::json(&health))
 }

@@ -7,5 +7,6 @@ pub mod check;
 pub mod health;
 pub mod history;
 pub mod notifications;
+pub mod posts;
 pub mod topics;
 pub mod wall;

@@ -118,7 +118,7 @@ test("a user with three tabs is one user on one stream", async (test) => {
   const tabs = [];
   for (let tab = 0; tab < 3; tab += 1) tabs.push(await enter(window, callout, "ann"));
   for (const tab of tabs) await areHere(tab, "ann");
-  assert.equal(await callout.streams(), 1);
+  await until("they share one stream", async () => (await callout.streams()) === 1);
   await say(tabs[2], "to all of me");
   for (const tab of tabs) await has(tab, "to all of me");
   await tabs[0].close();

@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
-import { test } from "node:test";
-import { UNREACHABLE, open, serve, until } from "./support.mjs";
+import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
 
 // Something in front of a callout that does to its streams what `spoil` does, and passes on all the rest.
 async function infront(test, callout, spoil) {
@@ -57,7 +56,7 @@ test("straight to the server everything is well, and again", async (test) => {
   }
   // Only the stream that lasts is left, and the page that is left leaves none.
   assert.equal(await callout.streams(), 1);
-  await page.goto(`${callout.url}/favicon.svg`);
+  await page.goto("about:blank");
   await until("the stream is closed", async () => (await callout.streams()) === 0);
 });
 

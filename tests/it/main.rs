@@ -21,6 +21,7 @@ mod http;
 mod methods;
 mod notifications;
 mod outlet;
+mod posts;
 mod replay;
 mod restart;
 mod shortage;

@@ -1,16 +1,13 @@
-//! One transaction: all of it or nothing, and a panic of the store is a fault like others.
+//! One transaction: all of it or nothing.
 
-use super::guard::guarded;
+use super::Stock;
 use super::reading::Reading;
 use super::writing::Writing;
-use super::{Fault, Stock};
+use crate::disk::{self, Fault};
 use crate::event::{Event, Frame, Id};
 use crate::history::{Receipt, next_id};
 use crate::hub::Dispatch;
 use redb::{Database, ReadableDatabase};
-
-/// What is wrong when the store panics.
-pub(super) const DAMAGED: &str = "the history's file is damaged (its pages contradict each other)";
 
 /// What became of a publication in a commit.
 pub(super) struct Outcome {
@@ -25,22 +22,11 @@ pub(super) fn write<T>(
     durability: redb::Durability,
     act: impl FnOnce(&mut Writing) -> Result<T, redb::Error>,
 ) -> Result<(Stock, T), Fault> {
-    let written = guarded(|| -> Result<(Stock, T), redb::Error> {
-        let mut txn = database.begin_write()?;
-        txn.set_durability(durability)?;
-        // Everything is synced before the one write that makes it count, so that what fails to sync is
-        // refused for good, also when the process ends before the disk is well again.
-        txn.set_two_phase_commit(true);
-        let mut tables = Writing::open(&txn)?;
+    disk::write(database, durability, |txn| {
+        let mut tables = Writing::open(txn)?;
         let value = act(&mut tables)?;
-        let stock = tables.finish()?;
-        txn.commit()?;
-        Ok((stock, value))
-    });
-    match written {
-        Some(result) => Ok(result?),
-        None => Err(Fault(DAMAGED.into())),
-    }
+        Ok((tables.finish()?, value))
+    })
 }
 
 /// Keeps one event under the next id, or finds that it is kept already.

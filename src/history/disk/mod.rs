@@ -8,35 +8,44 @@
 //! with what comes next, and the store is opened anew until it works again.
 
 mod commit;
-mod file;
-mod guard;
+mod inbox;
 mod reading;
+mod retry;
 mod tables;
 mod writer;
 mod writing;
 
-pub use file::{NAME, Opener, opener};
-pub use guard::is_guarded;
+pub use crate::disk::Opener;
 
 use super::{Bounds, History, Page, Receipt, Resume, Start, Status, TopicStatus, given_at};
+use crate::disk::{Layout, guarded};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::hub::Hub;
 use crate::topic::Topic;
 use crate::vital::Vital;
-use crossbeam_channel::{Sender, bounded};
-use guard::guarded;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use inbox::Inbox;
 use parking_lot::{Mutex, RwLock};
 use reading::Reading;
 use redb::{Database, ReadableDatabase};
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
-use tables::Stock;
-use writer::{Message, Publication, Writer};
+use tables::{FORMAT, STOCK, Stock};
+use writer::Writer;
+use writing::Writing;
 
-/// Publications waiting for a commit. When full, whoever has one more waits.
-const INBOX_PUBLICATIONS: usize = 1024;
+/// The file's name.
+pub const NAME: &str = "history.redb";
+
+/// Opens the history's file in this directory, making both when they are missing.
+pub fn opener(directory: PathBuf) -> Opener {
+    let lay_out = |txn: &_| Writing::open(txn)?.finish().map(drop);
+    let layout = Layout { name: NAME, anew: "an empty history", format: FORMAT, numbers: STOCK, lay_out };
+    crate::disk::opener(directory, layout)
+}
 
 /// When an event counts as kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,7 +59,9 @@ pub enum Durability {
 
 /// The handle to the history's thread, which ends with it, and the way to read what is kept.
 pub struct Disk {
-    inbox: Sender<Message>,
+    inbox: Arc<Inbox>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<()>,
     archive: Archive,
 }
 
@@ -95,16 +106,6 @@ struct View {
     failure: Option<String>,
 }
 
-/// Why the store did not do something, as text for the operator.
-#[derive(Debug)]
-struct Fault(String);
-
-impl From<redb::Error> for Fault {
-    fn from(error: redb::Error) -> Fault {
-        Fault(file::cause(error))
-    }
-}
-
 impl Disk {
     /// Opens the store and starts the thread. `start_hub` is given the newest id there is and starts the
     /// hub, which has to know it. Fails, with a text for the operator, if the store cannot be opened.
@@ -118,15 +119,16 @@ impl Disk {
         let mut writer = Writer::new(opener, bounds, durability, shared.clone());
         let last = writer.open_first()?;
         let hub = start_hub(last).map_err(|error| error.to_string())?;
-        let (inbox, messages) = bounded(INBOX_PUBLICATIONS);
+        let inbox = Arc::new(Inbox::default());
+        let (running, ended) = bounded(0);
         let thread = std::thread::Builder::new().name("history".into());
-        let own_hub = hub.clone();
+        let (own_inbox, own_hub) = (inbox.clone(), hub.clone());
         let spawned = thread.spawn(move || {
-            let _vital = Vital("history");
-            writer.run(&messages, &own_hub);
+            let (_vital, _running): (Vital, Sender<()>) = (Vital("history"), running);
+            writer.run(&own_inbox, &own_hub);
         });
         spawned.map_err(|error| format!("failed to start the history's thread: {error}"))?;
-        Ok((Disk { inbox, archive: Archive { shared } }, hub))
+        Ok((Disk { inbox, ended, archive: Archive { shared } }, hub))
     }
 }
 
@@ -170,11 +172,7 @@ impl Archive {
 
 impl History for Disk {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
-        let answer = Arc::new(OnceLock::new());
-        let publication = Publication { event, answer: answer.clone() };
-        let gone = || Error::Internal("the history's thread has ended".into());
-        self.inbox.send(Message::Publish(publication)).map_err(|_| gone())?;
-        answer.wait().clone()
+        self.inbox.publish(event)
     }
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
@@ -221,10 +219,15 @@ impl History for Disk {
     }
 
     fn close(&self, deadline: Duration) {
-        let (closed, answer) = bounded(1);
-        let asked = self.inbox.send_timeout(Message::Close(closed), deadline);
-        if asked.is_err() || answer.recv_timeout(deadline).is_err() {
+        self.inbox.close();
+        if self.ended.recv_timeout(deadline) == Err(RecvTimeoutError::Timeout) {
             log::error!("the history was not closed in time; what was acknowledged is on disk");
         }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.inbox.close();
     }
 }

@@ -12,7 +12,7 @@ use crate::event::Id;
 use crate::history::edges::EDGES_MAX;
 use crate::history::{Bounds, now};
 use crate::topic::Topic;
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
+use redb::{ReadableTable, TableDefinition};
 
 /// A row of `events`: topics, the publisher's id, frame.
 pub(super) type Row<'a> = (Vec<&'a str>, Option<&'a str>, &'a [u8]);
@@ -45,15 +45,6 @@ impl Stock {
     /// Whether the oldest event has to go.
     pub(super) fn wants_trim(&self, bounds: Bounds) -> bool {
         self.events > 0 && bounds.are_passed(self.events as usize, self.bytes as usize, self.oldest, now())
-    }
-}
-
-/// The layout's version in a file that has one.
-pub(super) fn format(txn: &ReadTransaction) -> Result<Option<u64>, redb::Error> {
-    match txn.open_table(STOCK) {
-        Ok(table) => Ok(table.get("format")?.map(|value| value.value())),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,21 +1,16 @@
 //! The thread that writes: it numbers events, commits them together, hands them to the hub and
 //! acknowledges them, in that order.
 
-use super::commit::{DAMAGED, Outcome, keep, newest, write};
-use super::file::Opener;
-use super::guard::guarded;
-use super::{Durability, Fault, NAME, Shared, Stock};
+use super::commit::{Outcome, keep, write};
+use super::inbox::{Batch, Inbox};
+use super::{Durability, NAME, Shared, Stock};
+use crate::disk::{Fault, Opener};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::history::{Bounds, Receipt, next_id};
 use crate::hub::Hub;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// The most events, and about the most bytes of data, that share a commit.
-const COMMIT_EVENTS: usize = 1024;
-const COMMIT_BYTES: usize = 1024 * 1024;
 
 /// The most events that are trimmed in one commit beyond twice what it adds.
 const TRIM_EVENTS: usize = 256;
@@ -26,38 +21,22 @@ const RELAXED: Duration = Duration::from_millis(100);
 /// How often a quiet history looks for what has grown too old.
 const TIDY: Duration = Duration::from_secs(60);
 
-/// How long publishing is refused after a failure, until it is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-
 /// Ids that are left out at a start, in nanoseconds: more than may have been given and lost.
 const START_SKIP: u64 = 1_000_000_000;
 
-/// What the thread can be told.
-pub(super) enum Message {
-    Publish(Publication),
-    /// Put everything on disk, close the store, and say so.
-    Close(Sender<()>),
-}
-
-/// An event that wants to be kept, and where the answer goes.
-pub(super) struct Publication {
-    pub(super) event: Event,
-    pub(super) answer: Arc<OnceLock<Result<Receipt, Error>>>,
-}
-
 pub(super) struct Writer {
-    opener: Opener,
+    pub(super) opener: Opener,
     bounds: Bounds,
     durability: Durability,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// The newest id that was given, kept or not: none is used twice.
     given: Id,
     /// What is committed but not yet on disk, since when.
-    unsaved_since: Option<Instant>,
+    pub(super) unsaved_since: Option<Instant>,
     /// After a failure, when to try again; until then publishing is refused without trying.
-    try_again_at: Option<Instant>,
+    pub(super) try_again_at: Option<Instant>,
     /// A failure was logged, and that it is over was not.
-    is_down: bool,
+    pub(super) is_down: bool,
 }
 
 impl Writer {
@@ -90,23 +69,15 @@ impl Writer {
         Ok(stock.last)
     }
 
-    pub(super) fn run(mut self, inbox: &Receiver<Message>, hub: &Hub) {
-        loop {
-            match inbox.recv_timeout(self.pause()) {
-                Ok(Message::Publish(first)) => {
-                    let (publications, close) = gather(first, inbox);
-                    self.publish(publications, hub);
-                    if let Some(closed) = close {
-                        return self.close(&closed);
-                    }
-                }
-                Ok(Message::Close(closed)) => return self.close(&closed),
-                Err(RecvTimeoutError::Timeout) => {}
-                // Nobody is left who could publish.
-                Err(RecvTimeoutError::Disconnected) => return self.close(&bounded(1).0),
+    /// Ends when the inbox is closed and all that was in it is written.
+    pub(super) fn run(mut self, inbox: &Inbox, hub: &Hub) {
+        while let Some(batch) = inbox.take(self.pause()) {
+            if !batch.events.is_empty() {
+                self.publish(batch, hub);
             }
             self.tidy();
         }
+        self.close();
     }
 
     /// How long there is nothing to do but to wait for a message.
@@ -121,40 +92,45 @@ impl Writer {
         }
     }
 
-    fn publish(&mut self, publications: Vec<Publication>, hub: &Hub) {
+    fn publish(&mut self, batch: Batch, hub: &Hub) {
         if self.is_due() {
             self.try_again();
         }
+        let answer = self.keep(&batch.events, hub).map_err(|failure| {
+            Error::Unavailable(format!("it could not be kept, try again later: {failure}"))
+        });
+        batch.answer(answer);
+    }
+
+    /// Commits and broadcasts; the error is the cause, for whoever publishes.
+    fn keep(&mut self, events: &[Event], hub: &Hub) -> Result<Vec<Receipt>, String> {
         if self.try_again_at.is_some() {
-            let failure = self.shared.view.lock().failure.clone().unwrap_or_default();
-            return refuse(&publications, &failure);
+            return Err(self.shared.view.lock().failure.clone().unwrap_or_default());
         }
-        let events: Vec<&Event> = publications.iter().map(|publication| &publication.event).collect();
         let durability = match self.durability {
             Durability::Strict => redb::Durability::Immediate,
             Durability::Relaxed => redb::Durability::None,
         };
-        match self.commit(&events, durability) {
-            Ok(outcomes) => {
-                // Publishing is acknowledged after the event has its id and is where the history keeps it;
-                // and after it is broadcast, so that whoever has the answer and asks for what comes next is
-                // not given this.
-                for dispatch in outcomes.iter().filter_map(|outcome| outcome.dispatch.clone()) {
-                    hub.broadcast(dispatch);
-                }
-                let newest = outcomes.iter().rev().find_map(|outcome| outcome.dispatch.as_ref()?.id);
-                if let Some(newest) = newest {
-                    self.shared.view.lock().handed = newest;
-                }
-                for (publication, outcome) in publications.iter().zip(outcomes) {
-                    answer(publication, Ok(outcome.receipt));
-                }
-            }
-            Err(fault) => {
-                self.fail(&fault);
-                refuse(&publications, &fault.0);
+        let outcomes = self.commit(events, durability).map_err(|fault| {
+            self.fail(&fault);
+            fault.0
+        })?;
+        // Publishing is acknowledged after the event has its id and is where the history keeps it; and
+        // after it is broadcast, so that whoever has the answer and asks for what comes next is not given
+        // this.
+        let mut receipts = Vec::with_capacity(outcomes.len());
+        let mut newest = None;
+        for Outcome { receipt, dispatch } in outcomes {
+            receipts.push(receipt);
+            if let Some(dispatch) = dispatch {
+                newest = dispatch.id;
+                hub.broadcast(dispatch);
             }
         }
+        if let Some(newest) = newest {
+            self.shared.view.lock().handed = newest;
+        }
+        Ok(receipts)
     }
 
     /// Writes what is unsaved for too long, trims what is too old, opens what had failed.
@@ -172,7 +148,7 @@ impl Writer {
     }
 
     /// The last thing before the process ends.
-    fn close(&mut self, closed: &Sender<()>) {
+    fn close(&mut self) {
         if self.try_again_at.is_some() {
             // What was refused may still be on the disk.
             self.reopen();
@@ -184,20 +160,17 @@ impl Writer {
         }
         self.shared.close();
         self.shared.view.lock().failure = Some("the server is stopping".into());
-        // Whoever asked may have given up waiting.
-        let _ = closed.send(());
-    }
-
-    /// Whether it is time to try again after a failure.
-    fn is_due(&self) -> bool {
-        self.try_again_at.is_some_and(|at| Instant::now() >= at)
     }
 
     fn wants_trim(&self) -> bool {
         self.shared.view.lock().stock.wants_trim(self.bounds)
     }
 
-    fn commit(&mut self, events: &[&Event], durability: redb::Durability) -> Result<Vec<Outcome>, Fault> {
+    pub(super) fn commit(
+        &mut self,
+        events: &[Event],
+        durability: redb::Durability,
+    ) -> Result<Vec<Outcome>, Fault> {
         let began = Instant::now();
         let database = self.shared.database.read();
         let Some(database) = &*database else { return Err(Fault("the store is closed".into())) };
@@ -227,85 +200,4 @@ impl Writer {
         }
         Ok(outcomes)
     }
-
-    /// After a failure the store has to be opened anew before anything else can be read or written.
-    /// Publishing is refused for a while, then tried again.
-    fn fail(&mut self, fault: &Fault) {
-        if !std::mem::replace(&mut self.is_down, true) {
-            log::error!("the history cannot be written, publishing is refused until it can: {}", fault.0);
-        }
-        // A statement of its own: who reads takes the view's lock while holding the store's, so the store
-        // must not be waited for under it.
-        self.shared.view.lock().failure = Some(fault.0.clone());
-        self.unsaved_since = None;
-        self.shared.close();
-        // At once: what is going to be refused should be gone from the disk before anybody is told, and
-        // whoever reads should not have to wait.
-        self.reopen();
-        self.try_again_at = Some(Instant::now() + TRY_AGAIN);
-    }
-
-    /// Opens the store if that failed, and writes, to see whether the failure is over.
-    fn try_again(&mut self) {
-        self.try_again_at = Some(Instant::now() + TRY_AGAIN);
-        let is_open = self.shared.database.read().is_some();
-        if (is_open || self.reopen())
-            && let Err(fault) = self.commit(&[], redb::Durability::Immediate)
-        {
-            self.fail(&fault);
-        }
-    }
-
-    /// Opens the store anew and says whether it could. What was refused may have reached the disk all
-    /// the same; it must not appear later.
-    fn reopen(&mut self) -> bool {
-        let handed = self.shared.view.lock().handed;
-        let opened = guarded(|| {
-            let database = (self.opener)()?;
-            let newest = newest(&database).map_err(|fault| fault.0)?;
-            if newest.is_some_and(|id| id > handed) {
-                write(&database, redb::Durability::Immediate, |tables| tables.cut_back(handed))
-                    .map_err(|fault| fault.0)?;
-            }
-            Ok(database)
-        });
-        match opened.unwrap_or_else(|| Err(DAMAGED.into())) {
-            Ok(database) => *self.shared.database.write() = Some(database),
-            Err(failure) => {
-                self.shared.view.lock().failure = Some(failure);
-                return false;
-            }
-        }
-        true
-    }
-}
-
-fn refuse(publications: &[Publication], failure: &str) {
-    let error = Error::Unavailable(format!("it could not be kept, try again later: {failure}"));
-    publications.iter().for_each(|publication| answer(publication, Err(error.clone())));
-}
-
-/// Takes what else is waiting already, up to a request to close. No timer: while one commit is being
-/// written, the next events gather by themselves.
-fn gather(first: Publication, inbox: &Receiver<Message>) -> (Vec<Publication>, Option<Sender<()>>) {
-    let mut bytes = first.event.data().len();
-    let mut publications = vec![first];
-    while publications.len() < COMMIT_EVENTS
-        && bytes < COMMIT_BYTES
-        && let Ok(message) = inbox.try_recv()
-    {
-        match message {
-            Message::Publish(publication) => {
-                bytes += publication.event.data().len();
-                publications.push(publication);
-            }
-            Message::Close(closed) => return (publications, Some(closed)),
-        }
-    }
-    (publications, None)
-}
-
-fn answer(publication: &Publication, answer: Result<Receipt, Error>) {
-    // It is set once, here.
-    let _ = publication.answer.set(answer);
 }

@@ -2,7 +2,7 @@
 
 mod clock;
 mod damage;
-mod disc;
+pub mod disc;
 mod faults;
 mod full;
 mod herd;

@@ -8,7 +8,7 @@ thread_local! {
 }
 
 /// Calls the store; none if it panicked. Closing it, by dropping, is a call like others.
-pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
     let before = GUARDED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(call));
     GUARDED.set(before);

@@ -1,9 +1,9 @@
-//! The data directory: one file, opened by one process at a time.
+//! A file in the data directory, opened by one process at a time.
 
 use super::guard::guarded;
-use super::tables::{self, FORMAT};
-use super::writing::Writing;
-use redb::{Builder, Database, ReadableDatabase};
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, TableDefinition, TableError, WriteTransaction,
+};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,42 +12,57 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// What the store keeps of the file in memory, in bytes. The kernel keeps the rest as it sees fit.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The file's name, and its name until it is complete for the first time.
-pub const NAME: &str = "history.redb";
-const UNFINISHED_NAME: &str = "history.redb.new";
+/// What a file's name ends with until it is complete for the first time.
+const UNFINISHED: &str = ".new";
 
-/// Opens the history's store, and opens it again after it had failed. The error is for the operator: it
-/// names the file and says what to do.
+/// What a store's file holds.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    /// The file's name.
+    pub name: &'static str,
+    /// What one calls a store that begins anew: `an empty history`.
+    pub anew: &'static str,
+    /// The version of the tables. A file of a newer one is refused.
+    pub format: u64,
+    /// The table that holds the version, as `format`.
+    pub numbers: TableDefinition<'static, &'static str, u64>,
+    /// Makes the tables, and writes the version.
+    pub lay_out: fn(&WriteTransaction) -> Result<(), redb::Error>,
+}
+
+/// Opens a store, and opens it again after it had failed. The error is for the operator: it names the file
+/// and says what to do.
 pub type Opener = Box<dyn Fn() -> Result<Database, String> + Send + Sync>;
 
 /// Opens the file in this directory, making both when they are missing.
-pub fn opener(directory: PathBuf) -> Opener {
-    // What was there once is never made anew: a disk that went away would look like an empty history.
+pub fn opener(directory: PathBuf, layout: Layout) -> Opener {
+    // What was there once is never made anew: a disk that went away would look like an empty store.
     let was_there = AtomicBool::new(false);
     Box::new(move || {
-        let opened = open(&directory, was_there.load(Relaxed));
+        let opened = open(&directory, &layout, was_there.load(Relaxed));
         was_there.fetch_or(opened.is_ok(), Relaxed);
         opened
     })
 }
 
-fn open(directory: &Path, was_there: bool) -> Result<Database, String> {
-    let path = directory.join(NAME);
+fn open(directory: &Path, layout: &Layout, was_there: bool) -> Result<Database, String> {
+    let path = directory.join(layout.name);
     let failed = |verb: &str, error: io::Error| format!("failed to {verb} `{}`: {error}", path.display());
     if !was_there {
-        make_sure_of(directory, &path).map_err(|error| failed("create", error))?;
+        make_sure_of(directory, &path, layout).map_err(|error| failed("create", error))?;
     }
     let opened = guarded(|| {
         let mut database = builder().open(&path)?;
         // Every page has a checksum; an event whose page was damaged would just be missing later.
         if !database.check_integrity()? {
-            return Ok(Err(damaged(&path, "its pages do not agree with their checksums")));
+            return Ok(Err(damaged(&path, layout, "its pages do not agree with their checksums")));
         }
-        Ok(match tables::format(&database.begin_read()?)? {
-            Some(format) if format > FORMAT => Err(format!(
-                "`{}` was written by a newer callout (layout {format}, this one knows {FORMAT}): \
+        Ok(match format(&database.begin_read()?, layout)? {
+            Some(format) if format > layout.format => Err(format!(
+                "`{}` was written by a newer callout (layout {format}, this one knows {}): \
                  use that one, or another --data",
-                path.display()
+                path.display(),
+                layout.format
             )),
             Some(_) => Ok(database),
             None => Err(format!("`{}` is a store, but not callout's: use another --data", path.display())),
@@ -55,20 +70,29 @@ fn open(directory: &Path, was_there: bool) -> Result<Database, String> {
     });
     match opened {
         Some(Ok(database)) => database,
-        Some(Err(error)) => Err(explain(&path, &error)),
-        None => Err(damaged(&path, "its pages contradict each other")),
+        Some(Err(error)) => Err(explain(&path, layout, &error)),
+        None => Err(damaged(&path, layout, "its pages contradict each other")),
+    }
+}
+
+/// The layout's version in a file that has one.
+fn format(txn: &ReadTransaction, layout: &Layout) -> Result<Option<u64>, redb::Error> {
+    match txn.open_table(layout.numbers) {
+        Ok(table) => Ok(table.get("format")?.map(|value| value.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Makes what is missing. Two that start at the same time do it one after the other.
-fn make_sure_of(directory: &Path, path: &Path) -> io::Result<()> {
+fn make_sure_of(directory: &Path, path: &Path, layout: &Layout) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let lock = File::open(directory)?;
     lock.lock()?;
     if fs::exists(path)? {
         return Ok(());
     }
-    create(directory, path)?;
+    create(path, layout)?;
     lock.sync_all()?;
     // The directory itself may be new too. Where its parent cannot be opened, it is not ours to sync.
     let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -77,22 +101,21 @@ fn make_sure_of(directory: &Path, path: &Path) -> io::Result<()> {
 
 /// A file appears under its name only when it is complete, so that one that is empty or cut short is
 /// known to be damaged, and never taken for new.
-fn create(directory: &Path, path: &Path) -> io::Result<()> {
-    let unfinished = directory.join(UNFINISHED_NAME);
+fn create(path: &Path, layout: &Layout) -> io::Result<()> {
+    let unfinished = path.with_file_name(format!("{}{UNFINISHED}", layout.name));
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let database = builder().create(&unfinished).map_err(io::Error::other)?;
-    lay_out(&database).map_err(io::Error::other)?;
+    lay_out(&database, layout).map_err(io::Error::other)?;
     drop(database);
     fs::rename(&unfinished, path)
 }
 
-/// Makes the tables, and writes which layout they have.
-fn lay_out(database: &Database) -> Result<(), redb::Error> {
+fn lay_out(database: &Database, layout: &Layout) -> Result<(), redb::Error> {
     let txn = database.begin_write()?;
-    Writing::open(&txn)?.finish()?;
+    (layout.lay_out)(&txn)?;
     Ok(txn.commit()?)
 }
 
@@ -102,7 +125,7 @@ fn builder() -> Builder {
     builder
 }
 
-fn explain(path: &Path, error: &redb::Error) -> String {
+fn explain(path: &Path, layout: &Layout, error: &redb::Error) -> String {
     match error {
         redb::Error::DatabaseAlreadyOpen => {
             let directory = path.parent().unwrap_or(path).display();
@@ -118,27 +141,24 @@ fn explain(path: &Path, error: &redb::Error) -> String {
         redb::Error::Io(error)
             if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
         {
-            damaged(path, &error.to_string())
+            damaged(path, layout, &error.to_string())
         }
-        redb::Error::Corrupted(what) => damaged(path, what),
+        redb::Error::Corrupted(what) => damaged(path, layout, what),
         error => format!("failed to open `{}`: {error}", path.display()),
     }
 }
 
-fn damaged(path: &Path, what: &str) -> String {
-    let path = path.display();
-    format!(
-        "`{path}` is damaged ({what}): restore it from a backup, or move it away to start with an empty history"
-    )
+fn damaged(path: &Path, layout: &Layout, what: &str) -> String {
+    let (path, anew) = (path.display(), layout.anew);
+    format!("`{path}` is damaged ({what}): restore it from a backup, or move it away to start with {anew}")
 }
 
-/// The cause, for the log and for whoever publishes.
+/// The cause, for the log and for whoever writes.
 pub(super) fn cause(error: redb::Error) -> String {
     match error {
         redb::Error::Io(error) => error.to_string(),
         redb::Error::Corrupted(what) => format!(
-            "the history's file is damaged ({what}): \
-             restore it from a backup, or move it away to start with an empty history"
+            "the store's file is damaged ({what}): restore it from a backup, or move it away to begin anew"
         ),
         error => error.to_string(),
     }

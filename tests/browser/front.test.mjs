@@ -1,0 +1,67 @@
+// The front page: it is alive, what is published arrives, and its commands work when they are pasted.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
+
+const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
+
+const heard = (page) => page.$$eval("#heard .text", (list) => list.map((item) => item.textContent));
+
+test("the first message, pasted from the page, is on the page", async (test) => {
+  const callout = await serve(test);
+  const page = await (await open(test)).tab(callout.url);
+  await isState(page, "live");
+  await page.waitForSelector("#silence");
+  const commands = await page.$$eval(".command code", (list) => list.map((code) => code.textContent));
+  const publish = commands.find((command) => command.startsWith("curl -d"));
+  assert.ok(publish.includes(`${callout.url}/topics/news`), publish);
+  await until("the stream listens", async () => (await callout.streams()) === 2);
+  execFileSync("sh", ["-c", publish], { stdio: "ignore" });
+  await until("the message", async () => (await heard(page))[0] === "hello, world");
+  assert.equal(await page.isVisible("#silence"), false);
+  for (const text of ["<img src=x onerror=alert(1)>", "a\nb", "L" + "o".repeat(3000), "4", "5", "6"]) {
+    await callout.publish("news", text);
+    await until(text, async () => (await heard(page))[0] === text);
+  }
+  assert.equal((await heard(page)).length, 5);
+  assert.equal(await page.locator("#heard img").count(), 0);
+});
+
+test("its figures are the server's, and it says when the server is away", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const page = await window.tab(callout.url);
+  await isState(page, "live");
+  await until("both streams are counted", async () => (await page.textContent("#streams")) === "2");
+  await until("a version", async () => /^\d/.test(await page.textContent("#version")));
+  await callout.stop();
+  await isState(page, "reconnecting");
+  await callout.publish("news", "nobody").catch(() => {});
+  await callout.start();
+  await callout.publish("news", "while it was away");
+  await isState(page, "live");
+  await until("what it missed", async () => (await heard(page))[0] === "while it was away");
+});
+
+test("a server that shows no activity is asked instead", async (test) => {
+  const callout = await serve(test, "--no-activity");
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const page = await window.tab(callout.url);
+  await isState(page, "alive");
+  await until("one stream", async () => (await page.textContent("#streams")) === "1");
+});
+
+test("all pages have the same ways to each other, and each leads somewhere", async (test) => {
+  const callout = await serve(test);
+  const page = await (await open(test)).tab(callout.url);
+  const ways = () => page.$$eval(".site a", (links) => links.map((link) => link.getAttribute("href")));
+  const wanted = await ways();
+  for (const path of wanted) {
+    assert.equal((await page.goto(callout.url + path)).status(), 200, path);
+    assert.deepEqual(await ways(), wanted, path);
+    assert.equal(await page.locator(".site a[aria-current]").getAttribute("href"), path);
+  }
+});

@@ -1,0 +1,207 @@
+// The posts: every open page follows, and what somebody is typing is theirs.
+
+import assert from "node:assert/strict";
+import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
+
+const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
+
+const count = (page, selector) => page.locator(selector).count();
+
+const titles = (page) => page.$$eval(".card h3", (list) => list.map((item) => item.textContent));
+
+const has = (page, ...wanted) =>
+  until(`the posts ${wanted}`, async () => (await titles(page)).join() === wanted.join()).catch(async () => {
+    assert.deepEqual(await titles(page), wanted);
+  });
+
+const feedHas = (page, feed, number) =>
+  until(`${number} in #${feed}`, async () => {
+    const numbers = await page.$$eval(`#feeds [data-name="${feed}"] .number`, (list) => list.map((item) => item.textContent));
+    return numbers.join() === String(number);
+  });
+
+async function send(callout, method, path, body) {
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch(callout.url + path, { method, body: body && JSON.stringify(body), headers });
+  assert.ok(answer.ok, `${answer.status}`);
+  return answer.json();
+}
+
+const add = (callout, title, content, author = "ann") => send(callout, "POST", "/api/posts", { title, content, author });
+
+const edit = (callout, { id }, change) => send(callout, "PATCH", `/api/posts/${id}`, change);
+
+async function show(window, callout, hash = "") {
+  const page = await window.tab(`${callout.url}/posts.html${hash}`);
+  await isState(page, "live");
+  return page;
+}
+
+const card = (page, title) => page.locator(".card", { hasText: title });
+
+test("a post is written in one tab and is in the feeds of the other, and its tags lead to feeds that exist", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  await add(callout, "First", "The #golang one");
+  const [one, two] = [await show(window, callout), await show(window, callout, "#feed=golang")];
+  await has(one, "First");
+  await one.click("#write");
+  await one.fill("#title", "Second");
+  await one.fill("#author", "bob");
+  await one.fill("#content", "Hello\n#HelloWorld and #golang");
+  await one.click("#new button");
+  for (const page of [one, two]) {
+    await has(page, "Second", "First");
+    await feedHas(page, "golang", 2);
+    await feedHas(page, "helloworld", 1);
+  }
+  assert.equal(await one.inputValue("#content"), "");
+  assert.match(await one.textContent("#said"), /Second is in #helloworld, #golang/);
+  await card(two, "Second").getByText("#HelloWorld").click();
+  await until("the feed", async () => (await two.textContent("#shown")) === "#helloworld");
+  await has(two, "Second");
+  assert.equal(new URL(two.url()).hash, "#feed=helloworld");
+  await two.goBack();
+  await has(two, "Second", "First");
+  await two.goForward();
+  await has(two, "Second");
+  await two.click(".card h3 a");
+  await until("one post", async () => (await two.textContent("#shown")) === "One post");
+  await two.reload();
+  await has(two, "Second");
+});
+
+test("an edit in one tab is seen in the other, and one that is half typed is not lost", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const post = await add(callout, "Title", "Text #golang");
+  const [one, two] = [await show(window, callout, "#feed=golang"), await show(window, callout, `#post=${post.id}`)];
+  for (const page of [one, two]) await has(page, "Title");
+  await card(two, "Title").getByRole("button", { name: /^Edit/ }).click();
+  await two.fill(".card textarea", "Half ty");
+
+  await card(one, "Title").getByRole("button", { name: /^Edit/ }).click();
+  await one.fill(".card input", "New title");
+  await one.fill(".card textarea", "New text #rust");
+  await one.click(".card button:text('Save')");
+  await until("it was changed meanwhile", () => two.isVisible(".conflict"));
+  assert.match(await two.textContent(".conflict"), /changed while you were writing.*New title.*New text #rust/s);
+  assert.equal(await two.inputValue(".card textarea"), "Half ty");
+  // Not sent over the other's change unasked, nor lost by going elsewhere, reloading, or a post that left.
+  await two.click(".card button:text('Save')");
+  await until("it is told again", () => two.isVisible(".conflict"));
+  await two.goto(`${callout.url}/posts.html#feed=rust`);
+  await until("the edit", async () => (await two.inputValue(".card textarea")) === "Half ty");
+  await two.reload();
+  await until("the edit", async () => (await two.inputValue(".card textarea")) === "Half ty");
+  await edit(callout, post, { content: "Nowhere" });
+  await until("it left", async () => /no longer among those/.test(await two.textContent(".conflict")));
+  assert.equal(await two.inputValue(".card textarea"), "Half ty");
+  await two.goto(`${callout.url}/posts.html#feed=golang`);
+  await two.click("#unfinished a");
+  await until("the edit", async () => (await two.inputValue(".card textarea")) === "Half ty");
+  await two.click("button:text('Overwrite with mine')");
+  await until("it is saved", async () => (await two.locator(".card .text").textContent()) === "Half ty");
+  const { title, content, version } = await send(callout, "GET", `/api/posts/${post.id}`);
+  assert.deepEqual([title, content, version], ["Title", "Half ty", 4]);
+
+  await card(two, "Title").getByRole("button", { name: /^Edit/ }).click();
+  await two.fill(".card textarea", "Not this");
+  await edit(callout, post, { content: "But this" });
+  await two.click("button:text('Load theirs')");
+  assert.equal(await two.inputValue(".card textarea"), "But this");
+  await two.fill(".card textarea", "But this one");
+  await two.click(".card button:text('Save')");
+  await until("it is saved", async () => (await two.locator(".card .text").textContent()) === "But this one");
+  assert.equal(await count(two, ".card form"), 0);
+});
+
+test("what is typed while an edit is saved is an edit of its own", async (test) => {
+  const callout = await serve(test);
+  const page = await show(await open(test), callout, `#post=${(await add(callout, "Title", "Text")).id}`);
+  let go;
+  const held = new Promise((done) => (go = done));
+  await page.route("**/api/posts/*", async (route) => {
+    if (route.request().method() === "PATCH") await held;
+    await route.continue();
+  });
+  await page.click(".card button:text('Edit')");
+  await page.fill(".card textarea", "Saved");
+  await page.click(".card button:text('Save')");
+  await page.fill(".card textarea", "Saved, and more");
+  go();
+  await until("it is done", () => page.isEnabled(".card button:text('Save')"));
+  assert.equal(await page.inputValue(".card textarea"), "Saved, and more");
+  assert.equal(await page.isVisible(".conflict"), false);
+  await page.click(".card button:text('Save')");
+  await until("it is saved", async () => (await page.locator(".card .text").textContent()) === "Saved, and more");
+});
+
+test("text of others is text in every field", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test, { viewport: { width: 320, height: 600 } });
+  const evil = "<script>alert(1)</script><img src=x onerror=alert(2)>";
+  const post = await add(callout, evil, `${evil}\njavascript:alert(3) #<b>x</b> #tag"><i>`, evil);
+  const page = await show(window, callout, "#feed=tag");
+  await has(page, evil);
+  await page.click(".card button:text('Edit')");
+  await page.fill(".card textarea", "mine");
+  await edit(callout, post, { title: `${evil}2` });
+  await until("it was changed meanwhile", () => page.isVisible(".conflict"));
+  // There is no such post, and Chromium says so on the console too.
+  window.expected = UNREACHABLE;
+  await page.goto(`${callout.url}/posts.html#post=${encodeURIComponent(evil)}`);
+  await until("words", async () => /post/i.test(await page.textContent("#note")));
+  assert.equal(await count(page, "main script, main img, main b, main i"), 0);
+  const surplus = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(surplus <= 0, `${surplus} px too wide`);
+});
+
+test("a random post is in each of its feeds", async (test) => {
+  const callout = await serve(test);
+  const page = await show(await open(test), callout);
+  await page.click("#random");
+  await until("a feed is shown", async () => (await titles(page)).length === 1);
+  const tags = await page.$$eval("#said .tag", (list) => list.map((item) => item.hash.slice("#feed=".length)));
+  assert.ok(tags.length >= 1);
+  for (const tag of tags) await feedHas(page, tag, 1);
+});
+
+test("a server that is killed and started again is caught up with, and no edit is lost", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  await add(callout, "Before", "#golang");
+  const page = await show(window, callout, "#feed=golang");
+  await card(page, "Before").getByRole("button", { name: /^Edit/ }).click();
+  await page.fill(".card textarea", "Typed #golang");
+  await callout.stop();
+  await isState(page, "reconnecting");
+  await page.click(".card button:text('Save')");
+  await until("it says so", async () => /cannot be reached/.test(await page.textContent(".card .trouble")));
+  await callout.start();
+  await add(callout, "After", "#golang");
+  await until("the new post", async () => (await titles(page)).join() === "After");
+  await isState(page, "live");
+  assert.equal(await page.inputValue(".card textarea"), "Typed #golang");
+  await page.click(".card button:text('Save')");
+  await has(page, "After", "Before");
+});
+
+test("older posts are read when they are asked for, and stay when a new one comes", async (test) => {
+  const callout = await serve(test);
+  for (let number = 1; number <= 120; number += 1) await add(callout, String(number), "#many");
+  const page = await show(await open(test), callout, "#feed=many");
+  await until("a page", async () => (await titles(page))[0] === "120");
+  const first = (await titles(page)).length;
+  assert.ok(first < 120);
+  while (await page.isVisible("#older")) {
+    const before = (await titles(page)).length;
+    await page.click("#older");
+    await until("older ones", async () => (await titles(page)).length > before);
+  }
+  const all = (from) => Array.from({ length: from }, (_, at) => String(from - at)).join();
+  assert.equal((await titles(page)).join(), all(120));
+  await add(callout, "121", "#many");
+  await until("all and the new one", async () => (await titles(page)).join() === all(121));
+});

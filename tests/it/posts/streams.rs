@@ -1,0 +1,185 @@
+//! Streams of state: the whole at once, and the whole again when it has changed.
+
+use super::{create, edit, patch, path, read, settle, text};
+use crate::support::{Browser, Raw, Seen, narrow_socket, server, until};
+use callout::app::App;
+use callout::error::Error;
+use callout::http::{Answer, Captures, Request};
+use callout::routes::{Route, get};
+use callout::server::{Config, Server};
+use callout::topic::Topic;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// The next state.
+fn state(browser: &mut Browser) -> Value {
+    let seen = browser.next();
+    assert_eq!(seen.event, "data");
+    seen.json()
+}
+
+/// Reads states until one is as wanted.
+fn until_state(browser: &mut Browser, wanted: impl Fn(&Value) -> bool) {
+    while !wanted(&state(browser)) {}
+}
+
+#[test]
+fn each_of_the_three_sends_its_state_at_once_and_again_when_it_changes() {
+    let server = server();
+    let at = server.address();
+    let mut feeds = Browser::open(at, "/api/feeds");
+    assert_eq!(state(&mut feeds), json!({ "feeds": [] }));
+    let post = create(at, "#go");
+    assert_eq!(state(&mut feeds), json!({ "feeds": [{ "name": "go", "posts": 1 }] }));
+
+    let mut feed = Browser::open(at, "/api/feeds/go");
+    assert_eq!(state(&mut feed), json!({ "name": "go", "posts": [post], "next": null }));
+    let mut one = Browser::open(at, &path(&post));
+    assert_eq!(state(&mut one), post);
+
+    let changed = edit(at, &post, "changed #go #rust");
+    assert_eq!(state(&mut one), changed);
+    assert_eq!(state(&mut feed), json!({ "name": "go", "posts": [changed], "next": null }));
+    let both = json!({ "feeds": [{ "name": "go", "posts": 1 }, { "name": "rust", "posts": 1 }] });
+    assert_eq!(state(&mut feeds), both);
+}
+
+#[test]
+fn two_watchers_of_a_feed_both_see_an_edit() {
+    let server = server();
+    let at = server.address();
+    let post = create(at, "#go");
+    settle(at);
+    let mut watchers = [Browser::open(at, "/api/feeds/go"), Browser::open(at, "/api/feeds/Go")];
+    watchers.iter_mut().for_each(|watcher| assert_eq!(state(watcher)["posts"][0], post));
+    let changed = edit(at, &post, "changed #go");
+    watchers.iter_mut().for_each(|watcher| assert_eq!(state(watcher)["posts"][0], changed));
+    let dropped = edit(at, &post, "no tag");
+    assert_eq!(dropped["tags"], json!([]));
+    watchers.iter_mut().for_each(|watcher| assert_eq!(state(watcher)["posts"], json!([])));
+}
+
+#[test]
+fn a_state_is_not_history_it_has_no_id_and_needs_no_replay() {
+    let server = server();
+    let at = server.address();
+    let post = create(at, "#go");
+    let mut browser = Browser::open(at, &path(&post));
+    let opening = browser.parser.last_event_id.clone();
+    for number in 0..5 {
+        edit(at, &post, &format!("{number} #go"));
+    }
+    until_state(&mut browser, |state| state["version"] == 6);
+    assert_eq!(browser.parser.last_event_id, opening);
+    // Whoever comes back with whatever id is shown the state, once, and no reset.
+    let mut back = Browser::resume(at, &path(&post), "18ea000000000000");
+    assert_eq!(state(&mut back)["version"], 6);
+    assert_eq!(read(at, "/healthz")["history"]["events"], 0);
+}
+
+#[test]
+fn whoever_has_the_answer_and_then_looks_sees_what_was_changed() {
+    let server = server();
+    let at = server.address();
+    let post = create(at, "0");
+    // Somebody else watches too, so that what newcomers are shown is shared.
+    let _watcher = Browser::open(at, &path(&post));
+    for number in 1..100 {
+        let changed = edit(at, &post, &number.to_string());
+        assert_eq!(state(&mut Browser::open(at, &path(&post))), changed);
+    }
+}
+
+#[test]
+fn many_changes_in_one_moment_are_few_states_and_the_last_is_right() {
+    const EDITS: u64 = 300;
+    let server = server();
+    let at = server.address();
+    let post = create(at, "#go");
+    settle(at);
+    let mut browser = Browser::open(at, "/api/feeds/go");
+    state(&mut browser);
+    for number in 0..EDITS {
+        edit(at, &post, &format!("{number} #go"));
+    }
+    let mut versions = Vec::new();
+    while versions.last() != Some(&(EDITS + 1)) {
+        versions.push(state(&mut browser)["posts"][0]["version"].as_u64().expect("a number"));
+    }
+    assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "each is newer: {versions:?}");
+    assert!((versions.len() as u64) < EDITS, "some went together");
+}
+
+#[test]
+fn a_browser_that_is_behind_is_shown_the_newest_state_when_it_has_caught_up() {
+    const EDITS: usize = 200;
+    let server = server();
+    let at = server.address();
+    // Frames of 800 KB, so that the socket is full at once.
+    let large = "\u{1f600}".repeat(9_900);
+    let posts: Vec<Value> = (0..20).map(|number| create(at, &format!("{number} {large} #go"))).collect();
+    settle(at);
+    let mut slow = Browser::open_on(Raw::over(narrow_socket(at)), "/api/feeds/go", "");
+    let mut last = posts[0].clone();
+    for number in 0..EDITS {
+        last = edit(at, &posts[number % posts.len()], &format!("edit {number} #go"));
+    }
+    let is_last = |state: &Value| {
+        let posts = state["posts"].as_array().expect("posts");
+        posts.contains(&last)
+    };
+    let mut states = 1;
+    while !is_last(&state(&mut slow)) {
+        states += 1;
+    }
+    assert!(states < EDITS, "it was shown {states} states");
+}
+
+#[test]
+fn nobody_watches_nothing_is_kept_for_them() {
+    let server = server();
+    let at = server.address();
+    let post = create(at, "#go");
+    settle(at);
+    let streams = [Browser::open(at, "/api/feeds/go"), Browser::open(at, &path(&post))];
+    drop(streams);
+    until("they have left", || server.app().places.taken() == 0);
+    edit(at, &post, "changed #go");
+    // A newcomer is shown what is true now, not what was when somebody last watched.
+    assert_eq!(state(&mut Browser::open(at, &path(&post)))["content"], "changed #go");
+    settle(at);
+    assert_eq!(state(&mut Browser::open(at, "/api/feeds/go"))["posts"][0]["content"], "changed #go");
+}
+
+static ROUTES: &[Route] = &[get("/own/{topic...}", follow)];
+
+fn follow(app: &App, _request: &Request, captures: &Captures) -> Result<Answer, Error> {
+    Ok(Answer::stream(app.stream_now(vec![Topic::new(captures.get("topic"))?])?))
+}
+
+#[test]
+fn the_program_around_the_server_can_follow_the_events() {
+    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+    let server = Server::start_with(config, ROUTES).expect("a free port");
+    let at = server.address();
+    let mut posts = Browser::open(at, "/own/$posts/events");
+    let mut feeds = Browser::open(at, "/own/$feeds/events");
+    until("both listen", || server.app().hub.survey().clients == 2);
+    let post = create(at, "#a");
+    let changed = patch(at, &path(&post), "", &json!({ "content": "#b" })).json();
+    let named = |seen: Seen| (seen.event.clone(), seen.json());
+    assert_eq!(named(posts.next()), ("PostCreated".into(), post));
+    assert_eq!(named(posts.next()), ("PostUpdated".into(), changed));
+    let mut names: Vec<String> = Vec::new();
+    while names.last().is_none_or(|name| name != "b") {
+        let seen = feeds.next();
+        assert_eq!(seen.event, "FeedUpdated");
+        names.push(text(&seen.json()["name"]).to_owned());
+    }
+    assert_eq!(names[0], "a");
+    // Nobody else can, by guessing the topic.
+    for topic in ["$posts/events", "$feed/a", "$feeds"] {
+        let refused = crate::support::get(at, &format!("/topics/{topic}"));
+        assert_eq!(refused.status, 400, "{topic}");
+    }
+}
