@@ -10,7 +10,7 @@ const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta
 
 // The pages: how each gets into the state that is looked at.
 const PAGES = [
-  { name: "index", path: "/", ready: (page) => isState(page, "alive") },
+  { name: "index", path: "/", ready: (page) => isState(page, "live") },
   { name: "chat", path: "/sse.html", ready: talk },
   { name: "activity", path: "/activity.html", ready: watch },
   { name: "notifications", path: "/notifications.html", ready: notify },
