@@ -15,7 +15,7 @@ Usage: callout-bench [OPTIONS]
 
   --only NAME     only this server: callout, axum or nchan (repeatable)
   --phase NAME    only this phase: steady, flood, publish, herd, memory, history,
-                  activity or build (repeatable)
+                  activity, posts or build (repeatable)
   --quick         short rounds, for trying out
   --callout PATH  the program to measure [default: target/release/callout of the project]
   --help          this text

@@ -5,7 +5,8 @@
 
 use super::tags::tags;
 use crate::error::Error;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use uuid::{Builder, Uuid};
 
@@ -44,8 +45,15 @@ impl Serialize for PostId {
     }
 }
 
+impl<'de> Deserialize<'de> for PostId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PostId, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        PostId::parse(text).ok_or_else(|| D::Error::custom("an id is a UUID"))
+    }
+}
+
 /// A post.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
     /// Its id.
     pub id: PostId,

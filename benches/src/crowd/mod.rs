@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::clock::Clock;
 use crate::publisher::PipelinedPublisher;
 use crate::wire::message::Message;
-use crate::wire::request::{resume_request, stream_request};
+use crate::wire::request::{PATH, resume_request, stream_request};
 use stream::Stream;
 pub use tally::{Faults, PROBE_PUBLISHER};
 
@@ -52,7 +52,12 @@ pub struct Crowd {
 impl Crowd {
     /// Opens this many streams or, where the server does not answer them all, as many as it does.
     pub fn open(server: SocketAddr, streams: usize) -> Result<Crowd> {
-        Crowd::ask(server, streams, stream_request(server))
+        Crowd::watch(server, streams, PATH)
+    }
+
+    /// The same on another path.
+    pub fn watch(server: SocketAddr, streams: usize, path: &str) -> Result<Crowd> {
+        Crowd::ask(server, streams, stream_request(server, path))
     }
 
     /// As `open`, for streams that have had all up to the event with this id.

@@ -6,6 +6,7 @@ mod flood;
 mod herd;
 mod history;
 mod memory;
+mod posts;
 mod publish;
 mod steady;
 
@@ -23,11 +24,12 @@ pub enum Phase {
     Memory,
     History,
     Activity,
+    Posts,
     Build,
 }
 
 impl Phase {
-    pub const ALL: [Phase; 8] = [
+    pub const ALL: [Phase; 9] = [
         Phase::Steady,
         Phase::Flood,
         Phase::Publish,
@@ -35,6 +37,7 @@ impl Phase {
         Phase::Memory,
         Phase::History,
         Phase::Activity,
+        Phase::Posts,
         Phase::Build,
     ];
 
@@ -47,6 +50,7 @@ impl Phase {
             Phase::Memory => "memory",
             Phase::History => "history",
             Phase::Activity => "activity",
+            Phase::Posts => "posts",
             Phase::Build => "build",
         }
     }
@@ -60,6 +64,7 @@ impl Phase {
             Phase::Memory => memory::run(bench, table),
             Phase::History => history::run(bench, table),
             Phase::Activity => activity::run(bench, table),
+            Phase::Posts => posts::run(bench, table),
             Phase::Build => build::run(bench, table),
         }
     }

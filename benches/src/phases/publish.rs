@@ -12,6 +12,7 @@ use crate::crowd::{Crowd, Faults};
 use crate::publisher::Team;
 use crate::server::Server;
 use crate::table::{Table, Target};
+use crate::wire::request::PublishRequest;
 
 const PUBLISHERS_FEW: usize = 1;
 const PUBLISHERS_MANY: usize = 8;
@@ -55,7 +56,7 @@ fn run_with(
 /// What so many publishers achieve at this server, with one listener.
 pub fn measure(bench: &Bench, server: &Server, publishers: usize) -> Result<Round> {
     let mut crowd = Crowd::gather(server.addr(), 1, bench.clock)?;
-    let team = Team::start(server.addr(), publishers, bench.clock, bench.effort.publish);
+    let team = Team::start(server.addr(), publishers, bench.clock, bench.effort.publish, PublishRequest::new);
     while !team.is_done() {
         crowd.turn(TURN, |_| ())?;
     }

@@ -30,6 +30,15 @@ pub struct PipelinedPublisher {
 impl PipelinedPublisher {
     /// `index` tells its messages from those of other publishers.
     pub fn connect(server: SocketAddr, index: usize) -> Result<PipelinedPublisher> {
+        PipelinedPublisher::connect_with(server, index, PublishRequest::new(server))
+    }
+
+    /// The same for other requests.
+    pub fn connect_with(
+        server: SocketAddr,
+        index: usize,
+        request: PublishRequest,
+    ) -> Result<PipelinedPublisher> {
         let socket = TcpStream::connect(server)
             .with_context(|| format!("failed to connect a publisher to `{server}`"))?;
         socket.set_nodelay(true)?;
@@ -37,7 +46,7 @@ impl PipelinedPublisher {
         Ok(PipelinedPublisher {
             socket,
             index,
-            request: PublishRequest::new(server),
+            request,
             published: 0,
             answered: 0,
             unsent: Vec::new(),

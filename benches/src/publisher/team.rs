@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow};
 use crate::clock::Clock;
 use crate::publisher::WaitingPublisher;
 use crate::stats::percentile;
+use crate::wire::request::PublishRequest;
 
 /// What is published before the counting begins.
 const WARM_UP: Duration = Duration::from_millis(200);
@@ -29,8 +30,19 @@ pub struct Work {
 
 impl Team {
     /// Publishes for `WARM_UP` and then for `length`, which is counted.
-    pub fn start(server: SocketAddr, publishers: usize, clock: Clock, length: Duration) -> Team {
-        let start = |index| thread::spawn(move || publish(server, index, clock, length));
+    pub fn start(
+        server: SocketAddr,
+        publishers: usize,
+        clock: Clock,
+        length: Duration,
+        request: fn(SocketAddr) -> PublishRequest,
+    ) -> Team {
+        let start = |index| {
+            thread::spawn(move || {
+                let publisher = WaitingPublisher::connect_with(server, index, request(server))?;
+                publish(publisher, clock, length)
+            })
+        };
         Team { threads: (0..publishers).map(start).collect() }
     }
 
@@ -59,8 +71,7 @@ impl Work {
     }
 }
 
-fn publish(server: SocketAddr, index: usize, clock: Clock, length: Duration) -> Result<Work> {
-    let mut publisher = WaitingPublisher::connect(server, index)?;
+fn publish(mut publisher: WaitingPublisher, clock: Clock, length: Duration) -> Result<Work> {
     let mut waits_nanos = Vec::new();
     let mut publish_until = |ends: Instant| -> Result<u64> {
         waits_nanos.clear();

@@ -31,6 +31,15 @@ pub struct WaitingPublisher {
 impl WaitingPublisher {
     /// `index` tells its messages from those of other publishers.
     pub fn connect(server: SocketAddr, index: usize) -> Result<WaitingPublisher> {
+        WaitingPublisher::connect_with(server, index, PublishRequest::new(server))
+    }
+
+    /// The same for other requests.
+    pub fn connect_with(
+        server: SocketAddr,
+        index: usize,
+        request: PublishRequest,
+    ) -> Result<WaitingPublisher> {
         let socket = TcpStream::connect(server)
             .with_context(|| format!("failed to connect a publisher to `{server}`"))?;
         socket.set_nodelay(true)?;
@@ -38,7 +47,7 @@ impl WaitingPublisher {
         Ok(WaitingPublisher {
             socket,
             index,
-            request: PublishRequest::new(server),
+            request,
             published: 0,
             answer: [0; ANSWER_BYTES_MAX],
             answer_bytes: 0,

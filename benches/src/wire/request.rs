@@ -10,9 +10,13 @@ use crate::wire::message::{MESSAGE_BYTES, Message};
 /// The one topic of the bench.
 pub const PATH: &str = "/topics/bench";
 
+/// The feed of what is posted, and how many posts its stream shows.
+pub const FEED_PATH: &str = "/api/feeds/bench";
+pub const FEED_POSTS: usize = 50;
+
 /// What an EventSource sends to open a stream.
-pub fn stream_request(addr: SocketAddr) -> Vec<u8> {
-    format!("GET {PATH} HTTP/1.1\r\nHost: {addr}\r\nAccept: text/event-stream\r\n\r\n").into_bytes()
+pub fn stream_request(addr: SocketAddr, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: text/event-stream\r\n\r\n").into_bytes()
 }
 
 /// What it sends when it comes back.
@@ -24,29 +28,45 @@ pub fn resume_request(addr: SocketAddr, last_event_id: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A `POST` whose body is one message.
+/// A `POST` with one message in its body.
 pub struct PublishRequest {
     bytes: Vec<u8>,
+    /// Where the message is.
+    message_at: usize,
 }
 
 impl PublishRequest {
+    /// An event that is one message.
     pub fn new(addr: SocketAddr) -> PublishRequest {
-        let mut bytes = format!(
-            "POST {PATH} HTTP/1.1\r\nHost: {addr}\r\n\
-             Content-Type: text/plain\r\nContent-Length: {MESSAGE_BYTES}\r\n\r\n"
-        )
-        .into_bytes();
-        bytes.extend([0; MESSAGE_BYTES]);
-        PublishRequest { bytes }
+        PublishRequest::build(addr, PATH, "text/plain", "", "")
+    }
+
+    /// An event that is a message and so many bytes more.
+    pub fn padded(addr: SocketAddr, padding_bytes: usize) -> PublishRequest {
+        PublishRequest::build(addr, PATH, "text/plain", "", &"x".repeat(padding_bytes))
+    }
+
+    /// A post of callout's with a message in its content, and one tag.
+    pub fn post(addr: SocketAddr) -> PublishRequest {
+        let before = r#"{"title":"bench","author":"bench","content":""#;
+        PublishRequest::build(addr, "/api/posts", "application/json", before, r##" #bench"}"##)
+    }
+
+    fn build(addr: SocketAddr, path: &str, kind: &str, before: &str, after: &str) -> PublishRequest {
+        let body_bytes = before.len() + MESSAGE_BYTES + after.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {addr}\r\n\
+             Content-Type: {kind}\r\nContent-Length: {body_bytes}\r\n\r\n{before}"
+        );
+        let message_at = head.len();
+        let bytes = [head.as_bytes(), &[0; MESSAGE_BYTES], after.as_bytes()].concat();
+        PublishRequest { bytes, message_at }
     }
 
     /// The bytes of the request that publishes this message.
     pub fn carry(&mut self, message: &Message) -> &[u8] {
-        let body = self
-            .bytes
-            .last_chunk_mut::<MESSAGE_BYTES>()
-            .expect("the request was built with a body of this length");
-        message.encode(body);
+        let place = self.bytes[self.message_at..].first_chunk_mut::<MESSAGE_BYTES>();
+        message.encode(place.expect("the request was built with room for a message"));
         &self.bytes
     }
 }

@@ -1,6 +1,6 @@
 //! The read model's part of the file: which post is in which feed, at which place.
 
-use super::tables::{self, ENTRIES, FEEDS, FILED, row};
+use super::tables::{self, ENTRIES, FEEDS, FILED, Filed, entry_key, post_key};
 use crate::error::Error;
 use crate::store::{FEEDS_SHOWN_MAX, Feed, FeedList, FeedSummary, Post, PostEvent, PostId};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
@@ -8,17 +8,17 @@ use std::collections::BTreeSet;
 
 /// The tables of a transaction that files posts, and the feeds that it changed.
 struct Filing<'txn> {
-    filed: Table<'txn, u128, tables::FiledRow<'static>>,
+    filed: Table<'txn, &'static [u8], &'static [u8]>,
+    entries: Table<'txn, &'static [u8], &'static [u8]>,
     feeds: Table<'txn, &'static str, u64>,
-    entries: Table<'txn, (&'static str, u64), u128>,
     changed: BTreeSet<String>,
 }
 
 pub(super) fn apply(txn: &WriteTransaction, events: &[PostEvent]) -> Result<BTreeSet<String>, redb::Error> {
     let mut filing = Filing {
         filed: txn.open_table(FILED)?,
-        feeds: txn.open_table(FEEDS)?,
         entries: txn.open_table(ENTRIES)?,
+        feeds: txn.open_table(FEEDS)?,
         changed: BTreeSet::new(),
     };
     for event in events {
@@ -29,12 +29,10 @@ pub(super) fn apply(txn: &WriteTransaction, events: &[PostEvent]) -> Result<BTre
 
 impl Filing<'_> {
     fn file(&mut self, number: u64, post: &Post) -> Result<(), redb::Error> {
-        let before = self.filed.get(post.id.0)?.map(|filed| {
-            let (row, places) = filed.value();
-            (tables::post(post.id.0, row), places)
-        });
-        let (tags, places, version) =
-            before.map_or_else(Default::default, |(post, places)| (post.tags, places, post.version));
+        let key = post_key(post.id);
+        let before: Option<Filed> = tables::get(&self.filed, &key)?;
+        let (tags, places, version) = before
+            .map_or_else(Default::default, |before| (before.post.tags, before.places, before.post.version));
         // Handling an event twice, or after a newer one of the same post, changes nothing.
         if version >= post.version {
             return Ok(());
@@ -43,19 +41,18 @@ impl Filing<'_> {
         for tag in &post.tags {
             let index = tags.iter().position(|before| before == tag);
             if index.is_none() {
-                self.entries.insert((tag.as_str(), number), post.id.0)?;
+                self.entries.insert(&*entry_key(tag, number), &key[..])?;
                 self.count(tag, |posts| posts + 1)?;
             }
             // An edited post keeps its place in a feed it stays in.
             new_places.push(index.map_or(number, |index| places[index]));
         }
         for (tag, place) in tags.iter().zip(&places).filter(|(tag, _)| !post.tags.contains(tag)) {
-            self.entries.remove((tag.as_str(), *place))?;
+            self.entries.remove(&*entry_key(tag, *place))?;
             self.count(tag, |posts| posts - 1)?;
         }
         self.changed.extend(post.tags.iter().chain(&tags).cloned());
-        self.filed.insert(post.id.0, (row(post), new_places))?;
-        Ok(())
+        tables::put(&mut self.filed, &key, &Filed { post: post.clone(), places: new_places })
     }
 
     fn count(&mut self, tag: &str, change: impl FnOnce(u64) -> u64) -> Result<(), redb::Error> {
@@ -68,7 +65,7 @@ impl Filing<'_> {
 pub(super) fn list(txn: &ReadTransaction) -> Result<FeedList, redb::Error> {
     let table = txn.open_table(FEEDS)?;
     let mut feeds = Vec::new();
-    for entry in table.iter()?.take(FEEDS_SHOWN_MAX) {
+    for entry in table.range::<&str>(..)?.take(FEEDS_SHOWN_MAX) {
         let (name, posts) = entry?;
         feeds.push(FeedSummary { name: name.value().to_owned(), posts: posts.value() });
     }
@@ -87,31 +84,27 @@ pub(super) fn feed(
     let filed = txn.open_table(FILED)?;
     let end = match before {
         None => u64::MAX,
-        Some(id) => match place(&filed, id, name)? {
+        Some(id) => match tables::get(&filed, &post_key(id))?.and_then(|filed| place(filed, name)) {
             Some(place) => place,
             None => return Ok(Err(Error::bad(format!("`before` is no post of the feed `{name}`")))),
         },
     };
     let mut posts = Vec::new();
     let mut has_more = false;
-    for entry in txn.open_table(ENTRIES)?.range((name, 0)..(name, end))?.rev().take(limit + 1) {
+    let (start, end) = (entry_key(name, 0), entry_key(name, end));
+    for entry in txn.open_table(ENTRIES)?.range(&*start..&*end)?.rev().take(limit + 1) {
         has_more = posts.len() == limit;
-        let id = entry?.1.value();
-        if let Some(filed) = filed.get(id)?.filter(|_| !has_more) {
-            posts.push(tables::post(id, filed.value().0));
+        let key = entry?.1;
+        if let Some(Filed { post, .. }) = tables::get(&filed, key.value())?.filter(|_| !has_more) {
+            posts.push(post);
         }
     }
-    let next = posts.last().filter(|_| has_more).map(|post| post.id);
+    let next = posts.last().filter(|_| has_more).map(|post: &Post| post.id);
     Ok(Ok(Some(Feed { name: name.to_owned(), posts, next })))
 }
 
 /// Where a post is in a feed, if it is.
-fn place(
-    filed: &impl ReadableTable<u128, tables::FiledRow<'static>>,
-    id: PostId,
-    name: &str,
-) -> Result<Option<u64>, redb::Error> {
-    let Some(filed) = filed.get(id.0)? else { return Ok(None) };
-    let ((_, _, _, tags, _), places) = filed.value();
-    Ok(tags.iter().zip(places).find(|(tag, _)| **tag == name).map(|(_, place)| place))
+fn place(filed: Filed, name: &str) -> Option<u64> {
+    let index = filed.post.tags.iter().position(|tag| tag == name)?;
+    filed.places.get(index).copied()
 }

@@ -1,6 +1,6 @@
 //! The thread that writes: what is there at one moment shares a commit, and is acknowledged after it.
 
-use super::posts::{self, cut_back, last};
+use super::posts::{self, cut_back};
 use super::tables::lay_out;
 use super::{NAME, Shared};
 use crate::disk::{self, DAMAGED, Fault, Opener, guarded};
@@ -164,7 +164,7 @@ impl Writer {
         let acknowledged = self.acknowledged;
         let opened = guarded(|| -> Result<Database, String> {
             let database = (self.opener)()?;
-            let newest = database.begin_read().map_err(redb::Error::from).and_then(|txn| last(&txn));
+            let newest = database.begin_read().map_err(redb::Error::from).and_then(|txn| posts::last(&txn));
             if newest.map_err(|error| error.to_string())? > acknowledged {
                 disk::write(&database, Durability::Immediate, |txn| cut_back(txn, acknowledged))
                     .map_err(|fault| fault.0)?;
