@@ -64,7 +64,7 @@ async function check() {
   $("cures").append(...document.querySelectorAll(".findings .cure"));
   $("findings").replaceChildren();
   $("summary").textContent = "Checking…";
-  $("again").disabled = true;
+  $("findings").ariaBusy = "true";
   for (const name in TITLES) show(name, "wait", "");
 
   last(signal, show);
@@ -89,7 +89,7 @@ async function check() {
     }
   }
   if (signal.aborted) return;
-  $("again").disabled = false;
+  $("findings").ariaBusy = "false";
   summarize();
 }
 
@@ -425,7 +425,7 @@ function showFinding(name, verdict, text, cure) {
   if (shown && shown.id !== `cure-${cure}`) $("cures").append(shown);
   const wanted = $("cures").querySelector(`#cure-${cure}`);
   if (wanted) advice.append(wanted);
-  if (!$("again").disabled) summarize();
+  if ($("findings").ariaBusy === "false") summarize();
 }
 
 const found = (name) => $(`finding-${name}`).dataset.verdict;

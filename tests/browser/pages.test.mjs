@@ -81,7 +81,7 @@ async function post(page) {
 }
 
 async function check(page) {
-  await until("it is done", () => page.isEnabled("#again"));
+  await page.waitForSelector("#findings[aria-busy=false]");
   await isState(page, "live");
 }
 
