@@ -152,10 +152,7 @@ export function connect(wanted) {
     }
     // The place where a stream begins is no event; and a handler may have closed.
     if (!event.name || !life) return;
-    const detail = { ...event, json: () => JSON.parse(event.data) };
-    // These two names mean something else to whoever listens here.
-    if (event.name !== "state" && event.name !== "*") emit(event.name, detail);
-    emit("*", detail);
+    for (const type of new Set([event.name, "*"])) emit(type, { ...event, json: () => JSON.parse(event.data) });
   }
 
   const emit = (type, detail) => stream.dispatchEvent(Object.assign(new Event(type), detail));
