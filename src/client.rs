@@ -130,7 +130,9 @@ impl Client {
             Err(error) => return self.postpone(&head, &error),
         };
         let mut opening = head;
-        opening.extend_from_slice(hello(self.pace.heartbeat, &resume.position).as_bytes());
+        opening.extend_from_slice(
+            hello(self.pace.heartbeat, stream.present.is_some(), &resume.position).as_bytes(),
+        );
         if let (true, Start::After(asked)) = (resume.gap, &stream.start) {
             opening.extend_from_slice(&reset(asked, &resume.position));
         }
@@ -234,10 +236,11 @@ impl Client {
 
 /// What opens every stream. The comment fires `onopen`, pushes through buffers, keeps data that begins with
 /// U+FEFF from being taken for a byte order mark, and says how many seconds of silence are usual, so that
-/// a page can tell when a stream is dead.
-fn hello(heartbeat: Duration, position: &str) -> String {
+/// a page can tell when a stream is dead, and whether what is true now will follow the replay.
+fn hello(heartbeat: Duration, has_present: bool, position: &str) -> String {
     let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
-    format!(":ok heartbeat={heartbeat_secs}\n\nretry: {retry_millis}\nid: {position}\n\n")
+    let present = if has_present { " present" } else { "" };
+    format!(":ok heartbeat={heartbeat_secs}{present}\n\nretry: {retry_millis}\nid: {position}\n\n")
 }
 
 /// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.

@@ -24,10 +24,10 @@ const TICK_MILLIS = 450;
 const SILENT_TICKS = 4;
 
 // So many heartbeats without a byte and the stream is taken for dead.
-const STALL_HEARTBEATS = 2.5;
+const STALL_BEATS = 2.5;
 
 // The longest delay that is not the server's own wish, and the time after which publishing is given up.
-const RETRY_MILLIS_MAX = 30_000;
+const LONG_MILLIS = 30_000;
 
 // Opens a stream on a url, or on topics. What is relative belongs to the server that this file came from.
 export function connect(wanted) {
@@ -41,17 +41,20 @@ export function connect(wanted) {
 
   // Its part among the tabs: `life` lasts from start to stop, `turn` is its time in the queue and in the
   // lead.
-  let life, turn, ticker, channel, leading, behind, silence;
+  let life, turn, ticker, channel, leading, behind, quiet;
 
-  // The stream that it reads. `interrupt` ends it, or the pause before the next, which is over when it is
-  // `due`.
-  let interrupt, heard, due;
-  let heartbeatSecs = 15;
-  let retry = 1000;
+  // What is true now (presence, statistics) follows in its own stream, which must not end before. A stream's
+  // opening says so; until then nobody knows.
+  let present;
+
+  // The stream that it reads. `cut` ends it, or the pause before the next, which is over when it is `due`.
+  let cut, heard, due;
+  let beat = 15; // seconds between heartbeats
+  let retry = 1000; // milliseconds
 
   // What it has seen. Where a browser keeps nothing, a page that is loaded again begins anew.
   let id = "";
-  const known = [];
+  let known = [];
   try {
     if (resume) id = sessionStorage[key] ?? "";
   } catch {}
@@ -60,7 +63,7 @@ export function connect(wanted) {
     if (life) return;
     life = new AbortController();
     ticker = setInterval(tick, TICK_MILLIS);
-    behind = true;
+    behind = present = true;
     due = NaN;
     run(life.signal);
     queue();
@@ -71,9 +74,8 @@ export function connect(wanted) {
     life?.abort();
     turn?.abort();
     channel?.close();
-    life = channel = null;
-    leading = false;
-    interrupt();
+    life = channel = leading = null;
+    cut();
     try {
       sessionStorage[key] = id;
     } catch {}
@@ -89,18 +91,17 @@ export function connect(wanted) {
 
   async function queue(steal) {
     turn?.abort();
-    turn = new AbortController();
-    silence = 0;
-    const { signal } = turn;
+    const { signal } = (turn = new AbortController());
+    quiet = 0;
     const lead = (done) => {
       signal.onabort = done;
       leading = true;
-      if (!behind) interrupt();
+      if (!behind) cut();
     };
     try {
       channel ??= new BroadcastChannel(key);
       channel.onmessage = hear;
-      await navigator.locks.request(key, steal ? { steal } : { signal }, () => new Promise(lead));
+      await navigator.locks.request(key, steal ? { steal } : { signal }, () => signal.aborted || new Promise(lead));
     } catch (error) {
       if (signal.aborted || error.name !== "AbortError") return;
       // The lead was stolen. Our stream goes on until we know what the new leader knows.
@@ -111,10 +112,10 @@ export function connect(wanted) {
   }
 
   function tick() {
-    if (leading) say({});
-    else silence = document.hidden ? 0 : silence + 1;
-    if (silence === SILENT_TICKS) queue(true);
-    if (Date.now() > heard + heartbeatSecs * STALL_HEARTBEATS * 1000) interrupt();
+    if (leading) say();
+    else quiet = document.hidden ? 0 : quiet + 1;
+    if (quiet === SILENT_TICKS) queue(true);
+    if (Date.now() > heard + beat * STALL_BEATS * 1000) cut();
   }
 
   function say(more) {
@@ -124,42 +125,34 @@ export function connect(wanted) {
   }
 
   function hear({ data: said }) {
-    const { ask, event } = said;
-    if (ask && leading) say({});
-    if (ask || leading) return;
-    silence = 0;
-    const wasBehind = behind;
-    behind = said.id !== id && !known.some((old) => old.id === said.id);
-    if (behind !== wasBehind) interrupt();
+    const { event } = said;
+    if (leading) return said.ask && say();
+    if (said.ask) return;
+    quiet = 0;
+    const isBehind = !!present || (said.id !== id && !known.some((old) => old.id === said.id));
+    if (behind !== isBehind) cut();
+    behind = isBehind;
     // The leader has no place to go on from, we have.
-    if (behind && !said.id) queue(true);
-    const isDouble = event?.id && known.some((old) => old.id === event.id && old.data === event.data);
-    if (!behind && !isDouble) apply(said);
+    if (id && !said.id) queue(true);
+    if (behind || (event?.id && known.some((old) => old.id === event.id && old.data === event.data))) return;
+    apply(said);
   }
 
   function apply(said) {
-    const { error, event, state } = said;
-    due = said.due;
-    if (state !== stream.state) {
-      stream.state = state;
-      emit("state", { data: state });
-    }
-    if (error) emit("error", error);
-    if (event) keep(event);
+    ({ due } = said);
+    if (said.state !== stream.state) emit("state", { data: (stream.state = said.state) });
+    if (said.error) emit("error", said.error);
+    if (said.event) keep(said.event);
   }
 
   function keep(event) {
     if (event.id) {
       id = event.id;
-      known.push(event);
-      if (known.length > KNOWN) known.shift();
+      known = [...known, event].slice(-KNOWN);
     }
     // The place where a stream begins is no event; and a handler may have closed.
     if (!event.name || !life) return;
-    const detail = { ...event, json: () => JSON.parse(event.data) };
-    // These two names mean something else to whoever listens here.
-    if (event.name !== "state" && event.name !== "*") emit(event.name, detail);
-    emit("*", detail);
+    for (const type of new Set([event.name, "*"])) emit(type, { ...event, json: () => JSON.parse(event.data) });
   }
 
   const emit = (type, detail) => stream.dispatchEvent(Object.assign(new Event(type), detail));
@@ -168,24 +161,22 @@ export function connect(wanted) {
 
   // Reads streams, one after the other, while the tab leads or is behind.
   async function run(signal) {
-    for (;;) {
+    while (!signal.aborted) {
       const { onLine } = navigator;
-      const reads = leading || behind;
-      if (reads && stream.state !== "connecting") say({ state: onLine ? "reconnecting" : "offline" });
-      const millis = reads && onLine ? due - Date.now() : RETRY_MILLIS_MAX;
-      await new Promise((done) => setTimeout((interrupt = done), millis));
+      const isReader = leading || behind;
+      if (isReader && stream.state !== "connecting") say({ state: onLine ? "reconnecting" : "offline" });
+      const millis = isReader && onLine ? due - Date.now() : LONG_MILLIS;
+      await new Promise((done) => setTimeout((cut = done), millis));
+      if (signal.aborted || !navigator.onLine || !(leading || behind)) continue;
       const ending = new AbortController();
-      interrupt = () => ending.abort();
+      cut = () => ending.abort();
       heard = Date.now();
-      // It may break, or be interrupted: the next one goes on from the last id.
-      const isWanted = !signal.aborted && navigator.onLine && (leading || behind);
-      if (isWanted) await read(ending.signal).catch(() => {});
+      // If it breaks or is cut, the next one goes on from the last id.
+      await read(ending.signal).catch(() => {});
       heard = NaN;
-      if (signal.aborted) return;
-      if (!isWanted || !(leading || behind)) continue;
       due = Date.now() + retry;
       // Unless the server tells, longer each time, and not all tabs at once.
-      retry = Math.min(retry * (1.5 + Math.random()), RETRY_MILLIS_MAX);
+      retry = Math.min(retry * (1.5 + Math.random()), LONG_MILLIS);
     }
   }
 
@@ -202,13 +193,14 @@ export function connect(wanted) {
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
       blocks.map(parse).forEach(take);
-      if (!leading) channel?.postMessage({ ask: true });
+      if (!leading) channel?.postMessage({ ask: 1 });
     }
   }
 
   function take({ "": comment, event: name = "message", data, id, retry: wish = retry }) {
-    heartbeatSecs = /heartbeat=([\d.]+)/.exec(comment)?.[1] ?? heartbeatSecs;
-    retry = Number(wish);
+    [, beat, present] = /heartbeat=(\S+)( present)?/.exec(comment) ?? [0, beat, present];
+    if (data != null && !id) present = "";
+    retry = +wish;
     const event = data == null ? id && { id } : { id, name, data };
     if (comment || event) say({ state: "live", due: NaN, event });
   }
@@ -218,11 +210,11 @@ export function connect(wanted) {
     const query = new URLSearchParams({ id: `${Date.now()}-${Math.random()}`, ...given });
     if (given.id === null) query.delete("id");
     const to = new URL(`/topics/${encodeURIComponent(topic)}?${query}`, url);
-    const request = { method: "POST", body: typeof data === "string" ? data : JSON.stringify(data) };
-    if (token) request.headers = { authorization: `Bearer ${token}` };
+    const body = typeof data === "string" ? data : JSON.stringify(data);
+    const request = { method: "POST", body, headers: token ? { authorization: `Bearer ${token}` } : {} };
     for (let pause = 500; ; pause *= 2) {
       const answer = await fetch(to, request).catch((error) => {
-        if (given.id === null || pause > RETRY_MILLIS_MAX) throw error;
+        if (given.id === null || pause > LONG_MILLIS) throw error;
       });
       if (answer?.ok) return answer.json();
       if (answer) throw await refusal(answer);
@@ -230,7 +222,7 @@ export function connect(wanted) {
     }
   }
 
-  const wake = () => interrupt();
+  const wake = () => cut();
   const acts = { pagehide: stop, freeze: stop, pageshow: start, resume: start, offline: wake, online: wake };
   for (const name in acts) addEventListener(name, acts[name], true);
   start();
@@ -250,6 +242,6 @@ function parse(text) {
 // Why a request was refused, in the server's words.
 async function refusal(answer) {
   const { status } = answer;
-  const { error = `the server answered ${status}` } = await answer.json().catch(() => ({}));
+  const { error = `status ${status}` } = await answer.json().catch(() => ({}));
   return Object.assign(new Error(error), { data: error, status });
 }

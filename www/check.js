@@ -64,7 +64,7 @@ async function check() {
   $("cures").append(...document.querySelectorAll(".findings .cure"));
   $("findings").replaceChildren();
   $("summary").textContent = "Checking…";
-  $("again").disabled = true;
+  $("findings").ariaBusy = "true";
   for (const name in TITLES) show(name, "wait", "");
 
   last(signal, show);
@@ -89,7 +89,7 @@ async function check() {
     }
   }
   if (signal.aborted) return;
-  $("again").disabled = false;
+  $("findings").ariaBusy = "false";
   summarize();
 }
 
@@ -241,21 +241,31 @@ async function resuming(id, before, missed, send, signal, show) {
 // Keeps a stream that only has heartbeats, for as long as the page is open.
 async function last(signal, show) {
   const cuts = [];
+  let isAway = false;
   while (!signal.aborted) {
     const stream = follow(crypto.getRandomValues(new Uint32Array(4)).join("-"), signal);
-    showState(cuts.length ? "reconnecting" : "connecting");
+    showState(cuts.length || isAway ? "reconnecting" : "connecting");
     while (!stream.end && !signal.aborted) {
-      if (stream.opened) showState("live");
-      showLasting(stream, cuts, show);
-      await until(() => stream.end, SHOW_MILLIS, signal);
+      const { opened } = stream;
+      if (opened) showState("live");
+      // One that is only tried again has nothing new to say.
+      if (opened || !isAway || now() - stream.began > OPENING_MILLIS) showLasting(stream, cuts, show);
+      await until(() => stream.end || stream.opened !== opened, SHOW_MILLIS, signal);
     }
     if (signal.aborted) return;
     showState("reconnecting");
-    const cut = await autopsy(stream);
-    // Nobody answers still: that is one trouble, however often it is tried.
-    if (!cut.isGone || !cuts.at(-1)?.isGone) cuts.push(cut);
-    show("lasting", cut.verdict, `The stream ${tell(cuts)}`, cut.advice);
+    // Where a server is started anew this is often enough.
     await pause(AGAIN_MILLIS);
+    isAway = !stream.opened && (stream.status || stream.ended - stream.began < LEFT_MILLIS);
+    if (isAway) {
+      const text = stream.status ? `No stream: ${stream.end}.` : "No answer from the server, or from what is in front of it.";
+      show("lasting", "bad", text);
+      continue;
+    }
+    const cut = await autopsy(stream);
+    if (signal.aborted) return;
+    cuts.push(cut);
+    show("lasting", cut.verdict, `The stream ${tell(cuts)}`, cut.advice);
   }
 }
 
@@ -283,8 +293,7 @@ async function autopsy(stream) {
   const cut = { lasted, verdict: "look" };
   if (stream.farewell) return { ...cut, text: "the server said goodbye: it was stopped or is being replaced." };
   const health = await ask("/healthz");
-  if (!health) return { ...cut, verdict: "bad", isGone: true, text: "the server, or what is in front of it, does not answer." };
-  if (stream.status) return { ...cut, verdict: "bad", text: `it was refused: ${stream.end}.` };
+  if (!health) return { ...cut, text: "no answer came any more from the server, or from what is in front of it." };
   if (health.uptime_secs * 1000 < lasted) return { ...cut, text: "the server was started anew." };
   if (stream.beats) {
     const text = "it was cut although signs of life came: something limits how long an answer may take.";
@@ -352,7 +361,8 @@ function take(stream, block) {
 
 function finish(stream, end) {
   stream.ended = now();
-  stream.end = end;
+  // It goes into sentences that have a full stop of their own.
+  stream.end = end.replace(/\.$/, "");
 }
 
 // Sends the streams of this id an event. Says when that was sent and answered, and how far the server's
@@ -363,8 +373,9 @@ async function post(id, signal) {
   try {
     const deadline = AbortSignal.timeout(PATIENCE_MILLIS);
     answer = await fetch(`/check/${id}`, { method: "POST", signal: AbortSignal.any([deadline, signal]) });
-  } catch {
-    throw new Error("the server cannot be reached.");
+  } catch (error) {
+    if (error.name !== "TimeoutError") throw new Error("the server cannot be reached.");
+    throw new Error(`no answer within ${spent(PATIENCE_MILLIS)}. Do other tabs hold all connections to this host?`);
   }
   const answered = now();
   if (!answer.ok) throw new Error(`publishing an event was answered ${answer.status}: ${await reason(answer)}.`);
@@ -414,7 +425,7 @@ function showFinding(name, verdict, text, cure) {
   if (shown && shown.id !== `cure-${cure}`) $("cures").append(shown);
   const wanted = $("cures").querySelector(`#cure-${cure}`);
   if (wanted) advice.append(wanted);
-  if (!$("again").disabled) summarize();
+  if ($("findings").ariaBusy === "false") summarize();
 }
 
 const found = (name) => $(`finding-${name}`).dataset.verdict;

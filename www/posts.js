@@ -14,6 +14,7 @@ const TITLE_CHARS_MAX = 200;
 const CONTENT_CHARS_MAX = 10_000;
 
 const DRAFTS_KEY = "callout.posts.drafts";
+const NEW_KEY = "callout.posts.new";
 const NAME_KEY = "callout.user";
 
 const TAG = /#([A-Za-z0-9_]+)/g;
@@ -60,9 +61,11 @@ function follow(shown) {
   shown.stream.on("data", (event) => {
     const state = event.json();
     shown.known = true;
+    shown.missing = false;
     shown.posts = shown.feed ? state.posts : [state];
     shown.next = state.next;
     showPosts();
+    showStates();
     if (shown.older.length) loadOlder(shown, shown.older.length);
   });
   shown.stream.on("error", ({ status, data }) => {
@@ -88,7 +91,7 @@ function showFeeds({ feeds, more }) {
   const items = feeds.map(({ name, posts }) => {
     const item = links.get(name) ?? feedItem(name);
     item.querySelector(".number").textContent = posts.toLocaleString();
-    item.firstElementChild.setAttribute("aria-label", `#${name}, ${posts === 1 ? "1 post" : `${posts} posts`}`);
+    item.firstElementChild.title = `#${name}: ${posts === 1 ? "1 post" : `${posts} posts`}`;
     return item;
   });
   arrange($("feeds"), items);
@@ -104,7 +107,7 @@ function feedItem(name) {
   const item = element("li");
   item.dataset.name = name;
   const link = tagLink(name);
-  link.append(element("span", "number"));
+  link.replaceChildren(element("span", "name", link.textContent), element("span", "number"));
   mark(link);
   item.append(link);
   return item;
@@ -135,6 +138,9 @@ function showPosts() {
   showNote(!view.known || shown.length ? "" : "No post is in this feed any more.");
   const known = view.next && view.feed ? `the newest ${shown.length}` : shown.length === 1 ? "1 post" : `${shown.length} posts`;
   $("count").textContent = view.feed && shown.length ? known : "";
+  showUnfinished();
+  // So that the commands work when they are pasted.
+  if (shown.length) $("one").textContent = shown[0].id;
   $("older").hidden = !(view.feed && (view.older.length ? view.olderNext : view.next));
   if (view.post && shown.length) document.title = `${shown[0].title} · callout`;
 }
@@ -200,7 +206,7 @@ function render(card) {
   const heading = element("h3");
   const link = element("a", "", post.title);
   link.href = `#post=${post.id}`;
-  link.dir = "auto";
+  heading.dir = "auto";
   heading.append(link);
   const by = element("p", "by");
   by.append(element("bdi", "", post.author));
@@ -297,6 +303,7 @@ function showConflict(card) {
   const { conflict, post } = card;
   const draft = drafts.get(post.id);
   const isChanged = post.version > draft.version && !card.saving;
+  card.save.hidden = isChanged;
   if (!isChanged && !card.isAway) {
     conflict.hidden = true;
     return;
@@ -391,6 +398,7 @@ async function publish(event) {
     const post = await ask("POST", "/api/posts", wanted);
     tried(() => localStorage.setItem(NAME_KEY, wanted.author));
     for (const name of ["title", "content"]) if (form[name].value === wanted[name]) form[name].value = "";
+    keepNew();
     made(post);
   } catch (error) {
     complain(`Not published: ${error.message}`);
@@ -398,6 +406,11 @@ async function publish(event) {
     button.disabled = false;
     $("title").focus();
   }
+}
+
+function keepNew() {
+  const fields = Object.fromEntries(new FormData($("new")));
+  tried(() => sessionStorage.setItem(NEW_KEY, JSON.stringify(fields)));
 }
 
 async function addRandom() {
@@ -482,5 +495,10 @@ addEventListener("hashchange", () => {
   go();
   if (view.name && location.hash.slice(1) === view.name) $("shown").focus({ preventScroll: false });
 });
+$("new").addEventListener("input", keepNew);
+
+const begun = tried(() => JSON.parse(sessionStorage.getItem(NEW_KEY))) ?? {};
+for (const name in begun) $(name).value = begun[name];
+if (begun.title || begun.content) toggleNew(true);
 $("author").value ||= tried(() => localStorage.getItem(NAME_KEY)) ?? "";
 go();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
-import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
+import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
 // Something in front of a callout that does to its streams what `spoil` does, and passes on all the rest.
 async function infront(test, callout, spoil) {
@@ -36,7 +36,7 @@ const findings = (page) =>
     ),
   );
 
-const done = (page) => until("it is done", () => page.isEnabled("#again"), 60_000);
+const done = (page) => page.waitForSelector("#findings[aria-busy=false]", { timeout: 60_000 });
 
 test("straight to the server everything is well, and again", async (test) => {
   const callout = await serve(test, "--heartbeat", "1");
@@ -107,8 +107,18 @@ test("a server that is killed and started again is told from a stream that was c
   const page = await window.tab(`${callout.url}/check.html`);
   await done(page);
   await callout.stop();
-  await until("it is missed", async () => /does not answer/.test((await findings(page)).lasting[1]));
+  await until("it is missed", async () => /^No answer/.test((await findings(page)).lasting[1]));
   assert.equal(await page.textContent("#state"), "reconnecting");
   await callout.start();
-  await until("it is back", async () => (await page.textContent("#state")) === "live");
+  await isState(page, "live");
+  const text = await until("what ended it", async () => {
+    const [, text] = (await findings(page)).lasting;
+    return text.startsWith("Lasted") && text;
+  });
+  assert.match(text, /The one before ended after .*: no answer came any more from the server/);
+  assert.equal(await page.isVisible("#cure-silence"), false);
+
+  await callout.stop("SIGTERM");
+  await callout.start();
+  await until("the goodbye", async () => /goodbye/.test((await findings(page)).lasting[1]));
 });

@@ -2,9 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
-
-const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
+import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
 const heard = (page) => page.$$eval("#heard .text", (list) => list.map((item) => item.textContent));
 

@@ -10,12 +10,22 @@ const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta
 
 // The pages: how each gets into the state that is looked at.
 const PAGES = [
-  { name: "index", path: "/", ready: (page) => isState(page, "alive") },
+  { name: "index", path: "/", ready: hear },
   { name: "chat", path: "/sse.html", ready: talk },
   { name: "activity", path: "/activity.html", ready: watch },
   { name: "notifications", path: "/notifications.html", ready: notify },
   { name: "wall", path: "/wall.html", ready: put },
+  { name: "posts", path: "/posts.html", ready: post },
+  { name: "check", path: "/check.html", ready: check },
 ];
+
+async function hear(page) {
+  await isState(page, "live");
+  for (const body of ["hello, world", "W" + "o".repeat(150) + "w"]) {
+    await page.evaluate((body) => fetch("/topics/news", { method: "POST", body }), body);
+  }
+  await until("two messages", async () => (await page.locator("#heard li").count()) === 2);
+}
 
 async function talk(page) {
   await page.fill("#user", "ann");
@@ -53,6 +63,26 @@ async function put(page) {
     await page.click("#put [type=submit]");
     await page.waitForSelector(`.column :text("${text}")`);
   }
+}
+
+async function post(page) {
+  await isState(page, "live");
+  await page.click("#write");
+  for (const title of ["Good morning", "W" + "o".repeat(150) + "w"]) {
+    await page.fill("#title", title);
+    await page.fill("#author", "ann");
+    await page.fill("#content", `The new board is on the desk.\n\n#GoLang and #${"x".repeat(90)}`);
+    await page.click("#new [type=submit]");
+    await page.waitForSelector(`.card :text("${title}")`);
+  }
+  await page.waitForSelector("#said .tag");
+  await page.click(".card >> nth=0 >> button");
+  await page.fill(".card textarea", "half typed");
+}
+
+async function check(page) {
+  await page.waitForSelector("#findings[aria-busy=false]");
+  await isState(page, "live");
 }
 
 for (const { name, path, ready } of PAGES) {

@@ -1,9 +1,7 @@
 // The posts: every open page follows, and what somebody is typing is theirs.
 
 import assert from "node:assert/strict";
-import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
-
-const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
+import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
 const count = (page, selector) => page.locator(selector).count();
 
@@ -87,8 +85,10 @@ test("an edit in one tab is seen in the other, and one that is half typed is not
   await until("it was changed meanwhile", () => two.isVisible(".conflict"));
   assert.match(await two.textContent(".conflict"), /changed while you were writing.*New title.*New text #rust/s);
   assert.equal(await two.inputValue(".card textarea"), "Half ty");
+  // The refusal is on the console too.
+  window.expected = /412/;
   // Not sent over the other's change unasked, nor lost by going elsewhere, reloading, or a post that left.
-  await two.click(".card button:text('Save')");
+  await two.press(".card input", "Enter");
   await until("it is told again", () => two.isVisible(".conflict"));
   await two.goto(`${callout.url}/posts.html#feed=rust`);
   await until("the edit", async () => (await two.inputValue(".card textarea")) === "Half ty");
@@ -155,6 +155,20 @@ test("text of others is text in every field", async (test) => {
   assert.equal(await count(page, "main script, main img, main b, main i"), 0);
   const surplus = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(surplus <= 0, `${surplus} px too wide`);
+});
+
+test("a feed that does not exist says so, and comes to be", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  const page = await show(window, callout, "#feed=NEW");
+  await until("words", async () => /There is no feed #new yet/.test(await page.textContent("#note")));
+  await page.click("#write");
+  for (const [name, text] of Object.entries({ title: "Half", author: "ann", content: "typed #new" })) await page.fill(`#${name}`, text);
+  await page.reload();
+  await page.click("#new [type=submit]");
+  await has(page, "Half");
+  assert.equal(await page.isVisible("#note"), false);
 });
 
 test("a random post is in each of its feeds", async (test) => {

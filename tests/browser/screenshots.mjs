@@ -17,7 +17,7 @@ const SAID = [
 
 // A page in a window of a size that is still legible in half the width of a README.
 async function picture(browser, callout, name, path, ready) {
-  const viewport = { width: 900, height: 640 };
+  const viewport = { width: 900, height: 760 };
   const context = await browser.newContext({ viewport, colorScheme: "light", locale: "en-GB", timezoneId: "UTC" });
   const page = await context.newPage();
   await page.goto(callout.url + path);
