@@ -4,13 +4,17 @@ use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, STOCK, Stock};
 use crate::event::Id;
 use crate::history::{PAGE_BYTES, PAGE_EVENTS, Page, Start, TopicStatus};
 use crate::topic::Topic;
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
+use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable};
+
+/// Entries of `by_topic`.
+type Entries = Range<'static, &'static [u8], &'static [u8]>;
+type Entry = (AccessGuard<'static, &'static [u8]>, AccessGuard<'static, &'static [u8]>);
 
 /// The tables of a transaction that reads.
 pub(super) struct Reading {
     events: ReadOnlyTable<u64, Row<'static>>,
-    by_topic: ReadOnlyTable<(&'static str, u64), ()>,
-    by_given: ReadOnlyTable<(&'static str, &'static str), u64>,
+    by_topic: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    by_given: ReadOnlyTable<&'static [u8], &'static [u8]>,
     lost: ReadOnlyTable<&'static str, u64>,
     pub(super) stock: Stock,
 }
@@ -61,9 +65,8 @@ impl Reading {
     pub(super) fn position(&self, after: Id, topics: &[Topic]) -> Result<Id, redb::Error> {
         let mut position = self.edge(topics)?;
         for topic in topics {
-            let newest = self.by_topic.range((topic.as_str(), 0)..=(topic.as_str(), after.0))?.next_back();
-            if let Some(row) = newest {
-                position = position.max(Id(row?.0.value().1));
+            if let Some(newest) = self.ids(topic, 0, after.0)?.next_back() {
+                position = position.max(Id(id(newest)?));
             }
         }
         Ok(position)
@@ -72,9 +75,8 @@ impl Reading {
     fn before_latest(&self, count: usize, topics: &[Topic], last: Id) -> Result<Id, redb::Error> {
         let mut newest = Vec::new();
         for topic in topics {
-            let ids = self.by_topic.range((topic.as_str(), 0)..=(topic.as_str(), last.0))?;
-            for row in ids.rev().take(count) {
-                newest.push(row?.0.value().1);
+            for row in self.ids(topic, 0, last.0)?.rev().take(count) {
+                newest.push(id(row)?);
             }
         }
         newest.sort_unstable_by(|a, b| b.cmp(a));
@@ -94,9 +96,8 @@ impl Reading {
         let mut ids = Vec::new();
         if after < through {
             for topic in topics {
-                let range = (topic.as_str(), after.0 + 1)..=(topic.as_str(), through.0);
-                for row in self.by_topic.range(range)?.take(PAGE_EVENTS + 1) {
-                    ids.push(row?.0.value().1);
+                for row in self.ids(topic, after.0 + 1, through.0)?.take(PAGE_EVENTS + 1) {
+                    ids.push(id(row)?);
                 }
             }
         }
@@ -117,11 +118,18 @@ impl Reading {
         Ok(page)
     }
 
+    /// The entries of a topic from one id to another.
+    fn ids(&self, topic: &Topic, from: u64, through: u64) -> Result<Entries, redb::Error> {
+        let (from, through) =
+            (tables::topic_key(topic.as_str(), from), tables::topic_key(topic.as_str(), through));
+        Ok(self.by_topic.range(&*from..=&*through)?)
+    }
+
     pub(super) fn topics(&self) -> Result<Vec<TopicStatus>, redb::Error> {
         let mut topics: Vec<TopicStatus> = Vec::new();
-        for row in self.by_topic.iter()? {
+        for row in self.by_topic.range::<&[u8]>(..)? {
             let key = row?.0;
-            let (topic, id) = key.value();
+            let (topic, id) = tables::split_topic_key(key.value())?;
             match topics.last_mut().filter(|status| status.topic == topic) {
                 Some(status) => {
                     status.events += 1;
@@ -137,4 +145,9 @@ impl Reading {
         }
         Ok(topics)
     }
+}
+
+/// The id of an event, from its entry.
+fn id(entry: Result<Entry, redb::StorageError>) -> Result<u64, redb::Error> {
+    Ok(tables::split_topic_key(entry?.0.value())?.1)
 }

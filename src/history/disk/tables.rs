@@ -7,6 +7,9 @@
 //! | `by_given` | topic, the publisher's id | the newest id that goes with it |
 //! | `lost` | topic | the newest event that this topic has lost |
 //! | `stock` | name | the numbers of [`Stock`] |
+//!
+//! Tables of one type share their code, which is large: so the two that lead to events have bytes that sort as
+//! what they stand for, as the tables of the posts have.
 
 use crate::event::Id;
 use crate::history::edges::EDGES_MAX;
@@ -18,8 +21,8 @@ use redb::{ReadableTable, TableDefinition};
 pub(super) type Row<'a> = (Vec<&'a str>, Option<&'a str>, &'a [u8]);
 
 pub(super) const EVENTS: TableDefinition<u64, Row> = TableDefinition::new("events");
-pub(super) const BY_TOPIC: TableDefinition<(&str, u64), ()> = TableDefinition::new("by_topic");
-pub(super) const BY_GIVEN: TableDefinition<(&str, &str), u64> = TableDefinition::new("by_given");
+pub(super) const BY_TOPIC: TableDefinition<&[u8], &[u8]> = TableDefinition::new("by_topic");
+pub(super) const BY_GIVEN: TableDefinition<&[u8], &[u8]> = TableDefinition::new("by_given");
 pub(super) const LOST: TableDefinition<&str, u64> = TableDefinition::new("lost");
 pub(super) const STOCK: TableDefinition<&str, u64> = TableDefinition::new("stock");
 
@@ -61,15 +64,43 @@ pub(super) fn load(numbers: &impl ReadableTable<&'static str, u64>) -> Result<St
     })
 }
 
+/// A key of `by_topic`. A topic holds no NUL, so none of its events stand among those of another.
+pub(super) fn topic_key(topic: &str, id: u64) -> Vec<u8> {
+    [topic.as_bytes(), &[0], &id.to_be_bytes()].concat()
+}
+
+/// The topic and the id in a key of `by_topic`.
+pub(super) fn split_topic_key(key: &[u8]) -> Result<(&str, u64), redb::Error> {
+    let torn = || redb::Error::Corrupted("a key of `by_topic` is not what was written".into());
+    let (topic, id) = key.split_last_chunk().ok_or_else(torn)?;
+    let topic = topic.strip_suffix(&[0]).and_then(|topic| str::from_utf8(topic).ok()).ok_or_else(torn)?;
+    Ok((topic, u64::from_be_bytes(*id)))
+}
+
+/// A key of `by_given`.
+pub(super) fn given_key(topic: &str, given: &str) -> Vec<u8> {
+    [topic.as_bytes(), &[0], given.as_bytes()].concat()
+}
+
+/// The newest event on a topic that bears this id of its publisher's.
+pub(super) fn get_given(
+    by_given: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    topic: &str,
+    given: &str,
+) -> Result<Option<u64>, redb::Error> {
+    let id = by_given.get(&*given_key(topic, given))?;
+    let torn = |_| redb::Error::Corrupted("a row of `by_given` is not what was written".into());
+    id.map(|id| id.value().try_into().map(u64::from_be_bytes).map_err(torn)).transpose()
+}
+
 pub(super) fn find_given(
-    by_given: &impl ReadableTable<(&'static str, &'static str), u64>,
+    by_given: &impl ReadableTable<&'static [u8], &'static [u8]>,
     given: &str,
     topics: &[Topic],
 ) -> Result<Option<Id>, redb::Error> {
     let mut newest = None;
     for topic in topics {
-        let id = by_given.get((topic.as_str(), given))?.map(|id| Id(id.value()));
-        newest = newest.max(id);
+        newest = newest.max(get_given(by_given, topic.as_str(), given)?.map(Id));
     }
     Ok(newest)
 }

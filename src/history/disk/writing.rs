@@ -1,6 +1,8 @@
 //! What is done in a transaction that writes: keep, trim, cut back.
 
-use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock};
+use super::tables::{
+    self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock, get_given, given_key, topic_key,
+};
 use crate::event::{Event, Frame, Id};
 use crate::history::{Bounds, EVENT_OVERHEAD_BYTES};
 use crate::topic::Topic;
@@ -9,8 +11,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 /// The tables of a transaction that writes.
 pub(super) struct Writing<'txn> {
     events: Table<'txn, u64, Row<'static>>,
-    by_topic: Table<'txn, (&'static str, u64), ()>,
-    by_given: Table<'txn, (&'static str, &'static str), u64>,
+    by_topic: Table<'txn, &'static [u8], &'static [u8]>,
+    by_given: Table<'txn, &'static [u8], &'static [u8]>,
     lost: Table<'txn, &'static str, u64>,
     numbers: Table<'txn, &'static str, u64>,
     pub(super) stock: Stock,
@@ -40,9 +42,9 @@ impl<'txn> Writing<'txn> {
     pub(super) fn keep(&mut self, id: Id, event: &Event, frame: &Frame) -> Result<(), redb::Error> {
         let topics: Vec<&str> = event.topics().iter().map(Topic::as_str).collect();
         for topic in &topics {
-            self.by_topic.insert((*topic, id.0), ())?;
+            self.by_topic.insert(&*topic_key(topic, id.0), &[][..])?;
             if let Some(given) = event.given_id() {
-                self.by_given.insert((*topic, given), id.0)?;
+                self.by_given.insert(&*given_key(topic, given), &id.0.to_be_bytes()[..])?;
             }
         }
         self.events.insert(id.0, (topics, event.given_id(), &frame[..]))?;
@@ -106,11 +108,11 @@ impl<'txn> Writing<'txn> {
         let id = id.value();
         let (topics, given, frame) = row.value();
         for topic in &topics {
-            self.by_topic.remove((*topic, id))?;
+            self.by_topic.remove(&*topic_key(topic, id))?;
             let Some(given) = given else { continue };
             // A newer event may bear the same id.
-            if self.by_given.get((*topic, given))?.is_some_and(|newest| newest.value() == id) {
-                self.by_given.remove((*topic, given))?;
+            if get_given(&self.by_given, topic, given)? == Some(id) {
+                self.by_given.remove(&*given_key(topic, given))?;
             }
         }
         let topics = topics.into_iter().map(str::to_owned).collect();
