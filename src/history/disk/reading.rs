@@ -1,6 +1,6 @@
 //! What is done in a transaction that reads: find a place, read a page.
 
-use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, STOCK, Stock};
+use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, STOCK, Stock, event_id, event_key};
 use crate::event::Id;
 use crate::history::{PAGE_BYTES, PAGE_EVENTS, Page, Start, TopicStatus};
 use crate::topic::Topic;
@@ -12,7 +12,7 @@ type Entry = (AccessGuard<'static, &'static [u8]>, AccessGuard<'static, &'static
 
 /// The tables of a transaction that reads.
 pub(super) struct Reading {
-    events: ReadOnlyTable<u64, Row<'static>>,
+    events: ReadOnlyTable<&'static [u8], &'static [u8]>,
     by_topic: ReadOnlyTable<&'static [u8], &'static [u8]>,
     by_given: ReadOnlyTable<&'static [u8], &'static [u8]>,
     lost: ReadOnlyTable<&'static str, u64>,
@@ -41,7 +41,7 @@ impl Reading {
                 let given = tables::find_given(&self.by_given, asked, topics)?;
                 match (given, Id::parse(asked)) {
                     (Some(id), _) => Some(id),
-                    (None, Some(id)) if self.events.get(id.0)?.is_some() => Some(id),
+                    (None, Some(id)) if self.events.get(&event_key(id)[..])?.is_some() => Some(id),
                     (None, Some(id)) if id == self.edge(topics)? => Some(id),
                     _ => None,
                 }
@@ -53,7 +53,7 @@ impl Reading {
 
     /// The newest event that is kept.
     pub(super) fn newest(&self) -> Result<Option<Id>, redb::Error> {
-        Ok(self.events.last()?.map(|(id, _)| Id(id.value())))
+        self.events.last()?.map(|(id, _)| event_id(id.value())).transpose()
     }
 
     /// Of what is newer than this, nothing on these topics was lost.
@@ -108,8 +108,8 @@ impl Reading {
             if page.events.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
                 return Ok(page);
             }
-            let Some(row) = self.events.get(id)? else { continue };
-            let frame = row.value().2;
+            let Some(row) = self.events.get(&event_key(Id(id))[..])? else { continue };
+            let Row { frame, .. } = Row::decode(row.value())?;
             bytes += frame.len();
             page.events.push((Id(id), frame.into()));
             page.through = Id(id);

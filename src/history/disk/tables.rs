@@ -8,8 +8,8 @@
 //! | `lost` | topic | the newest event that this topic has lost |
 //! | `stock` | name | the numbers of [`Stock`] |
 //!
-//! Tables of one type share their code, which is large: so the two that lead to events have bytes that sort as
-//! what they stand for, as the tables of the posts have.
+//! Tables of one type share their code, which is large: so the keys of the first three are bytes that sort as
+//! what they stand for, as in the tables of the posts.
 
 use crate::event::Id;
 use crate::history::edges::EDGES_MAX;
@@ -17,10 +17,7 @@ use crate::history::{Bounds, now};
 use crate::topic::Topic;
 use redb::{ReadableTable, TableDefinition};
 
-/// A row of `events`: topics, the publisher's id, frame.
-pub(super) type Row<'a> = (Vec<&'a str>, Option<&'a str>, &'a [u8]);
-
-pub(super) const EVENTS: TableDefinition<u64, Row> = TableDefinition::new("events");
+pub(super) const EVENTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("events");
 pub(super) const BY_TOPIC: TableDefinition<&[u8], &[u8]> = TableDefinition::new("by_topic");
 pub(super) const BY_GIVEN: TableDefinition<&[u8], &[u8]> = TableDefinition::new("by_given");
 pub(super) const LOST: TableDefinition<&str, u64> = TableDefinition::new("lost");
@@ -62,6 +59,54 @@ pub(super) fn load(numbers: &impl ReadableTable<&'static str, u64>) -> Result<St
         bytes: number("bytes")?,
         oldest: Id(number("oldest")?),
     })
+}
+
+/// A row of `events`.
+pub(super) struct Row<'a> {
+    pub(super) topics: Vec<&'a str>,
+    /// The publisher's id.
+    pub(super) given: Option<&'a str>,
+    pub(super) frame: &'a [u8],
+}
+
+/// Between two topics, and twice before the publisher's id. Neither holds it.
+const NUL: &str = "\0";
+
+impl<'a> Row<'a> {
+    /// How many bytes of names there are, the names, the frame.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut names = self.topics.join(NUL);
+        if let Some(given) = self.given {
+            names = [&names, NUL, NUL, given].concat();
+        }
+        let names_bytes = u32::try_from(names.len()).expect("an event's names are far below 4 GB");
+        [&names_bytes.to_be_bytes(), names.as_bytes(), self.frame].concat()
+    }
+
+    pub(super) fn decode(row: &'a [u8]) -> Result<Row<'a>, redb::Error> {
+        let split = || {
+            let (names_bytes, rest) = row.split_first_chunk()?;
+            let (names, frame) = rest.split_at_checked(u32::from_be_bytes(*names_bytes) as usize)?;
+            let names = str::from_utf8(names).ok()?;
+            let (topics, given) = match names.split_once("\0\0") {
+                Some((topics, given)) => (topics, Some(given)),
+                None => (names, None),
+            };
+            Some(Row { topics: topics.split(NUL).collect(), given, frame })
+        };
+        split().ok_or_else(|| redb::Error::Corrupted("a row of `events` is not what was written".into()))
+    }
+}
+
+/// A key of `events`.
+pub(super) fn event_key(id: Id) -> [u8; 8] {
+    id.0.to_be_bytes()
+}
+
+/// The id in a key of `events`.
+pub(super) fn event_id(key: &[u8]) -> Result<Id, redb::Error> {
+    let torn = |_| redb::Error::Corrupted("a key of `events` is not what was written".into());
+    key.try_into().map(|key| Id(u64::from_be_bytes(key))).map_err(torn)
 }
 
 /// A key of `by_topic`. A topic holds no NUL, so none of its events stand among those of another.

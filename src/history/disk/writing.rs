@@ -1,7 +1,8 @@
 //! What is done in a transaction that writes: keep, trim, cut back.
 
 use super::tables::{
-    self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock, get_given, given_key, topic_key,
+    self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock, event_id, event_key, get_given,
+    given_key, topic_key,
 };
 use crate::event::{Event, Frame, Id};
 use crate::history::{Bounds, EVENT_OVERHEAD_BYTES};
@@ -10,7 +11,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 /// The tables of a transaction that writes.
 pub(super) struct Writing<'txn> {
-    events: Table<'txn, u64, Row<'static>>,
+    events: Table<'txn, &'static [u8], &'static [u8]>,
     by_topic: Table<'txn, &'static [u8], &'static [u8]>,
     by_given: Table<'txn, &'static [u8], &'static [u8]>,
     lost: Table<'txn, &'static str, u64>,
@@ -47,7 +48,8 @@ impl<'txn> Writing<'txn> {
                 self.by_given.insert(&*given_key(topic, given), &id.0.to_be_bytes()[..])?;
             }
         }
-        self.events.insert(id.0, (topics, event.given_id(), &frame[..]))?;
+        let row = Row { topics, given: event.given_id(), frame };
+        self.events.insert(&event_key(id)[..], &*row.encode())?;
         if self.stock.events == 0 {
             self.stock.oldest = id;
         }
@@ -76,7 +78,8 @@ impl<'txn> Writing<'txn> {
         }
         self.stock.events -= 1;
         self.stock.bytes -= bytes;
-        self.stock.oldest = self.events.first()?.map_or(id, |(next, _)| Id(next.value()));
+        let next = self.events.first()?.map(|(next, _)| event_id(next.value())).transpose()?;
+        self.stock.oldest = next.unwrap_or(id);
         Ok(())
     }
 
@@ -92,7 +95,7 @@ impl<'txn> Writing<'txn> {
     /// Removes events newer than `last`: a commit that was refused may have reached the disk all the
     /// same.
     pub(super) fn cut_back(&mut self, last: Id) -> Result<(), redb::Error> {
-        while self.events.last()?.is_some_and(|(id, _)| id.value() > last.0) {
+        while self.events.last()?.is_some_and(|(id, _)| id.value() > &event_key(last)[..]) {
             let Some((_, _, bytes)) = self.forget_row(false)? else { break };
             self.stock.events -= 1;
             self.stock.bytes -= bytes;
@@ -105,18 +108,18 @@ impl<'txn> Writing<'txn> {
     fn forget_row(&mut self, oldest: bool) -> Result<Option<(Id, Vec<String>, u64)>, redb::Error> {
         let row = if oldest { self.events.pop_first()? } else { self.events.pop_last()? };
         let Some((id, row)) = row else { return Ok(None) };
-        let id = id.value();
-        let (topics, given, frame) = row.value();
+        let id = event_id(id.value())?;
+        let Row { topics, given, frame } = Row::decode(row.value())?;
         for topic in &topics {
-            self.by_topic.remove(&*topic_key(topic, id))?;
+            self.by_topic.remove(&*topic_key(topic, id.0))?;
             let Some(given) = given else { continue };
             // A newer event may bear the same id.
-            if get_given(&self.by_given, topic, given)? == Some(id) {
+            if get_given(&self.by_given, topic, given)? == Some(id.0) {
                 self.by_given.remove(&*given_key(topic, given))?;
             }
         }
         let topics = topics.into_iter().map(str::to_owned).collect();
-        Ok(Some((Id(id), topics, (frame.len() + EVENT_OVERHEAD_BYTES) as u64)))
+        Ok(Some((id, topics, (frame.len() + EVENT_OVERHEAD_BYTES) as u64)))
     }
 
     /// Writes the numbers, as the last thing before the commit.
