@@ -1,21 +1,22 @@
 //! What is done in a transaction that reads: find a place, read a page.
 
 use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, STOCK, Stock, event_id, event_key};
+use crate::disk::tables::Bytes;
 use crate::event::Id;
 use crate::history::{PAGE_BYTES, PAGE_EVENTS, Page, Start, TopicStatus};
 use crate::topic::Topic;
 use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable};
 
 /// Entries of `by_topic`.
-type Entries = Range<'static, &'static [u8], &'static [u8]>;
-type Entry = (AccessGuard<'static, &'static [u8]>, AccessGuard<'static, &'static [u8]>);
+type Entries = Range<'static, Bytes, Bytes>;
+type Entry = (AccessGuard<'static, Bytes>, AccessGuard<'static, Bytes>);
 
 /// The tables of a transaction that reads.
 pub(super) struct Reading {
-    events: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    by_topic: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    by_given: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    lost: ReadOnlyTable<&'static str, u64>,
+    events: ReadOnlyTable<Bytes, Bytes>,
+    by_topic: ReadOnlyTable<Bytes, Bytes>,
+    by_given: ReadOnlyTable<Bytes, Bytes>,
+    lost: ReadOnlyTable<Bytes, Bytes>,
     pub(super) stock: Stock,
 }
 

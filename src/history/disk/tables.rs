@@ -8,20 +8,20 @@
 //! | `lost` | topic | the newest event that this topic has lost |
 //! | `stock` | name | the numbers of [`Stock`] |
 //!
-//! Tables of one type share their code, which is large: so the keys of the first three are bytes that sort as
-//! what they stand for, as in the tables of the posts.
+//! All of it as bytes: see [`crate::disk::tables`].
 
+use crate::disk::tables::{Bytes, Definition, number, to_number, torn};
 use crate::event::Id;
 use crate::history::edges::EDGES_MAX;
 use crate::history::{Bounds, now};
 use crate::topic::Topic;
-use redb::{ReadableTable, TableDefinition};
+use redb::ReadableTable;
 
-pub(super) const EVENTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("events");
-pub(super) const BY_TOPIC: TableDefinition<&[u8], &[u8]> = TableDefinition::new("by_topic");
-pub(super) const BY_GIVEN: TableDefinition<&[u8], &[u8]> = TableDefinition::new("by_given");
-pub(super) const LOST: TableDefinition<&str, u64> = TableDefinition::new("lost");
-pub(super) const STOCK: TableDefinition<&str, u64> = TableDefinition::new("stock");
+pub(super) const EVENTS: Definition = Definition::new("events");
+pub(super) const BY_TOPIC: Definition = Definition::new("by_topic");
+pub(super) const BY_GIVEN: Definition = Definition::new("by_given");
+pub(super) const LOST: Definition = Definition::new("lost");
+pub(super) const STOCK: Definition = Definition::new("stock");
 
 /// The version of this layout. A file of a newer one is refused.
 pub(super) const FORMAT: u64 = 1;
@@ -48,10 +48,8 @@ impl Stock {
     }
 }
 
-pub(super) fn load(numbers: &impl ReadableTable<&'static str, u64>) -> Result<Stock, redb::Error> {
-    let number = |name: &str| -> Result<u64, redb::Error> {
-        Ok(numbers.get(name)?.map_or(0, |number| number.value()))
-    };
+pub(super) fn load(numbers: &impl ReadableTable<Bytes, Bytes>) -> Result<Stock, redb::Error> {
+    let number = |name: &str| -> Result<u64, redb::Error> { Ok(number(numbers, name)?.unwrap_or(0)) };
     Ok(Stock {
         last: Id(number("last")?),
         floor: Id(number("floor")?),
@@ -94,7 +92,7 @@ impl<'a> Row<'a> {
             };
             Some(Row { topics: topics.split(NUL).collect(), given, frame })
         };
-        split().ok_or_else(|| redb::Error::Corrupted("a row of `events` is not what was written".into()))
+        split().ok_or_else(torn)
     }
 }
 
@@ -105,8 +103,7 @@ pub(super) fn event_key(id: Id) -> [u8; 8] {
 
 /// The id in a key of `events`.
 pub(super) fn event_id(key: &[u8]) -> Result<Id, redb::Error> {
-    let torn = |_| redb::Error::Corrupted("a key of `events` is not what was written".into());
-    key.try_into().map(|key| Id(u64::from_be_bytes(key))).map_err(torn)
+    to_number(key).map(Id)
 }
 
 /// A key of `by_topic`. A topic holds no NUL, so none of its events stand among those of another.
@@ -116,7 +113,6 @@ pub(super) fn topic_key(topic: &str, id: u64) -> Vec<u8> {
 
 /// The topic and the id in a key of `by_topic`.
 pub(super) fn split_topic_key(key: &[u8]) -> Result<(&str, u64), redb::Error> {
-    let torn = || redb::Error::Corrupted("a key of `by_topic` is not what was written".into());
     let (topic, id) = key.split_last_chunk().ok_or_else(torn)?;
     let topic = topic.strip_suffix(&[0]).and_then(|topic| str::from_utf8(topic).ok()).ok_or_else(torn)?;
     Ok((topic, u64::from_be_bytes(*id)))
@@ -127,43 +123,32 @@ pub(super) fn given_key(topic: &str, given: &str) -> Vec<u8> {
     [topic.as_bytes(), &[0], given.as_bytes()].concat()
 }
 
-/// The newest event on a topic that bears this id of its publisher's.
-pub(super) fn get_given(
-    by_given: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    topic: &str,
-    given: &str,
-) -> Result<Option<u64>, redb::Error> {
-    let id = by_given.get(&*given_key(topic, given))?;
-    let torn = |_| redb::Error::Corrupted("a row of `by_given` is not what was written".into());
-    id.map(|id| id.value().try_into().map(u64::from_be_bytes).map_err(torn)).transpose()
-}
-
 pub(super) fn find_given(
-    by_given: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    by_given: &impl ReadableTable<Bytes, Bytes>,
     given: &str,
     topics: &[Topic],
 ) -> Result<Option<Id>, redb::Error> {
     let mut newest = None;
     for topic in topics {
-        newest = newest.max(get_given(by_given, topic.as_str(), given)?.map(Id));
+        newest = newest.max(number(by_given, given_key(topic.as_str(), given))?.map(Id));
     }
     Ok(newest)
 }
 
 /// Of what is newer than this, nothing on these topics was lost.
 pub(super) fn edge(
-    lost: &impl ReadableTable<&'static str, u64>,
+    lost: &impl ReadableTable<Bytes, Bytes>,
     floor: Id,
     topics: &[Topic],
 ) -> Result<Id, redb::Error> {
     let mut edge = floor;
     for topic in topics {
-        edge = edge.max(Id(lost.get(topic.as_str())?.map_or(0, |id| id.value())));
+        edge = edge.max(Id(number(lost, topic.as_str())?.unwrap_or(0)));
     }
     Ok(edge)
 }
 
 /// Whether one more topic would be too many to know the edge of each; then they share one.
-pub(super) fn has_no_room(lost: &impl ReadableTable<&'static str, u64>) -> Result<bool, redb::Error> {
+pub(super) fn has_no_room(lost: &impl ReadableTable<Bytes, Bytes>) -> Result<bool, redb::Error> {
     Ok(redb::ReadableTableMetadata::len(lost)? >= EDGES_MAX as u64)
 }

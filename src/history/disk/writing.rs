@@ -1,9 +1,10 @@
 //! What is done in a transaction that writes: keep, trim, cut back.
 
 use super::tables::{
-    self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock, event_id, event_key, get_given,
-    given_key, topic_key,
+    self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock, event_id, event_key, given_key,
+    topic_key,
 };
+use crate::disk::tables::{Bytes, number, set_number};
 use crate::event::{Event, Frame, Id};
 use crate::history::{Bounds, EVENT_OVERHEAD_BYTES};
 use crate::topic::Topic;
@@ -11,11 +12,11 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 /// The tables of a transaction that writes.
 pub(super) struct Writing<'txn> {
-    events: Table<'txn, &'static [u8], &'static [u8]>,
-    by_topic: Table<'txn, &'static [u8], &'static [u8]>,
-    by_given: Table<'txn, &'static [u8], &'static [u8]>,
-    lost: Table<'txn, &'static str, u64>,
-    numbers: Table<'txn, &'static str, u64>,
+    events: Table<'txn, Bytes, Bytes>,
+    by_topic: Table<'txn, Bytes, Bytes>,
+    by_given: Table<'txn, Bytes, Bytes>,
+    lost: Table<'txn, Bytes, Bytes>,
+    numbers: Table<'txn, Bytes, Bytes>,
     pub(super) stock: Stock,
 }
 
@@ -45,7 +46,7 @@ impl<'txn> Writing<'txn> {
         for topic in &topics {
             self.by_topic.insert(&*topic_key(topic, id.0), &[][..])?;
             if let Some(given) = event.given_id() {
-                self.by_given.insert(&*given_key(topic, given), &id.0.to_be_bytes()[..])?;
+                set_number(&mut self.by_given, given_key(topic, given), id.0)?;
             }
         }
         let row = Row { topics, given: event.given_id(), frame };
@@ -84,12 +85,11 @@ impl<'txn> Writing<'txn> {
     }
 
     fn note_lost(&mut self, topic: &str, id: Id) -> Result<(), redb::Error> {
-        if tables::has_no_room(&self.lost)? && self.lost.get(topic)?.is_none() {
+        if tables::has_no_room(&self.lost)? && self.lost.get(topic.as_bytes())?.is_none() {
             self.stock.floor = id;
             self.lost.retain(|_, _| false)?;
         }
-        self.lost.insert(topic, id.0)?;
-        Ok(())
+        set_number(&mut self.lost, topic, id.0)
     }
 
     /// Removes events newer than `last`: a commit that was refused may have reached the disk all the
@@ -114,7 +114,7 @@ impl<'txn> Writing<'txn> {
             self.by_topic.remove(&*topic_key(topic, id.0))?;
             let Some(given) = given else { continue };
             // A newer event may bear the same id.
-            if get_given(&self.by_given, topic, given)? == Some(id.0) {
+            if number(&self.by_given, given_key(topic, given))? == Some(id.0) {
                 self.by_given.remove(&*given_key(topic, given))?;
             }
         }
@@ -127,7 +127,7 @@ impl<'txn> Writing<'txn> {
         let Stock { last, floor, events, bytes, oldest } = self.stock;
         let numbers = [("format", FORMAT), ("last", last.0), ("floor", floor.0), ("events", events)];
         for (name, number) in numbers.into_iter().chain([("bytes", bytes), ("oldest", oldest.0)]) {
-            self.numbers.insert(name, number)?;
+            set_number(&mut self.numbers, name, number)?;
         }
         Ok(self.stock)
     }
