@@ -12,10 +12,14 @@ const ROUTES: &[(&str, &str)] = &[
     ("/topics?topic=a&topic=b", "GET, HEAD, OPTIONS"),
     ("/topics/attacked", "GET, POST, HEAD, OPTIONS"),
     ("/sse?user=ann", "GET, HEAD, OPTIONS"),
-    ("/sse/message", "POST, OPTIONS"),
+    // Where the chat is posted to is also the stream of a user of that name.
+    ("/sse/message", "POST, GET, HEAD, OPTIONS"),
+    ("/check/attacked", "GET, POST, HEAD, OPTIONS"),
+    ("/api/posts", "POST, OPTIONS"),
 ];
 
-const STREAMS: &[&str] = &["/topics?topic=a&topic=b", "/topics/attacked", "/sse?user=ann"];
+const STREAMS: &[&str] =
+    &["/topics?topic=a&topic=b", "/topics/attacked", "/sse?user=ann", "/sse/message", "/check/attacked"];
 
 fn head(line: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: test\r\n\r\n")
