@@ -31,6 +31,8 @@
 //! 11. An event that is only true now (statistics, activity, presence) bears no id, is never kept, and
 //!     is dropped for a browser that is behind; the browser's last id stays that of the last kept
 //!     event.
+//! 12. A post and its event are written together or not at all; handling an event twice, or after a
+//!     newer one of the same post, changes nothing.
 //!
 //! # Where building differed from the first design
 //!
@@ -43,6 +45,9 @@
 //! - **What is true now is asked for, not kept.** A browser that missed presence or statistics while it
 //!   was behind is shown the present state when it has caught up, by the same line that shows it to
 //!   newcomers.
+//! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting
+//!   for the disk: what is lost with the process is lost together with the word that it was done, and is done
+//!   again.
 //! - **Streams end with their connection** (no chunks): one write is one send of shared bytes.
 //!
 //! # Reading order

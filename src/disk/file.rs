@@ -1,9 +1,8 @@
 //! A file in the data directory, opened by one process at a time.
 
 use super::guard::guarded;
-use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase, TableDefinition, TableError, WriteTransaction,
-};
+use super::tables::{Definition, number};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, TableError, WriteTransaction};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +24,7 @@ pub struct Layout {
     /// The version of the tables. A file of a newer one is refused.
     pub format: u64,
     /// The table that holds the version, as `format`.
-    pub numbers: TableDefinition<'static, &'static str, u64>,
+    pub numbers: Definition,
     /// Makes the tables, and writes the version.
     pub lay_out: fn(&WriteTransaction) -> Result<(), redb::Error>,
 }
@@ -78,7 +77,7 @@ fn open(directory: &Path, layout: &Layout, was_there: bool) -> Result<Database, 
 /// The layout's version in a file that has one.
 fn format(txn: &ReadTransaction, layout: &Layout) -> Result<Option<u64>, redb::Error> {
     match txn.open_table(layout.numbers) {
-        Ok(table) => Ok(table.get("format")?.map(|value| value.value())),
+        Ok(table) => number(&table, "format"),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -5,6 +5,7 @@
 
 mod file;
 mod guard;
+pub(crate) mod tables;
 
 pub use file::{Layout, Opener, opener};
 pub use guard::is_guarded;

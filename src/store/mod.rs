@@ -66,7 +66,7 @@ pub trait Feeds: Send + Sync {
     /// not in, replaces it in place in one that it stays in, and takes it out where its tag was dropped; a
     /// feed that loses its last post stays. Gives the names of the feeds that changed.
     ///
-    /// An event of a version that was filed already, or older than that, changes nothing.
+    /// Handling an event twice, or after a newer one of the same post, changes nothing.
     fn apply(&self, events: Vec<PostEvent>) -> Result<BTreeSet<String>, Error>;
 
     /// All feeds in the order of their names, at most [`FEEDS_SHOWN_MAX`].

@@ -1,17 +1,22 @@
 //! What is done in a transaction that reads: find a place, read a page.
 
-use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, STOCK, Stock};
+use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, STOCK, Stock, event_id, event_key};
+use crate::disk::tables::Bytes;
 use crate::event::Id;
 use crate::history::{PAGE_BYTES, PAGE_EVENTS, Page, Start, TopicStatus};
 use crate::topic::Topic;
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
+use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable};
+
+/// Entries of `by_topic`.
+type Entries = Range<'static, Bytes, Bytes>;
+type Entry = (AccessGuard<'static, Bytes>, AccessGuard<'static, Bytes>);
 
 /// The tables of a transaction that reads.
 pub(super) struct Reading {
-    events: ReadOnlyTable<u64, Row<'static>>,
-    by_topic: ReadOnlyTable<(&'static str, u64), ()>,
-    by_given: ReadOnlyTable<(&'static str, &'static str), u64>,
-    lost: ReadOnlyTable<&'static str, u64>,
+    events: ReadOnlyTable<Bytes, Bytes>,
+    by_topic: ReadOnlyTable<Bytes, Bytes>,
+    by_given: ReadOnlyTable<Bytes, Bytes>,
+    lost: ReadOnlyTable<Bytes, Bytes>,
     pub(super) stock: Stock,
 }
 
@@ -37,7 +42,7 @@ impl Reading {
                 let given = tables::find_given(&self.by_given, asked, topics)?;
                 match (given, Id::parse(asked)) {
                     (Some(id), _) => Some(id),
-                    (None, Some(id)) if self.events.get(id.0)?.is_some() => Some(id),
+                    (None, Some(id)) if self.events.get(&event_key(id)[..])?.is_some() => Some(id),
                     (None, Some(id)) if id == self.edge(topics)? => Some(id),
                     _ => None,
                 }
@@ -49,7 +54,7 @@ impl Reading {
 
     /// The newest event that is kept.
     pub(super) fn newest(&self) -> Result<Option<Id>, redb::Error> {
-        Ok(self.events.last()?.map(|(id, _)| Id(id.value())))
+        self.events.last()?.map(|(id, _)| event_id(id.value())).transpose()
     }
 
     /// Of what is newer than this, nothing on these topics was lost.
@@ -61,9 +66,8 @@ impl Reading {
     pub(super) fn position(&self, after: Id, topics: &[Topic]) -> Result<Id, redb::Error> {
         let mut position = self.edge(topics)?;
         for topic in topics {
-            let newest = self.by_topic.range((topic.as_str(), 0)..=(topic.as_str(), after.0))?.next_back();
-            if let Some(row) = newest {
-                position = position.max(Id(row?.0.value().1));
+            if let Some(newest) = self.ids(topic, 0, after.0)?.next_back() {
+                position = position.max(Id(id(newest)?));
             }
         }
         Ok(position)
@@ -72,9 +76,8 @@ impl Reading {
     fn before_latest(&self, count: usize, topics: &[Topic], last: Id) -> Result<Id, redb::Error> {
         let mut newest = Vec::new();
         for topic in topics {
-            let ids = self.by_topic.range((topic.as_str(), 0)..=(topic.as_str(), last.0))?;
-            for row in ids.rev().take(count) {
-                newest.push(row?.0.value().1);
+            for row in self.ids(topic, 0, last.0)?.rev().take(count) {
+                newest.push(id(row)?);
             }
         }
         newest.sort_unstable_by(|a, b| b.cmp(a));
@@ -94,9 +97,8 @@ impl Reading {
         let mut ids = Vec::new();
         if after < through {
             for topic in topics {
-                let range = (topic.as_str(), after.0 + 1)..=(topic.as_str(), through.0);
-                for row in self.by_topic.range(range)?.take(PAGE_EVENTS + 1) {
-                    ids.push(row?.0.value().1);
+                for row in self.ids(topic, after.0 + 1, through.0)?.take(PAGE_EVENTS + 1) {
+                    ids.push(id(row)?);
                 }
             }
         }
@@ -107,8 +109,8 @@ impl Reading {
             if page.events.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
                 return Ok(page);
             }
-            let Some(row) = self.events.get(id)? else { continue };
-            let frame = row.value().2;
+            let Some(row) = self.events.get(&event_key(Id(id))[..])? else { continue };
+            let Row { frame, .. } = Row::decode(row.value())?;
             bytes += frame.len();
             page.events.push((Id(id), frame.into()));
             page.through = Id(id);
@@ -117,11 +119,18 @@ impl Reading {
         Ok(page)
     }
 
+    /// The entries of a topic from one id to another.
+    fn ids(&self, topic: &Topic, from: u64, through: u64) -> Result<Entries, redb::Error> {
+        let (from, through) =
+            (tables::topic_key(topic.as_str(), from), tables::topic_key(topic.as_str(), through));
+        Ok(self.by_topic.range(&*from..=&*through)?)
+    }
+
     pub(super) fn topics(&self) -> Result<Vec<TopicStatus>, redb::Error> {
         let mut topics: Vec<TopicStatus> = Vec::new();
-        for row in self.by_topic.iter()? {
+        for row in self.by_topic.range::<&[u8]>(..)? {
             let key = row?.0;
-            let (topic, id) = key.value();
+            let (topic, id) = tables::split_topic_key(key.value())?;
             match topics.last_mut().filter(|status| status.topic == topic) {
                 Some(status) => {
                     status.events += 1;
@@ -137,4 +146,9 @@ impl Reading {
         }
         Ok(topics)
     }
+}
+
+/// The id of an event, from its entry.
+fn id(entry: Result<Entry, redb::StorageError>) -> Result<u64, redb::Error> {
+    Ok(tables::split_topic_key(entry?.0.value())?.1)
 }

@@ -1,6 +1,10 @@
 //! What is done in a transaction that writes: keep, trim, cut back.
 
-use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock};
+use super::tables::{
+    self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock, event_id, event_key, given_key,
+    topic_key,
+};
+use crate::disk::tables::{Bytes, number, set_number};
 use crate::event::{Event, Frame, Id};
 use crate::history::{Bounds, EVENT_OVERHEAD_BYTES};
 use crate::topic::Topic;
@@ -8,11 +12,11 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 /// The tables of a transaction that writes.
 pub(super) struct Writing<'txn> {
-    events: Table<'txn, u64, Row<'static>>,
-    by_topic: Table<'txn, (&'static str, u64), ()>,
-    by_given: Table<'txn, (&'static str, &'static str), u64>,
-    lost: Table<'txn, &'static str, u64>,
-    numbers: Table<'txn, &'static str, u64>,
+    events: Table<'txn, Bytes, Bytes>,
+    by_topic: Table<'txn, Bytes, Bytes>,
+    by_given: Table<'txn, Bytes, Bytes>,
+    lost: Table<'txn, Bytes, Bytes>,
+    numbers: Table<'txn, Bytes, Bytes>,
     pub(super) stock: Stock,
 }
 
@@ -40,12 +44,13 @@ impl<'txn> Writing<'txn> {
     pub(super) fn keep(&mut self, id: Id, event: &Event, frame: &Frame) -> Result<(), redb::Error> {
         let topics: Vec<&str> = event.topics().iter().map(Topic::as_str).collect();
         for topic in &topics {
-            self.by_topic.insert((*topic, id.0), ())?;
+            self.by_topic.insert(&*topic_key(topic, id.0), &[][..])?;
             if let Some(given) = event.given_id() {
-                self.by_given.insert((*topic, given), id.0)?;
+                set_number(&mut self.by_given, given_key(topic, given), id.0)?;
             }
         }
-        self.events.insert(id.0, (topics, event.given_id(), &frame[..]))?;
+        let row = Row { topics, given: event.given_id(), frame };
+        self.events.insert(&event_key(id)[..], &*row.encode())?;
         if self.stock.events == 0 {
             self.stock.oldest = id;
         }
@@ -74,23 +79,23 @@ impl<'txn> Writing<'txn> {
         }
         self.stock.events -= 1;
         self.stock.bytes -= bytes;
-        self.stock.oldest = self.events.first()?.map_or(id, |(next, _)| Id(next.value()));
+        let next = self.events.first()?.map(|(next, _)| event_id(next.value())).transpose()?;
+        self.stock.oldest = next.unwrap_or(id);
         Ok(())
     }
 
     fn note_lost(&mut self, topic: &str, id: Id) -> Result<(), redb::Error> {
-        if tables::has_no_room(&self.lost)? && self.lost.get(topic)?.is_none() {
+        if tables::has_no_room(&self.lost)? && self.lost.get(topic.as_bytes())?.is_none() {
             self.stock.floor = id;
             self.lost.retain(|_, _| false)?;
         }
-        self.lost.insert(topic, id.0)?;
-        Ok(())
+        set_number(&mut self.lost, topic, id.0)
     }
 
     /// Removes events newer than `last`: a commit that was refused may have reached the disk all the
     /// same.
     pub(super) fn cut_back(&mut self, last: Id) -> Result<(), redb::Error> {
-        while self.events.last()?.is_some_and(|(id, _)| id.value() > last.0) {
+        while self.events.last()?.is_some_and(|(id, _)| id.value() > &event_key(last)[..]) {
             let Some((_, _, bytes)) = self.forget_row(false)? else { break };
             self.stock.events -= 1;
             self.stock.bytes -= bytes;
@@ -103,18 +108,18 @@ impl<'txn> Writing<'txn> {
     fn forget_row(&mut self, oldest: bool) -> Result<Option<(Id, Vec<String>, u64)>, redb::Error> {
         let row = if oldest { self.events.pop_first()? } else { self.events.pop_last()? };
         let Some((id, row)) = row else { return Ok(None) };
-        let id = id.value();
-        let (topics, given, frame) = row.value();
+        let id = event_id(id.value())?;
+        let Row { topics, given, frame } = Row::decode(row.value())?;
         for topic in &topics {
-            self.by_topic.remove((*topic, id))?;
+            self.by_topic.remove(&*topic_key(topic, id.0))?;
             let Some(given) = given else { continue };
             // A newer event may bear the same id.
-            if self.by_given.get((*topic, given))?.is_some_and(|newest| newest.value() == id) {
-                self.by_given.remove((*topic, given))?;
+            if number(&self.by_given, given_key(topic, given))? == Some(id.0) {
+                self.by_given.remove(&*given_key(topic, given))?;
             }
         }
         let topics = topics.into_iter().map(str::to_owned).collect();
-        Ok(Some((Id(id), topics, (frame.len() + EVENT_OVERHEAD_BYTES) as u64)))
+        Ok(Some((id, topics, (frame.len() + EVENT_OVERHEAD_BYTES) as u64)))
     }
 
     /// Writes the numbers, as the last thing before the commit.
@@ -122,7 +127,7 @@ impl<'txn> Writing<'txn> {
         let Stock { last, floor, events, bytes, oldest } = self.stock;
         let numbers = [("format", FORMAT), ("last", last.0), ("floor", floor.0), ("events", events)];
         for (name, number) in numbers.into_iter().chain([("bytes", bytes), ("oldest", oldest.0)]) {
-            self.numbers.insert(name, number)?;
+            set_number(&mut self.numbers, name, number)?;
         }
         Ok(self.stock)
     }

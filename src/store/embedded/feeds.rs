@@ -1,16 +1,17 @@
 //! The read model's part of the file: which post is in which feed, at which place.
 
 use super::tables::{self, ENTRIES, FEEDS, FILED, Filed, entry_key, post_key};
+use crate::disk::tables::{Bytes, number, set_number, to_number, torn};
 use crate::error::Error;
 use crate::store::{FEEDS_SHOWN_MAX, Feed, FeedList, FeedSummary, Post, PostEvent, PostId};
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+use redb::{ReadTransaction, ReadableTableMetadata, Table, WriteTransaction};
 use std::collections::BTreeSet;
 
 /// The tables of a transaction that files posts, and the feeds that it changed.
 struct Filing<'txn> {
-    filed: Table<'txn, &'static [u8], &'static [u8]>,
-    entries: Table<'txn, &'static [u8], &'static [u8]>,
-    feeds: Table<'txn, &'static str, u64>,
+    filed: Table<'txn, Bytes, Bytes>,
+    entries: Table<'txn, Bytes, Bytes>,
+    feeds: Table<'txn, Bytes, Bytes>,
     changed: BTreeSet<String>,
 }
 
@@ -56,18 +57,18 @@ impl Filing<'_> {
     }
 
     fn count(&mut self, tag: &str, change: impl FnOnce(u64) -> u64) -> Result<(), redb::Error> {
-        let posts = self.feeds.get(tag)?.map_or(0, |posts| posts.value());
-        self.feeds.insert(tag, change(posts))?;
-        Ok(())
+        let posts = number(&self.feeds, tag)?.unwrap_or(0);
+        set_number(&mut self.feeds, tag, change(posts))
     }
 }
 
 pub(super) fn list(txn: &ReadTransaction) -> Result<FeedList, redb::Error> {
     let table = txn.open_table(FEEDS)?;
     let mut feeds = Vec::new();
-    for entry in table.range::<&str>(..)?.take(FEEDS_SHOWN_MAX) {
+    for entry in table.range::<&[u8]>(..)?.take(FEEDS_SHOWN_MAX) {
         let (name, posts) = entry?;
-        feeds.push(FeedSummary { name: name.value().to_owned(), posts: posts.value() });
+        let name = str::from_utf8(name.value()).map_err(|_| torn())?.to_owned();
+        feeds.push(FeedSummary { name, posts: to_number(posts.value())? });
     }
     Ok(FeedList { more: table.len()? - feeds.len() as u64, feeds })
 }
@@ -78,7 +79,7 @@ pub(super) fn feed(
     before: Option<PostId>,
     limit: usize,
 ) -> Result<Result<Option<Feed>, Error>, redb::Error> {
-    if txn.open_table(FEEDS)?.get(name)?.is_none() {
+    if txn.open_table(FEEDS)?.get(name.as_bytes())?.is_none() {
         return Ok(Ok(None));
     }
     let filed = txn.open_table(FILED)?;

@@ -1,6 +1,7 @@
 //! The write model's part of the file: posts, and the outbox.
 
-use super::tables::{self, NUMBERS, Noted, OUTBOX, POSTS, event_key, event_number, post_key};
+use super::tables::{self, NUMBERS, Noted, OUTBOX, POSTS, event_key, post_key};
+use crate::disk::tables::to_number;
 use crate::error::Error;
 use crate::store::{EVENTS_MAX, Edit, NO_POST, NewPost, Post, PostEvent, PostId, Status};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
@@ -63,7 +64,7 @@ pub(super) fn cut_back(txn: &WriteTransaction, last: u64) -> Result<(), redb::Er
 pub(super) fn handled(txn: &WriteTransaction, through: u64) -> Result<(), redb::Error> {
     let mut outbox = txn.open_table(OUTBOX)?;
     loop {
-        let first = outbox.first()?.map(|(key, _)| event_number(key.value())).transpose()?;
+        let first = outbox.first()?.map(|(key, _)| to_number(key.value())).transpose()?;
         match first.filter(|number| *number <= through) {
             Some(number) => drop(outbox.remove(&event_key(number)[..])?),
             None => return Ok(()),
@@ -90,7 +91,7 @@ pub(super) fn unhandled(txn: &ReadTransaction) -> Result<Vec<PostEvent>, redb::E
     for entry in txn.open_table(OUTBOX)?.range::<&[u8]>(..)?.take(EVENTS_MAX) {
         let (key, row) = entry?;
         let Noted { post, .. } = tables::decode(&row)?;
-        events.push(PostEvent { number: event_number(key.value())?, post });
+        events.push(PostEvent { number: to_number(key.value())?, post });
     }
     Ok(events)
 }

@@ -129,7 +129,9 @@ fn a_file_of_a_newer_layout_is_refused_and_not_touched() {
     let folder = filled();
     let database = Database::open(folder.file()).unwrap();
     let txn = database.begin_write().unwrap();
-    txn.open_table(TableDefinition::<&str, u64>::new("stock")).unwrap().insert("format", 2).unwrap();
+    let mut table = txn.open_table(TableDefinition::<&[u8], &[u8]>::new("stock")).unwrap();
+    table.insert(&b"format"[..], &2u64.to_be_bytes()[..]).unwrap();
+    drop(table);
     txn.commit().unwrap();
     drop(database);
     for line in complaints(&folder) {

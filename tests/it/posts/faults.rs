@@ -138,7 +138,9 @@ fn a_file_that_is_damaged_or_newer_is_named_and_left_as_it_is() {
     fs::write(&file, &whole).unwrap();
     let database = Database::open(&file).unwrap();
     let txn = database.begin_write().unwrap();
-    txn.open_table(TableDefinition::<&str, u64>::new("numbers")).unwrap().insert("format", 2).unwrap();
+    let mut table = txn.open_table(TableDefinition::<&[u8], &[u8]>::new("numbers")).unwrap();
+    table.insert(&b"format"[..], &2u64.to_be_bytes()[..]).unwrap();
+    drop(table);
     txn.commit().unwrap();
     drop(database);
     assert!(complaint().contains("newer"));
