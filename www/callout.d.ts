@@ -55,7 +55,8 @@ export interface Connection extends EventTarget {
   on(name: "state", handler: (event: StateEvent) => void): void;
   on(name: "error", handler: (event: ErrorEvent) => void): void;
   /** Every event of the stream, whatever its name, is "*"; "message" are those without a name. "reset" says
-   *  that events may be missing before those that follow. A published event named "state" is only "*". */
+   *  that events may be missing before those that follow. A published event named "state" comes among the
+   *  changes of state, but has a `name`. */
   on(name: string, handler: (event: StreamEvent) => void): void;
   off(name: string, handler: (event: any) => void): void;
 

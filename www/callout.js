@@ -11,7 +11,7 @@
 // reads, each event with the id before it. The others follow and queue for the lock. Whoever does not know
 // that id is behind: it has just come, or missed something. It then reads a stream of its own, from its own
 // last id, until it knows what the leader knows; so the server alone says what a newcomer sees. Whoever
-// knows the event too hears it a second time, for a new leader goes on from its own last id. Without locks
+// knows more than that id knows the event too: a new leader goes on from its own last id. Without locks
 // (browsers have them for https and localhost) nobody leads, and each tab reads its own stream.
 
 // The newest events that a tab knows. Who is ahead of its leader by more reads a stream of its own.
@@ -23,66 +23,60 @@ const KNOWN = 200;
 const TICK_MILLIS = 450;
 const SILENT_TICKS = 4;
 
-// So many heartbeats without a byte and the stream is taken for dead.
-const STALL_BEATS = 2.5;
+// So long without a byte, for each second between heartbeats, and the stream is taken for dead.
+const STALL_MILLIS = 2500;
 
 // The longest delay that is not the server's own wish, and the time after which publishing is given up.
 const LONG_MILLIS = 30_000;
 
+// Where a browser keeps nothing, a page that is loaded again begins anew.
+let storage = {};
+try {
+  storage = sessionStorage;
+} catch {}
+
 // Opens a stream on a url, or on topics. What is relative belongs to the server that this file came from.
 export function connect(wanted) {
-  const { topics, url: at = "/", resume = true } = typeof wanted === "string" ? { url: wanted } : wanted;
-  const query = new URLSearchParams(topics?.map((topic) => ["topic", topic]));
-  const url = new URL(topics ? `/topics?${query}` : at, new URL(at, import.meta.url));
+  // A text has none of these fields: it is the url itself.
+  const { topics, url: at = topics ? "/" : wanted, resume = true } = wanted;
+  const url = new URL(topics ? "/topics" : at, new URL(at, import.meta.url));
+  for (const topic of topics ?? []) url.searchParams.append("topic", topic);
   const key = `callout:${url}`;
-  const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish });
+  const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish: publish.bind(null, url) });
   stream.on = stream.addEventListener;
   stream.off = stream.removeEventListener;
 
-  // Its part among the tabs: `life` lasts from start to stop, `turn` is its time in the queue and in the
-  // lead.
-  let life, turn, ticker, channel, leading, behind, quiet;
-
+  // Its part among the tabs. `turn` is its time in the queue and in the lead, from start to stop.
+  let turn, channel, leading, behind, quiet;
   // What is true now (presence, statistics) follows in its own stream, which must not end before. A stream's
   // opening says so; until then nobody knows.
   let present;
-
-  // The stream that it reads. `cut` ends it, or the pause before the next, which is over when it is `due`.
-  let cut, heard, due;
+  // The stream that it reads. `cut` ends it, or the pause before the next.
+  let cut, heard;
   let beat = 15; // seconds between heartbeats
   let retry = 1000; // milliseconds
-
-  // What it has seen. Where a browser keeps nothing, a page that is loaded again begins anew.
-  let id = "";
-  let known = [];
-  try {
-    if (resume) id = sessionStorage[key] ?? "";
-  } catch {}
+  // What it has seen: the last id, and the newest ones.
+  let id = (resume && storage[key]) || "";
+  let known = [id];
 
   function start() {
-    if (life) return;
-    life = new AbortController();
-    ticker = setInterval(tick, TICK_MILLIS);
+    if (turn) return;
     behind = present = true;
-    due = NaN;
-    run(life.signal);
     queue();
+    cut();
   }
 
   function stop() {
-    clearInterval(ticker);
-    life?.abort();
     turn?.abort();
     channel?.close();
-    life = channel = leading = null;
+    turn = channel = leading = behind = null;
     cut();
-    try {
-      sessionStorage[key] = id;
-    } catch {}
+    storage[key] = id;
   }
 
   function close() {
     for (const name in acts) removeEventListener(name, acts[name], true);
+    clearInterval(ticker);
     stop();
     apply({ state: "closed" });
   }
@@ -93,11 +87,6 @@ export function connect(wanted) {
     turn?.abort();
     const { signal } = (turn = new AbortController());
     quiet = 0;
-    const lead = (done) => {
-      signal.onabort = done;
-      leading = true;
-      if (!behind) cut();
-    };
     try {
       channel ??= new BroadcastChannel(key);
       channel.onmessage = hear;
@@ -111,47 +100,45 @@ export function connect(wanted) {
     }
   }
 
+  // Has the lock until it is done.
+  function lead(done) {
+    turn.signal.onabort = done;
+    leading = true;
+    if (!behind) cut();
+  }
+
   function tick() {
     if (leading) say();
     else quiet = document.hidden ? 0 : quiet + 1;
     if (quiet === SILENT_TICKS) queue(true);
-    if (Date.now() > heard + beat * STALL_BEATS * 1000) cut();
+    if (Date.now() > heard + beat * STALL_MILLIS) cut();
   }
 
   function say(more) {
-    const said = { due, state: stream.state, ...more };
-    if (leading) channel.postMessage({ id, ...said });
+    const said = { id, state: stream.state, ...more };
+    if (leading) channel.postMessage(said);
     apply(said);
   }
 
   function hear({ data: said }) {
-    const { event } = said;
-    if (leading) return said.ask && say();
-    if (said.ask) return;
     quiet = 0;
-    const isBehind = !!present || (said.id !== id && !known.some((old) => old.id === said.id));
-    if (behind !== isBehind) cut();
-    behind = isBehind;
-    // The leader has no place to go on from, we have.
-    if (id && !said.id) queue(true);
-    if (behind || (event?.id && known.some((old) => old.id === event.id && old.data === event.data))) return;
-    apply(said);
+    if (leading || present) return;
+    const wasBehind = behind;
+    behind = !known.includes(said.id);
+    if (behind !== wasBehind) cut();
+    // Whoever is ahead of the leader has seen the event already.
+    if (!behind && (said.id === id || !said.event?.id)) apply(said);
   }
 
-  function apply(said) {
-    ({ due } = said);
-    if (said.state !== stream.state) emit("state", { data: (stream.state = said.state) });
-    if (said.error) emit("error", said.error);
-    if (said.event) keep(said.event);
-  }
-
-  function keep(event) {
-    if (event.id) {
+  function apply({ state, error, event }) {
+    if (state !== stream.state) emit("state", { data: (stream.state = state) });
+    if (error) emit("error", error);
+    if (event?.id) {
       id = event.id;
-      known = [...known, event].slice(-KNOWN);
+      known = [...known, id].slice(-KNOWN);
     }
-    // The place where a stream begins is no event; and a handler may have closed.
-    if (!event.name || !life) return;
+    // The place where a stream begins has an id and no data.
+    if (event?.data == null) return;
     for (const type of new Set([event.name, "*"])) emit(type, { ...event, json: () => JSON.parse(event.data) });
   }
 
@@ -159,74 +146,76 @@ export function connect(wanted) {
 
   // ---- the stream ----
 
-  // Reads streams, one after the other, while the tab leads or is behind.
-  async function run(signal) {
-    while (!signal.aborted) {
-      const { onLine } = navigator;
-      const isReader = leading || behind;
-      if (isReader && stream.state !== "connecting") say({ state: onLine ? "reconnecting" : "offline" });
-      const millis = isReader && onLine ? due - Date.now() : LONG_MILLIS;
-      await new Promise((done) => setTimeout((cut = done), millis));
-      if (signal.aborted || !navigator.onLine || !(leading || behind)) continue;
-      const ending = new AbortController();
-      cut = () => ending.abort();
-      heard = Date.now();
-      // If it breaks or is cut, the next one goes on from the last id.
-      await read(ending.signal).catch(() => {});
-      heard = NaN;
-      due = Date.now() + retry;
-      // Unless the server tells, longer each time, and not all tabs at once.
-      retry = Math.min(retry * (1.5 + Math.random()), LONG_MILLIS);
+  // Reads streams, one after the other, while the tab leads or is behind. What cuts a pause wants no pause.
+  async function run() {
+    for (let pause = 0; stream.state !== "closed"; ) {
+      const state = navigator.onLine ? "reconnecting" : "offline";
+      if ((leading || behind) && stream.state !== "connecting") say({ state });
+      // Asked again, for a handler may have closed.
+      if ((leading || behind) && navigator.onLine && !pause) {
+        // If it breaks or is cut, the next one goes on from the last id.
+        await read().catch(() => {});
+        heard = NaN;
+        pause = retry;
+        // Unless the server tells, longer each time, and not all tabs at once.
+        retry = Math.min(retry * (1.5 + Math.random()), LONG_MILLIS);
+      } else {
+        await new Promise((done) => setTimeout((cut = done), pause || LONG_MILLIS));
+        pause = 0;
+      }
     }
   }
 
   // Reads one stream (HTML standard, section 9.2.6) to its end. Lines end with LF, as callout writes them.
-  async function read(signal) {
+  async function read() {
+    const ending = new AbortController();
+    cut = () => ending.abort();
+    heard = Date.now();
     if (id) url.searchParams.set("last_event_id", id);
-    const answer = await fetch(url, { cache: "no-store", headers: { accept: "text/event-stream" }, signal });
+    const answer = await fetch(url, { headers: { accept: "text/event-stream" }, signal: ending.signal });
     if (answer.status !== 200) return say({ error: { ...(await refusal(answer)) } });
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let rest = ""; ; ) {
       const { done, value } = await reader.read();
-      if (done || signal.aborted) return;
+      if (done) return;
       heard = Date.now();
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
-      blocks.map(parse).forEach(take);
-      if (!leading) channel?.postMessage({ ask: 1 });
+      // A handler may close.
+      for (const block of blocks) if (!ending.signal.aborted) take(parse(block));
     }
   }
 
   function take({ "": comment, event: name = "message", data, id, retry: wish = retry }) {
     [, beat, present] = /heartbeat=(\S+)( present)?/.exec(comment) ?? [0, beat, present];
-    if (data != null && !id) present = "";
-    retry = +wish;
-    const event = data == null ? id && { id } : { id, name, data };
-    if (comment || event) say({ state: "live", due: NaN, event });
-  }
-
-  // Publishes, again and again where no answer comes: the event's own id makes that safe.
-  async function publish(topic, data, { token, ...given } = {}) {
-    const query = new URLSearchParams({ id: `${Date.now()}-${Math.random()}`, ...given });
-    if (given.id === null) query.delete("id");
-    const to = new URL(`/topics/${encodeURIComponent(topic)}?${query}`, url);
-    const body = typeof data === "string" ? data : JSON.stringify(data);
-    const request = { method: "POST", body, headers: token ? { authorization: `Bearer ${token}` } : {} };
-    for (let pause = 500; ; pause *= 2) {
-      const answer = await fetch(to, request).catch((error) => {
-        if (given.id === null || pause > LONG_MILLIS) throw error;
-      });
-      if (answer?.ok) return answer.json();
-      if (answer) throw await refusal(answer);
-      await new Promise((done) => setTimeout(done, pause));
-    }
+    if (data && !id) present = "";
+    retry = Number(wish);
+    say({ state: comment ? "live" : stream.state, event: { id, name, data } });
   }
 
   const wake = () => cut();
   const acts = { pagehide: stop, freeze: stop, pageshow: start, resume: start, offline: wake, online: wake };
   for (const name in acts) addEventListener(name, acts[name], true);
+  const ticker = setInterval(tick, TICK_MILLIS);
+  run();
   start();
   return stream;
+}
+
+// Publishes, again and again where no answer comes: the event's own id makes that safe.
+async function publish(url, topic, data, { id = `${Date.now()}-${Math.random()}`, token, ...given } = {}) {
+  const query = new URLSearchParams(id === null ? given : { id, ...given });
+  const to = new URL(`/topics/${encodeURIComponent(topic)}?${query}`, url);
+  const body = typeof data === "string" ? data : JSON.stringify(data);
+  const headers = token ? { authorization: `Bearer ${token}` } : {};
+  for (let pause = 500; ; pause *= 2) {
+    const answer = await fetch(to, { method: "POST", body, headers }).catch((error) => {
+      if (id === null || pause > LONG_MILLIS) throw error;
+    });
+    if (answer?.ok) return answer.json();
+    if (answer) throw await refusal(answer);
+    await new Promise((done) => setTimeout(done, pause));
+  }
 }
 
 // A block of lines as an object of its fields. A comment is a field without a name.
@@ -241,7 +230,6 @@ function parse(text) {
 
 // Why a request was refused, in the server's words.
 async function refusal(answer) {
-  const { status } = answer;
-  const { error = `status ${status}` } = await answer.json().catch(() => ({}));
-  return Object.assign(new Error(error), { data: error, status });
+  const { error = `status ${answer.status}` } = await answer.json().catch(() => ({}));
+  return Object.assign(new Error(error), { data: error, status: answer.status });
 }
