@@ -9,7 +9,7 @@
 //! 3. It reads the short rest up to that id. What is queued begins right behind it.
 
 use crate::error::Error;
-use crate::event::{Draft, Event, Frame, Id};
+use crate::event::{Event, Frame, Id};
 use crate::history::{History, Page, Start};
 use crate::hub::{ClientId, Hub};
 use crate::outlet::{Batch, End, Next, Outlet, Piece};
@@ -246,7 +246,5 @@ fn hello(heartbeat: Duration, has_present: bool, position: &str) -> String {
 /// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.
 fn reset(asked: &str, position: &str) -> Frame {
     let data = serde_json::json!({ "requested": asked, "continues_after": position }).to_string();
-    let topics = vec![Topic::new("$reset").expect("it is a valid topic")];
-    let draft = Draft { topics, name: Some("reset".into()), data, ..Draft::default() };
-    Event::new(draft).expect("its fields are valid").encode(Id::parse(position))
+    Event::reset(data).encode(Id::parse(position))
 }

@@ -19,6 +19,9 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// What a browser asks for, in the place of an id, to be given all that is kept.
 pub const EARLIEST: &str = "earliest";
 
+/// The name of the event that tells a browser of a gap. It is refused to publishers, so that it is believed.
+const RESET: &str = "reset";
+
 /// What `retry` is held to, in milliseconds: shorter would be a stampede, longer looks dead.
 pub const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 100..=600_000;
 
@@ -93,6 +96,12 @@ impl Event {
             data: draft.data,
             count: None,
         })
+    }
+
+    /// The event that says: there is a gap. Nobody else can say so, for [`Event::new`] refuses its name.
+    pub fn reset(data: String) -> Event {
+        let topics = Arc::new([]);
+        Event { topics, name: Some(RESET.into()), id: None, retry_millis: None, data, count: None }
     }
 
     /// The same event, and what will say how many browsers it was passed on to: the sum, which ends when
@@ -177,6 +186,11 @@ fn check_name(name: &str) -> Result<(), Error> {
             "an event cannot be named `{name}`: browsers use that name for the connection itself"
         )));
     }
+    if name == RESET {
+        return Err(Error::bad(format!(
+            "an event cannot be named `{RESET}`: streams say with it that there is a gap"
+        )));
+    }
     Ok(())
 }
 
@@ -239,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_would_break_the_stream_or_the_browser_is_refused() {
-        for name in ["a\nb", "a\rb", "a\0b", "error", "open", &"n".repeat(256)] {
+        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", &"n".repeat(256)] {
             assert!(Event::new(Draft { name: Some(name.into()), ..draft("") }).is_err(), "{name:?}");
         }
         for id in ["", "a b", "a\nb", "é", "earliest", "0123456789abcdef", "a:b", &"i".repeat(65)] {

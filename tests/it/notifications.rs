@@ -151,6 +151,7 @@ fn what_cannot_be_sent_is_refused_and_nobody_receives_it() {
         r#"{"data":null}"#,
         r#"{"event":"a\nid: 9","data":"x"}"#,
         r#"{"event":"error","data":"x"}"#,
+        r#"{"event":"reset","data":"x"}"#,
         r#"{"id":"a b","data":"x"}"#,
     ] {
         let answer = post(at, "/notify/ann", body);
