@@ -28,16 +28,15 @@ fn everything(store: &Embedded, posts: &[Post]) -> (Vec<Option<Post>>, u64, Vec<
 }
 
 /// In how many ways [`fail`] lets a disc fail.
-const WAYS: usize = 5;
+const WAYS: usize = 6;
 
-/// Lets the disc fail in one of the ways in which discs do. In the first two it is one of a commit's two
-/// syncs; after the second, what was refused is there when the store is opened again.
+/// Lets the disc fail in one of the ways in which discs do. In the first three it is one of the commit's
+/// syncs; after the last of them, what was refused is there when the store is opened again.
 fn fail(disc: &Disc, way: usize) {
     match way {
-        0 => disc.fail_sync(1),
-        1 => disc.fail_sync(2),
-        2 => disc.sync_error.store(libc::EIO, SeqCst),
-        3 => disc.write_error.store(libc::EIO, SeqCst),
+        0..3 => disc.fail_sync(way + 1),
+        3 => disc.sync_error.store(libc::EIO, SeqCst),
+        4 => disc.write_error.store(libc::EIO, SeqCst),
         _ => disc.write_error.store(libc::ENOSPC, SeqCst),
     }
 }
