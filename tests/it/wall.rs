@@ -117,6 +117,7 @@ fn numbers_go_on_after_a_restart_and_none_is_used_twice() {
     let disk = || Data::Directory(folder.path(), Durability::Strict);
     let server = start(disk());
     let first = number(&put(server.address(), "red", "before"));
+    assert_eq!(first, 1);
     server.stop(Duration::from_secs(5));
     let server = start(disk());
     assert_eq!(number(&put(server.address(), "red", "after")), first + 1);
