@@ -136,6 +136,13 @@ fn explain(path: &Path, layout: &Layout, error: &redb::Error) -> String {
                 "`{path}` was written by an older store (version {version}): use the callout that wrote it"
             )
         }
+        redb::Error::TableTypeMismatch { .. } => {
+            let (path, anew) = (path.display(), layout.anew);
+            format!(
+                "`{path}` was written by an older callout, with other tables: use that one, \
+                 or move it away to start with {anew}"
+            )
+        }
         // It is no store of this kind, or shorter than it says.
         redb::Error::Io(error)
             if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>

@@ -6,7 +6,7 @@
 use crate::app::{App, Holding};
 use crate::decode::decode;
 use crate::error::Error;
-use crate::event::{Draft, Id};
+use crate::event::Draft;
 use crate::history::{PAGE_EVENTS, Start};
 use crate::http::{Answer, Captures, Request};
 use crate::topic::Topic;
@@ -94,19 +94,22 @@ pub fn put(app: &App, request: &Request, _captures: &Captures) -> Result<Answer,
 }
 
 /// The number of the newest message that is kept, or 0 if there never was one. Where messages were let go, or
-/// may have been kept by a process before this one, the time in milliseconds, which is past every number that
-/// was used: a browser that comes back with one of those must not find another message under it.
+/// were kept by a process that took them along, it is the time in milliseconds, which is past every number
+/// that was used: a browser that comes back with one of those must not find another message under it.
 fn newest_number(app: &App, topic: &Topic) -> Result<u64, Error> {
     const { assert!(PAGE_EVENTS >= 1, "one page holds the newest message") };
     let topics = [topic.clone()];
-    // Where nothing is kept, this is the edge of what was lost.
     let after = app.history.resume(&Start::Latest(1), &topics)?.after;
     let page = app.history.page(after, app.hub.last(), &topics)?;
-    let newest = page.events.last().and_then(|(_, frame)| decode(frame)?.id.parse().ok());
-    let millis = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    Ok(match newest {
-        Some(number) => number,
-        None if after == Id::default() => 0,
-        None => u64::try_from(millis()).unwrap_or(u64::MAX),
-    })
+    if let Some(newest) = page.events.last().and_then(|(_, frame)| decode(frame)?.id.parse().ok()) {
+        return Ok(newest);
+    }
+    // Where nothing is kept, `after` is the edge of what was lost; a topic that lost nothing has the same as
+    // no topic at all.
+    let lost_nothing = after == app.history.resume(&Start::Earliest, &[])?.after;
+    if lost_nothing && app.history.status().is_durable {
+        return Ok(0);
+    }
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    Ok(u64::try_from(millis).unwrap_or(u64::MAX))
 }

@@ -15,6 +15,22 @@ const SAID = [
   ["bob", "Yes."],
 ];
 
+// Seconds of a server's life that the activity page shows, and the paths that are asked for meanwhile.
+const LIFE_SECS = 90;
+const ASKED = ["/", "/sse.html", "/healthz", "/wall.html", "/posts.html", "/site.css", "/callout.js"];
+
+// Something to look at: now more requests, now fewer.
+async function live(callout) {
+  for (let tenths = 0; tenths < LIFE_SECS * 10; tenths += 1) {
+    const busy = 3 + 3 * Math.sin(tenths / 90) + 2 * Math.sin(tenths / 23);
+    for (let count = 0; count < busy; count += 1) {
+      await fetch(`${callout.url}/topics/news`, { method: "POST", body: "x".repeat(200) });
+    }
+    if (tenths % 7 === 0) await fetch(callout.url + ASKED[tenths % ASKED.length]);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
 // A page in a window of a size that is still legible in half the width of a README.
 async function picture(browser, callout, name, path, ready) {
   const viewport = { width: 900, height: 760 };
@@ -43,6 +59,7 @@ try {
     await until("everybody is here", async () => (await page.locator("#users li").count()) === 3);
   });
   others.forEach((other) => other.abort());
+  await picture(browser, callout, "activity", "/activity.html", () => live(callout));
 } finally {
   await browser.close();
   await callout.remove();

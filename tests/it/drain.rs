@@ -186,7 +186,8 @@ fn a_closed_standard_output_stops_nothing() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callout"));
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    command.args(["serve", "--listen", &at.to_string()]).stdout(writer).stderr(Stdio::piped());
+    command.args(["serve", "--listen", &at.to_string(), "--data", "memory"]);
+    command.stdout(writer).stderr(Stdio::piped());
     let program = Program { child: command.spawn().expect("it starts"), address: at };
     crate::support::until("it listens", || TcpStream::connect(at).is_ok());
     assert_eq!(get(at, "/healthz").status, 200);

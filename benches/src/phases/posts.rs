@@ -33,7 +33,7 @@ const CROWD_INTERVAL: Duration = Duration::from_millis(100);
 const FIRST_POSTS: u64 = 100;
 
 /// What JSON adds to a message in a post of a feed: id, title, author, tags and version.
-const POST_BYTES: usize = 145;
+const POST_BYTES: usize = 128;
 
 /// How long the watchers may take to be there, or to have what was sent last.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -18,6 +18,10 @@ const TRIM_EVENTS: usize = 256;
 /// With [`Durability::Relaxed`], how long an acknowledged event may be missing on disk.
 const RELAXED: Duration = Duration::from_millis(100);
 
+/// The same in bytes of data. What an unsaved commit gave back to the file is used again only when one was
+/// saved, so with more than this the file would grow far beyond what is kept.
+const RELAXED_BYTES: usize = 1024 * 1024;
+
 /// How often a quiet history looks for what has grown too old.
 const TIDY: Duration = Duration::from_secs(60);
 
@@ -33,6 +37,8 @@ pub(super) struct Writer {
     given: Id,
     /// What is committed but not yet on disk, since when.
     pub(super) unsaved_since: Option<Instant>,
+    /// How much of it there is.
+    unsaved_bytes: usize,
     /// After a failure, when to try again; until then publishing is refused without trying.
     pub(super) try_again_at: Option<Instant>,
     /// A failure was logged, and that it is over was not.
@@ -42,8 +48,18 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(opener: Opener, bounds: Bounds, durability: Durability, shared: Arc<Shared>) -> Writer {
         let given = Id::default();
-        let (unsaved_since, try_again_at) = (None, None);
-        Writer { opener, bounds, durability, shared, given, unsaved_since, try_again_at, is_down: false }
+        let (unsaved_since, unsaved_bytes, try_again_at, is_down) = (None, 0, None, false);
+        Writer {
+            opener,
+            bounds,
+            durability,
+            shared,
+            given,
+            unsaved_since,
+            unsaved_bytes,
+            try_again_at,
+            is_down,
+        }
     }
 
     /// Opens the store for the first time and gives the newest id there is.
@@ -108,8 +124,8 @@ impl Writer {
             return Err(self.shared.view.lock().failure.clone().unwrap_or_default());
         }
         let durability = match self.durability {
-            Durability::Strict => redb::Durability::Immediate,
-            Durability::Relaxed => redb::Durability::None,
+            Durability::Relaxed if self.unsaved_bytes < RELAXED_BYTES => redb::Durability::None,
+            Durability::Relaxed | Durability::Strict => redb::Durability::Immediate,
         };
         let outcomes = self.commit(events, durability).map_err(|fault| {
             self.fail(&fault);
@@ -184,9 +200,10 @@ impl Writer {
             tables.trim(self.bounds, trim_max)?;
             Ok(outcomes)
         })?;
-        self.unsaved_since = match durability {
-            redb::Durability::None => self.unsaved_since.or(Some(began)),
-            _ => None,
+        let bytes: usize = events.iter().map(|event| event.data().len()).sum();
+        (self.unsaved_since, self.unsaved_bytes) = match durability {
+            redb::Durability::None => (self.unsaved_since.or(Some(began)), self.unsaved_bytes + bytes),
+            _ => (None, 0),
         };
         self.try_again_at = None;
         let mut view = self.shared.view.lock();

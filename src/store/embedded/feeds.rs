@@ -50,7 +50,7 @@ impl Filing<'_> {
         }
         for (tag, place) in tags.iter().zip(&places).filter(|(tag, _)| !post.tags.contains(tag)) {
             self.entries.remove(&*entry_key(tag, *place))?;
-            self.count(tag, |posts| posts - 1)?;
+            self.count(tag, |posts| posts.saturating_sub(1))?;
         }
         self.changed.extend(post.tags.iter().chain(&tags).cloned());
         tables::put(&mut self.filed, &key, &Filed { post: post.clone(), places: new_places })

@@ -141,6 +141,24 @@ fn a_file_of_a_newer_layout_is_refused_and_not_touched() {
 }
 
 #[test]
+fn a_file_of_an_older_callout_with_other_tables_is_refused_and_not_touched() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path()).unwrap();
+    let database = Database::create(folder.file()).unwrap();
+    let txn = database.begin_write().unwrap();
+    txn.open_table(TableDefinition::<&str, u64>::new("stock")).unwrap().insert("format", 1).unwrap();
+    txn.commit().unwrap();
+    drop(database);
+    let before = fs::read(folder.file()).unwrap();
+    for line in complaints(&folder) {
+        assert!(line.contains("older callout") && line.contains("move it away"), "{line}");
+        assert!(line.contains(folder.file().to_str().unwrap()), "{line}");
+    }
+    // Opening it may note in its head that it was open.
+    assert_eq!(fs::read(folder.file()).unwrap().len(), before.len());
+}
+
+#[test]
 fn a_directory_in_use_is_one_clear_line() {
     let folder = Folder::new();
     let program = serve(&folder, &[]);

@@ -7,7 +7,7 @@ use redb::{Builder, StorageBackend};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
 
 /// What a disc writes at once: after a power cut a sector holds the old or the new, never a mixture.
 const SECTOR_BYTES: usize = 512;
@@ -19,8 +19,8 @@ pub struct Disc {
     /// The system's error numbers that writing (and growing) and syncing answer with; 0 if they work.
     pub write_error: Arc<AtomicI32>,
     pub sync_error: Arc<AtomicI32>,
-    /// The sync error ends with the first that it hit.
-    sync_fails_once: Arc<AtomicBool>,
+    /// Which of the syncs to come fails, counted from 1; 0 if none does.
+    failing_sync: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -78,8 +78,12 @@ impl Disc {
 
     /// The next sync fails, and those after it work.
     pub fn fail_one_sync(&self) {
-        self.sync_fails_once.store(true, SeqCst);
-        self.sync_error.store(libc::EIO, SeqCst);
+        self.fail_sync(1);
+    }
+
+    /// One of the syncs to come fails, counted from 1; all others work.
+    pub fn fail_sync(&self, number: usize) {
+        self.failing_sync.store(number, SeqCst);
     }
 
     /// Notes in the log that an event was acknowledged.
@@ -182,11 +186,11 @@ impl StorageBackend for Disc {
 
     /// A sync that fails says nothing of what is safe.
     fn sync_data(&self) -> io::Result<()> {
-        let failed = fails(&self.sync_error);
-        if self.sync_fails_once.swap(false, SeqCst) {
-            self.sync_error.store(0, SeqCst);
+        fails(&self.sync_error)?;
+        let count_down = |number: usize| number.checked_sub(1);
+        if self.failing_sync.fetch_update(SeqCst, SeqCst, count_down) == Ok(1) {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
         }
-        failed?;
         self.keep(Entry::Sync);
         Ok(())
     }

@@ -73,8 +73,18 @@ struct Known {
 struct Model(Vec<Known>);
 
 impl Model {
+    /// How many are no longer kept.
+    fn lost(&self) -> usize {
+        self.0.len().saturating_sub(KEEP_EVENTS)
+    }
+
     fn kept(&self) -> &[Known] {
-        &self.0[self.0.len().saturating_sub(KEEP_EVENTS)..]
+        &self.0[self.lost()..]
+    }
+
+    /// The newest on these topics that is no longer kept.
+    fn edge(&self, topics: &[usize]) -> Option<usize> {
+        self.0[..self.lost()].iter().rposition(|known| known.is_on(topics))
     }
 
     fn find_given(&self, given: u8, topics: &[usize]) -> Option<&Known> {
@@ -97,8 +107,10 @@ impl Model {
                 (all[all.len().saturating_sub(*count)..].to_vec(), false)
             }
             Place::Ours(index) => match self.0.get(*index) {
-                // The newest that is no longer kept is where all that is kept begins.
-                Some(known) if index + 1 + kept.len() >= self.0.len() => (after(known.id), false),
+                // The newest that these topics lost is where what they keep begins.
+                Some(known) if *index >= self.lost() || self.edge(topics) == Some(*index) => {
+                    (after(known.id), false)
+                }
                 _ => (all().collect(), true),
             },
             Place::Given(given) => match self.find_given(*given, topics) {
