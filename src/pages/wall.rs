@@ -20,9 +20,6 @@ const LATE_MESSAGES: usize = 100;
 /// The longest type, in characters. A longer one is answered 400.
 const TYPE_CHARS_MAX: usize = 40;
 
-/// The name that a stream itself uses: no message can have it as its type.
-const RESET: &str = "reset";
-
 /// What the wall holds: its topic, and the number of its newest message.
 struct Wall {
     topic: Topic,
@@ -65,9 +62,9 @@ pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answ
 pub fn put(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
     let Put { data, kind } = request.json(r#"{"data":"…","type":"red"}"#)?;
     let kind = kind.trim();
-    if kind.is_empty() || kind == RESET || kind.chars().count() > TYPE_CHARS_MAX {
+    if kind.is_empty() || kind.chars().count() > TYPE_CHARS_MAX {
         return Err(Error::bad(format!(
-            "`type` has 1 to {TYPE_CHARS_MAX} characters and is not `{RESET}`; `red`, `yellow` and `blue` have columns of their own"
+            "`type` has 1 to {TYPE_CHARS_MAX} characters; `red`, `yellow` and `blue` have columns of their own"
         )));
     }
     if data.trim().is_empty() {

@@ -77,7 +77,7 @@ fn what_is_no_message_is_refused_with_the_reason_and_nobody_sees_it() {
         (r#"{"data":7,"type":"red"}"#, 400, "string"),
         (r#"{"data":" \n","type":"red"}"#, 400, "`data` is empty"),
         (r#"{"data":"x","type":" "}"#, 400, "`type`"),
-        (r#"{"data":"x","type":"reset"}"#, 400, "`type`"),
+        (r#"{"data":"x","type":"reset"}"#, 400, "`reset`"),
         (r#"{"data":"x","type":"error"}"#, 400, "`error`"),
         (r#"{"data":"x","type":"red\nid: 9"}"#, 400, "control"),
         (&long, 400, "`type`"),
