@@ -105,11 +105,8 @@ impl Site for Router {
     }
 
     fn answered(&self, answered: &Answered) {
-        let Some(activity) = self.app.activity.as_ref().filter(|activity| activity.has_listeners()) else {
-            return;
-        };
-        if matches!(answered.status, 200 | 201) {
-            activity.announce(answered, self.shown_path(answered));
+        if let Some(activity) = &self.app.activity {
+            activity.announce(answered);
         }
     }
 
@@ -154,17 +151,13 @@ impl Router {
     }
 }
 
-impl Router {
-    /// A request's path as everybody may see it: where a part of it names a user, or a topic of a server
-    /// that has a publish token, its route's pattern.
-    fn shown_path<'a>(&self, answered: &Answered<'a>) -> &'a str {
-        let is_secret = |pattern: &str| {
-            pattern.contains("{id}") || (pattern.contains("{topic...}") && self.app.publish_token.is_some())
-        };
-        let mut routes = self.own.iter().chain(ROUTES);
-        let route = routes.find(|route| matches!(capture(route.path, answered.path), Ok(Some(_))));
-        route.map(|route| route.path).filter(|pattern| is_secret(pattern)).unwrap_or(answered.path)
-    }
+/// A request's path as everybody may see it: where a part of it names a user, or a topic of a server that has
+/// a publish token, its route's pattern.
+pub fn shown_path(own: &[Route], has_token: bool, path: &str) -> String {
+    let is_secret = |pattern: &str| pattern.contains("{id}") || (pattern.contains("{topic...}") && has_token);
+    let mut routes = own.iter().chain(ROUTES);
+    let route = routes.find(|route| matches!(capture(route.path, path), Ok(Some(_))));
+    route.map(|route| route.path).filter(|pattern| is_secret(pattern)).unwrap_or(path).to_owned()
 }
 
 /// The value of `Allow`: what the routes take, and what is always taken.

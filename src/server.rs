@@ -12,7 +12,7 @@ use crate::http::tiny::Tiny;
 use crate::http::{Limits, Listener};
 use crate::hub::Hub;
 use crate::pages::activity::Activity;
-use crate::routes::{Route, Router};
+use crate::routes::{Route, Router, shown_path};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -112,7 +112,9 @@ impl Server {
         let posts = Desk::start(hub.clone(), directory).map_err(io::Error::other)?;
         let started = Instant::now();
         let places = Places::new(config.streams_max);
-        let activity = || Activity::new(started, hub.clone(), history.clone(), places.clone());
+        let has_token = config.publish_token.is_some();
+        let shown_path = Box::new(move |path: &str| shown_path(own, has_token, path));
+        let activity = || Activity::new(started, hub.clone(), history.clone(), places.clone(), shown_path);
         let app = Arc::new(App {
             activity: config.activity.then(activity),
             history,

@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Ticks from one `stats` to the next.
 const TICKS_PER_STATS: u32 = 10;
 
-/// Lines that wait for a tick. When full, further ones are only counted, and the count is passed on.
+/// Requests that wait for a tick. When full, further ones are only counted, and the count is passed on.
 const ACTIONS_MAX: usize = 256;
 
 /// The longest path that is shown, in characters. A longer one is cut.
@@ -44,18 +44,30 @@ struct Shared {
     hub: Hub,
     history: Arc<dyn History>,
     places: Arc<Places>,
+    /// A request's path as everybody may see it.
+    shown_path: ShownPath,
     /// Read for every request, so that it costs one look where nobody listens.
     listeners: AtomicUsize,
     actions: Mutex<Actions>,
     ticker: Mutex<Ticker>,
 }
 
+/// Gives a request's path as everybody may see it.
+pub type ShownPath = Box<dyn Fn(&str) -> String + Send + Sync>;
+
 /// What was done since the last tick.
 #[derive(Default)]
 struct Actions {
-    lines: Vec<String>,
-    /// Lines that found no room.
+    done: Vec<Action>,
+    /// Those that found no room.
     missed: usize,
+}
+
+/// A request that was answered, as it is noted by the request's own thread. What is left is the ticker's work.
+struct Action {
+    method: String,
+    path: String,
+    took: Duration,
 }
 
 struct Ticker {
@@ -87,32 +99,44 @@ pub fn listen(app: &App, _request: &Request, _captures: &Captures) -> Result<Ans
 
 impl Activity {
     /// Nobody listens yet.
-    pub fn new(started: Instant, hub: Hub, history: Arc<dyn History>, places: Arc<Places>) -> Activity {
+    pub fn new(
+        started: Instant,
+        hub: Hub,
+        history: Arc<dyn History>,
+        places: Arc<Places>,
+        shown_path: ShownPath,
+    ) -> Activity {
         let sample = Sample { at: started, published: 0, delivered: 0, cpu: Duration::ZERO };
         let ticker = Mutex::new(Ticker { runs: false, sample, stats: Value::Null });
         let topic = Topic::new("$activity").expect("it is a valid topic");
         let (listeners, actions) = (AtomicUsize::new(0), Mutex::default());
         Activity {
-            shared: Arc::new(Shared { topic, started, hub, history, places, listeners, actions, ticker }),
+            shared: Arc::new(Shared {
+                topic,
+                started,
+                hub,
+                history,
+                places,
+                shown_path,
+                listeners,
+                actions,
+                ticker,
+            }),
         }
     }
 
-    /// Announces a request to whoever listens, under the path that may be shown. Never waits.
-    pub fn announce(&self, answered: &Answered, shown_path: &str) {
-        let path: String = shown_path.chars().take(PATH_CHARS_MAX).collect();
-        let millis = answered.took.as_secs_f64() * 1_000.0;
-        let action = format!("Anonymous user: {} {path}, duration: {millis:.1}ms", answered.method);
+    /// Announces a request that was answered 200 or 201 to whoever listens. Never waits.
+    pub fn announce(&self, answered: &Answered) {
+        let &Answered { method, path, status, took } = answered;
+        if self.shared.listeners.load(Relaxed) == 0 || !matches!(status, 200 | 201) {
+            return;
+        }
         let mut actions = self.shared.actions.lock();
-        if actions.lines.len() < ACTIONS_MAX {
-            actions.lines.push(action);
+        if actions.done.len() < ACTIONS_MAX {
+            actions.done.push(Action { method: method.into(), path: path.into(), took });
         } else {
             actions.missed += 1;
         }
-    }
-
-    /// Whether there is anybody to announce something to.
-    pub fn has_listeners(&self) -> bool {
-        self.shared.listeners.load(Relaxed) > 0
     }
 
     /// One more listener until the guard is dropped. The first one starts the ticker.
@@ -145,7 +169,7 @@ impl Shared {
     fn run(&self) {
         for tick in 1.. {
             std::thread::sleep(TICK);
-            let Actions { mut lines, missed } = std::mem::take(&mut *self.actions.lock());
+            let Actions { done, missed } = std::mem::take(&mut *self.actions.lock());
             {
                 let mut ticker = self.ticker.lock();
                 // Under the lock, so that whoever comes now finds that the ticker runs, or starts another.
@@ -154,10 +178,8 @@ impl Shared {
                     return;
                 }
             }
-            if missed > 0 {
-                lines.push(format!("… and {missed} more"));
-            }
-            for action in lines {
+            let more = (missed > 0).then(|| format!("… and {missed} more"));
+            for action in done.iter().map(|action| self.describe(action)).chain(more) {
                 self.tell(self.event("activity", &json!({ "action": action })));
             }
             if tick % TICKS_PER_STATS == 0 {
@@ -166,6 +188,12 @@ impl Shared {
                 self.tell(self.event("stats", &ticker.stats));
             }
         }
+    }
+
+    fn describe(&self, action: &Action) -> String {
+        let path: String = (self.shown_path)(&action.path).chars().take(PATH_CHARS_MAX).collect();
+        let millis = action.took.as_secs_f64() * 1_000.0;
+        format!("Anonymous user: {} {path}, duration: {millis:.1}ms", action.method)
     }
 
     fn tell(&self, event: Event) {
