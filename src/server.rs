@@ -134,6 +134,9 @@ impl Server {
             Kind::TinyHttp => Tiny::start(config.listen, router, config.limits).map(boxed),
         }
         .map_err(|error| {
+            // The program around the server may try again, with another address.
+            app.posts.close(CLOSE_DEADLINE);
+            app.history.close(CLOSE_DEADLINE);
             io::Error::new(error.kind(), format!("failed to listen on {}: {error}", config.listen))
         })?;
         log_kept(&app.history.status());

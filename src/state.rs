@@ -62,6 +62,8 @@ struct Newest {
     change: Option<u64>,
     /// What everyone who watches has been shown, or something newer.
     shown: Option<Frame>,
+    /// Somebody was shown something else, or nothing.
+    is_uneven: bool,
     /// When the next one may go out.
     rested_at: Instant,
 }
@@ -86,7 +88,13 @@ impl States {
     ) -> Watched {
         let mut watched = self.watched.lock();
         let state = watched.entry(topic.clone()).or_insert_with(|| {
-            let newest = Newest { frame: None, change: None, shown: None, rested_at: Instant::now() };
+            let newest = Newest {
+                frame: None,
+                change: None,
+                shown: None,
+                is_uneven: false,
+                rested_at: Instant::now(),
+            };
             Arc::new(State {
                 topic,
                 read: Box::new(read),
@@ -125,17 +133,21 @@ impl Watched {
         let mut newest = self.state.newest.lock();
         if let Err(error) = self.state.refresh(&mut newest) {
             log::debug!("a state could not be read: {error}");
+            newest.is_uneven = true;
             self.states.note_change(&self.state.topic);
         }
         if newest.shown.is_none() {
             newest.shown = newest.frame.clone();
         }
+        newest.is_uneven |= newest.shown != newest.frame;
         newest.frame.clone()
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
+        // Not while a state is told: one that nobody knows any more must not come after that of its successor.
+        let _untold = self.state.newest.lock();
         // Under the lock, so that whoever comes now finds the state or makes another.
         let mut watched = self.states.watched.lock();
         if self.state.watchers.fetch_sub(1, Relaxed) == 1 {
@@ -169,16 +181,17 @@ impl State {
     /// at again.
     fn tell(&self, hub: &Hub) -> Result<(), Error> {
         self.is_told.store(false, SeqCst);
+        let mut newest = self.newest.lock();
         let watchers = self.watchers.load(Relaxed);
         if watchers == 0 {
             return Ok(());
         }
-        let mut newest = self.newest.lock();
         self.refresh(&mut newest)?;
-        if newest.frame == newest.shown {
+        if newest.frame == newest.shown && !newest.is_uneven {
             return Ok(());
         }
         newest.shown = newest.frame.clone();
+        newest.is_uneven = false;
         let pause = PAUSE_PER_WATCHER.saturating_mul(u32::try_from(watchers).unwrap_or(u32::MAX));
         newest.rested_at = Instant::now() + PAUSE + pause;
         if let Some(frame) = newest.frame.clone() {

@@ -58,6 +58,7 @@ async function showVersion() {
 async function refresh() {
   const health = await showVersion();
   if (health) showStats(health);
+  $("streams").closest("dl").classList.toggle("stale", !health);
   showState(health ? "live" : "reconnecting", health ? "alive" : "no answer");
   setTimeout(refresh, EVERY_MILLIS);
 }

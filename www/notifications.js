@@ -27,9 +27,9 @@ function listen() {
   $("stop").disabled = false;
   stream = connect(path);
   stream.on("error", ({ data }) => complain(`The server says: ${data}.`));
-  stream.on("state", ({ data }) => {
-    showState(data);
-    if (data === "live") complain("");
+  stream.on("state", () => {
+    showState(stream?.state ?? "closed");
+    if (stream?.state === "live") complain("");
   });
   stream.on("*", (event) => append(event.name === "reset" ? makeGap() : makeNote(event)));
   showState(stream.state);

@@ -77,6 +77,7 @@ function follow(shown) {
 }
 
 feeds.on("state", showStates);
+feeds.on("error", ({ data }) => showNote(sentence(data)));
 feeds.on("data", (event) => showFeeds(event.json()));
 
 // What is not there is no reason to be called offline.

@@ -16,7 +16,7 @@ wall.on("*", (event) => {
   if (event.name !== "reset" && !TYPES.includes(event.name)) show($("others"), event.json());
 });
 wall.on("reset", clear);
-wall.on("state", ({ data }) => showState(data));
+wall.on("state", () => showState(wall.state));
 
 // ---- messages ----
 

@@ -24,26 +24,26 @@ impl Holding for Poll {
     }
 }
 
-impl Poll {
-    /// The votes as they stand. A `$` in front keeps the topic API away from the topic.
-    fn draft(&self) -> Result<Draft, Error> {
-        let data = serde_json::json!(*self.0.lock()).to_string();
-        Ok(Draft { topics: vec![Topic::new("$poll")?], name: Some("votes".into()), data, ..Draft::default() })
-    }
+/// The votes as they stand. A `$` in front keeps the topic API away from the topic.
+fn draft(votes: &BTreeMap<&str, u32>) -> Result<Draft, Error> {
+    let data = serde_json::json!(votes).to_string();
+    Ok(Draft { topics: vec![Topic::new("$poll")?], name: Some("votes".into()), data, ..Draft::default() })
 }
 
 fn follow(app: &App, _request: &Request, _captures: &Captures) -> Result<Answer, Error> {
     let poll = app.holding::<Poll>()?;
-    let mut stream = app.stream_now(poll.draft()?.topics)?;
-    stream.present = Some(Box::new(move || Some(Event::new(poll.draft().ok()?).ok()?.encode(None))));
+    let mut stream = app.stream_now(vec![Topic::new("$poll")?])?;
+    stream.present = Some(Box::new(move || Some(Event::new(draft(&poll.0.lock()).ok()?).ok()?.encode(None))));
     Ok(Answer::stream(stream))
 }
 
 fn vote(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
     let choice: String = request.json(r#""tea""#)?;
     let poll = app.holding::<Poll>()?;
-    *poll.0.lock().get_mut(&*choice).ok_or_else(|| Error::bad("vote for coffee, tea or water"))? += 1;
-    Ok(Answer::json(&serde_json::json!({ "reached": app.tell_counted(poll.draft()?)? })))
+    let mut votes = poll.0.lock();
+    *votes.get_mut(&*choice).ok_or_else(|| Error::bad("vote for coffee, tea or water"))? += 1;
+    // Told under the lock, so that the newest count is told last.
+    Ok(Answer::json(&serde_json::json!({ "reached": app.tell_counted(draft(&votes)?)? })))
 }
 
 fn file(request: &Request, name: &str, bytes: &'static [u8]) -> Answer {

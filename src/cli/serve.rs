@@ -31,7 +31,7 @@ pub(super) static COMMAND: Command = Command {
         Flag {
             name: "publish-token",
             value: "TOKEN",
-            help: "what publishing to /topics needs as `Authorization: Bearer TOKEN`;\nwithout it anybody may publish",
+            help: "what publishing to /topics and /notify, and reading /history, needs as\n`Authorization: Bearer TOKEN`; without it anybody may",
         },
         Flag {
             name: "cors",

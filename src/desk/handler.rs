@@ -12,13 +12,14 @@ use crate::state::States;
 use crate::store::{Feeds, PostEvent, Posts};
 use crate::topic::Topic;
 use crate::vital::Vital;
+use crossbeam_channel::RecvTimeoutError;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long it takes until handling is tried again after it failed. The store says in the log why.
+/// How long it takes until handling is tried again after it failed.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where events are told, for the program around the server: `PostCreated` and `PostUpdated` with the post,
@@ -44,10 +45,18 @@ pub(super) fn start(
     let handler = Handler { hub, posts, feeds, states };
     std::thread::Builder::new().name("feeds".into()).spawn(move || {
         let _vital = Vital("feeds");
-        for () in bell {
-            while let Err(error) = handler.handle_all() {
-                log::debug!("feeds are behind: {error}");
-                std::thread::sleep(TRY_AGAIN);
+        let mut is_behind = false;
+        loop {
+            let rung = if is_behind { bell.recv_timeout(TRY_AGAIN) } else { bell.recv().map_err(Into::into) };
+            if rung == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
+            match handler.handle_all() {
+                Ok(()) => is_behind = false,
+                Err(error) if std::mem::replace(&mut is_behind, true) => {
+                    log::debug!("feeds are behind: {error}")
+                }
+                Err(error) => log::warn!("feeds are behind until this works again: {error}"),
             }
         }
     })?;

@@ -109,8 +109,6 @@ pub struct Status {
     pub oldest: Option<SystemTime>,
     /// How long the last commit took, where there are commits.
     pub commit: Option<Duration>,
-    /// What is kept survives the process.
-    pub is_durable: bool,
     /// Why nothing can be kept now, if that is so.
     pub failure: Option<String>,
 }

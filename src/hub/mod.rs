@@ -144,12 +144,6 @@ impl Hub {
         self.tell(Message::Broadcast(dispatch));
     }
 
-    /// Passes an event on that is only true now, if the hub has room for it at this moment. Never waits;
-    /// says whether the event is on its way.
-    pub fn offer(&self, dispatch: Dispatch) -> bool {
-        self.inbox.try_send(Message::Broadcast(dispatch)).is_ok()
-    }
-
     /// Looks at every browser once. Blocks until the hub has done so, some 30 ns for each.
     pub fn survey(&self) -> Survey {
         let (answer, answers) = bounded(1);

@@ -145,6 +145,8 @@ impl Activity {
         self.shared.listeners.fetch_add(1, Relaxed);
         let listener = Listener(self.shared.clone());
         if !ticker.runs {
+            // What was noted after the last ticker's end is old by now.
+            *self.shared.actions.lock() = Actions::default();
             self.shared.measure(&mut ticker);
             let shared = self.shared.clone();
             let started = std::thread::Builder::new().name("activity".into()).spawn(move || shared.run());

@@ -10,6 +10,7 @@ use crate::event::Draft;
 use crate::history::Start;
 use crate::http::{Answer, Captures, Request};
 use crate::topic::Topic;
+use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -52,13 +53,14 @@ pub fn notify(app: &App, request: &Request, captures: &Captures) -> Result<Answe
 
 /// Sends the event `timeEvent` with the time, `15:04:05` UTC, to a user or to everyone. Answers
 /// `{"reached":2,"time":"15:04:05"}`.
-pub fn tell_time(app: &App, _request: &Request, captures: &Captures) -> Result<Answer, Error> {
+pub fn tell_time(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     // 2026-01-31T15:04:05Z
     let time = &now[11..19];
     let topics = vec![addressee(captures)?];
     let draft = Draft { topics, name: Some("timeEvent".into()), data: time.into(), ..Draft::default() };
-    let reached = app.tell_counted(draft)?;
+    // Whoever only asks for the head sends nothing.
+    let reached = if request.method == Method::GET { app.tell_counted(draft)? } else { 0 };
     Ok(Answer::json(&json!({ "reached": reached, "time": time })))
 }
 

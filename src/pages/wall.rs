@@ -90,23 +90,15 @@ pub fn put(app: &App, request: &Request, _captures: &Captures) -> Result<Answer,
     }
 }
 
-/// The number of the newest message that is kept, or 0 if there never was one. Where messages were let go, or
-/// were kept by a process that took them along, it is the time in milliseconds, which is past every number
-/// that was used: a browser that comes back with one of those must not find another message under it.
+/// The number after which a server that has just started goes on: that of the newest message that is kept, or
+/// the time in milliseconds if that is larger, which is past every number that was used, also by messages that
+/// were let go or lost. A browser that comes back with one of those must not find another message under it.
 fn newest_number(app: &App, topic: &Topic) -> Result<u64, Error> {
     const { assert!(PAGE_EVENTS >= 1, "one page holds the newest message") };
     let topics = [topic.clone()];
     let after = app.history.resume(&Start::Latest(1), &topics)?.after;
     let page = app.history.page(after, app.hub.last(), &topics)?;
-    if let Some(newest) = page.events.last().and_then(|(_, frame)| decode(frame)?.id.parse().ok()) {
-        return Ok(newest);
-    }
-    // Where nothing is kept, `after` is the edge of what was lost; a topic that lost nothing has the same as
-    // no topic at all.
-    let lost_nothing = after == app.history.resume(&Start::Earliest, &[])?.after;
-    if lost_nothing && app.history.status().is_durable {
-        return Ok(0);
-    }
+    let newest = page.events.last().and_then(|(_, frame)| decode(frame)?.id.parse().ok());
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    Ok(u64::try_from(millis).unwrap_or(u64::MAX))
+    Ok(u64::try_from(millis).unwrap_or(0).max(newest.unwrap_or(0)))
 }

@@ -20,6 +20,9 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// The most posts that are kept. One more is answered 503.
+pub const POSTS_MAX: u64 = 100_000;
+
 /// The most events that are taken from the outbox at a time. The rest is taken next.
 pub const EVENTS_MAX: usize = 256;
 
@@ -32,7 +35,8 @@ pub const NO_POST: &str = "there is no post of this id";
 /// The posts, and the events that tell of them. Its methods may be called from any thread and block until
 /// what they say is done. [`Error::Unavailable`] from any of them: it cannot be done now, and was not.
 pub trait Posts: Send + Sync {
-    /// Keeps a new post, under an id that no other has, and its event.
+    /// Keeps a new post, under an id that no other has, and its event. [`Error::Unavailable`] also where
+    /// [`POSTS_MAX`] are kept.
     fn create(&self, new: NewPost) -> Result<Post, Error>;
 
     /// Changes a post, and gives what it is now. An edit that changes nothing makes no new version and no

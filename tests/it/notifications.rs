@@ -1,6 +1,6 @@
 //! Notifications: all streams of one user, nobody else, and how many they were.
 
-use crate::support::{Answer, Browser, get, joined, post, request, server, server_with, until};
+use crate::support::{Answer, Browser, Raw, get, joined, post, request, server, server_with, status, until};
 use serde_json::json;
 use std::net::SocketAddr;
 
@@ -89,8 +89,14 @@ fn the_time_goes_to_one_user_or_to_everyone_and_is_not_kept() {
         assert!(matches!(parts[..], [0..=23, 0..=59, 0..=60]), "{seen:?}");
         assert_eq!(seen.id, id, "it has no id of its own");
     }
+    // Whoever only asks for the head sends nothing: this would be the next that comes.
+    let mut raw = Raw::connect(at);
+    raw.send("HEAD /time HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    assert_eq!(status(&raw.head()), 200);
+    notify(at, "/notify", "probe");
+    assert_eq!(next(&mut ann), "probe");
     assert_eq!(bob.next().data, all.json()["time"].as_str().unwrap());
-    assert_eq!(server.app().history.status().events, 0);
+    assert_eq!(server.app().history.status().events, 1, "the probe alone is kept");
 }
 
 #[test]

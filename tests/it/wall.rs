@@ -117,15 +117,15 @@ fn numbers_go_on_after_a_restart_and_none_is_used_twice() {
     let disk = || Data::Directory(folder.path(), Durability::Strict);
     let server = start(disk());
     let first = number(&put(server.address(), "red", "before"));
-    assert_eq!(first, 1);
     server.stop(Duration::from_secs(5));
     let server = start(disk());
-    assert_eq!(number(&put(server.address(), "red", "after")), first + 1);
+    let second = number(&put(server.address(), "red", "after"));
+    assert!(second > first);
     server.stop(Duration::from_secs(5));
     // A server that has kept nothing.
     let server = start(Data::Memory);
     let at = server.address();
-    assert!(number(&put(at, "red", "anew")) > first + 1);
+    assert!(number(&put(at, "red", "anew")) > second);
     let mut browser = Browser::resume(at, "/messages", &first.to_string());
     assert_eq!(browser.next().event, "reset");
 }

@@ -210,7 +210,6 @@ impl History for Disk {
             bytes: bytes as usize,
             oldest: (events > 0).then(|| given_at(oldest)),
             commit: view.commit,
-            is_durable: true,
             failure: view.failure.clone(),
         }
     }

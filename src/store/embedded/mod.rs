@@ -1,7 +1,7 @@
 //! Posts and feeds in one file of `redb`, for one server: `posts.redb`, beside the history's.
 //!
 //! It is a file of its own because the history is another kind of thing: it trims itself, is bounded as a
-//! whole, and is replaced without much harm where it is damaged. Posts stay until somebody removes them, and
+//! whole, and is replaced without much harm where it is damaged. Posts stay, and
 //! their commits do not wait for those of the history.
 //!
 //! One thread writes (in `writer`); whoever reads does so on its own thread, from a snapshot. A post is on
@@ -162,7 +162,7 @@ where
 
 impl Posts for Embedded {
     fn create(&self, new: NewPost) -> Result<Post, Error> {
-        self.write(true, |txn| posts::create(txn, new))
+        self.write(true, |txn| posts::create(txn, new))?
     }
 
     fn edit(&self, id: PostId, edit: Edit) -> Result<Post, Error> {

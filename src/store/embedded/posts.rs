@@ -3,10 +3,14 @@
 use super::tables::{self, NUMBERS, Noted, OUTBOX, POSTS, event_key, post_key};
 use crate::disk::tables::to_number;
 use crate::error::Error;
-use crate::store::{EVENTS_MAX, Edit, NO_POST, NewPost, Post, PostEvent, PostId, Status};
+use crate::store::{EVENTS_MAX, Edit, NO_POST, NewPost, POSTS_MAX, Post, PostEvent, PostId, Status};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
-pub(super) fn create(txn: &WriteTransaction, new: NewPost) -> Result<Post, redb::Error> {
+/// Keeps a new post, or says that there is no room for it, which is no fault of the transaction's.
+pub(super) fn create(txn: &WriteTransaction, new: NewPost) -> Result<Result<Post, Error>, redb::Error> {
+    if txn.open_table(POSTS)?.len()? >= POSTS_MAX {
+        return Ok(Err(Error::Unavailable(format!("there is no room: {POSTS_MAX} posts are kept already"))));
+    }
     let mut id = PostId::random();
     // It takes more posts than there will ever be until this loop runs twice.
     while txn.open_table(POSTS)?.get(&post_key(id)[..])?.is_some() {
@@ -14,7 +18,7 @@ pub(super) fn create(txn: &WriteTransaction, new: NewPost) -> Result<Post, redb:
     }
     let post = Post::new(id, new);
     keep(txn, post.clone(), None)?;
-    Ok(post)
+    Ok(Ok(post))
 }
 
 /// Changes a post, or says why not, which is no fault of the transaction's.
