@@ -2,12 +2,14 @@
 //!
 //! callout is alone here: a request is compared with the same request when nobody looks.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench::Bench;
 use crate::publisher::WaitingPublisher;
@@ -17,6 +19,9 @@ use crate::table::{Table, Target};
 
 const LISTENERS: usize = 10;
 const REQUEST_INTERVAL: Duration = Duration::from_millis(2);
+
+/// How often the listeners look what has come.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// How long what was asked last may take to be shown.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -57,14 +62,11 @@ fn measure(bench: &Bench) -> Result<Round> {
     let mut shown = 0;
     for _ in 0..TURNS {
         requests(bench, &mut publisher, &mut alone_nanos)?;
-        let listeners: Vec<Listener> =
-            (0..LISTENERS).map(|_| Listener::open(server.addr())).collect::<Result<_>>()?;
+        let audience = Audience::open(server.addr(), LISTENERS)?;
         requests(bench, &mut publisher, &mut watched_nanos)?;
         // What was asked last is shown with the next tick.
         thread::sleep(SETTLE);
-        for listener in listeners {
-            shown += listener.close()?;
-        }
+        shown += audience.close()?;
     }
     let shown = shown as f64 / (watched_nanos.len() * LISTENERS) as f64;
     let (alone_micros, watched_micros) = (median_micros(alone_nanos), median_micros(watched_nanos));
@@ -92,33 +94,46 @@ fn requests(bench: &Bench, publisher: &mut WaitingPublisher, took_nanos: &mut Ve
     Ok(())
 }
 
-/// A browser with the activity page open: a thread that reads.
-struct Listener {
-    socket: TcpStream,
-    reader: thread::JoinHandle<usize>,
+/// Browsers with the activity page open. One thread reads for all of them, and sleeps in between: elsewhere they
+/// would be on other machines, and not take turns with the server on its cores.
+struct Audience {
+    is_over: Arc<AtomicBool>,
+    reader: thread::JoinHandle<Result<usize>>,
 }
 
-impl Listener {
-    /// Opens the stream and waits for its first bytes.
-    fn open(server: SocketAddr) -> Result<Listener> {
-        let mut socket = TcpStream::connect(server).context("failed to connect a listener")?;
-        write!(socket, "GET /api/streams HTTP/1.1\r\nHost: {server}\r\n\r\n")?;
-        let mut stream = socket.try_clone()?;
-        let mut opening = [0; 1024];
-        ensure!(stream.read(&mut opening)? > 0, "the activity stream was not opened");
+impl Audience {
+    /// Opens the streams and waits for the first bytes of each.
+    fn open(server: SocketAddr, listeners: usize) -> Result<Audience> {
+        let mut streams = Vec::new();
+        for _ in 0..listeners {
+            let mut stream = TcpStream::connect(server).context("failed to connect a listener")?;
+            write!(stream, "GET /api/streams HTTP/1.1\r\nHost: {server}\r\n\r\n")?;
+            let mut opening = [0; 1024];
+            ensure!(stream.read(&mut opening)? > 0, "the activity stream was not opened");
+            stream.set_nonblocking(true)?;
+            streams.push((stream, Vec::new()));
+        }
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = is_over.clone();
         let reader = thread::spawn(move || {
-            let mut text = Vec::new();
-            // Closing it from here ends the reading, in whatever way.
-            let _ = stream.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).matches("POST /topics/").count()
+            while !over.load(Relaxed) {
+                thread::sleep(GLANCE);
+                for (stream, text) in &mut streams {
+                    match stream.read_to_end(text) {
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                        ended => bail!("the activity stream ended: {ended:?}"),
+                    }
+                }
+            }
+            let shown = |text: &[u8]| String::from_utf8_lossy(text).matches("POST /topics/").count();
+            Ok(streams.iter().map(|(_, text)| shown(text)).sum())
         });
-        Ok(Listener { socket, reader })
+        Ok(Audience { is_over, reader })
     }
 
-    /// Closes it and says how many requests it was shown.
+    /// Closes the streams and says how many requests they were shown, all together.
     fn close(self) -> Result<usize> {
-        // It may have ended by itself.
-        let _ = self.socket.shutdown(Shutdown::Both);
-        Ok(self.reader.join().expect("it only reads"))
+        self.is_over.store(true, Relaxed);
+        self.reader.join().expect("it only reads")
     }
 }
