@@ -86,21 +86,23 @@ impl App {
         Ok(made.downcast().expect("it is kept under its own type"))
     }
 
-    /// Publishes: when this returns, the event has its id and is where the history keeps it.
+    /// Publishes: when this returns, the event has its id and is where the history keeps it. Blocks until then.
     /// [`Error::Bad`] says what in the draft cannot be sent, [`Error::Unavailable`] that it cannot be kept
     /// now.
     pub fn publish(&self, draft: Draft) -> Result<Receipt, Error> {
         self.history.publish(Event::new(draft)?)
     }
 
-    /// The same, and how many streams it was passed on to: all that listened at that moment.
+    /// The same, and how many streams it was passed on to: all that listened at that moment. Blocks until
+    /// the hub has done so.
     pub fn publish_counted(&self, draft: Draft) -> Result<(Receipt, usize), Error> {
         let (event, reached) = Event::new(draft)?.counted();
         let receipt = self.history.publish(event)?;
         Ok((receipt, reached.iter().sum()))
     }
 
-    /// Passes on what is only true now: no id, not kept. Says how many streams it was passed on to.
+    /// Passes on what is only true now: no id, not kept. Says how many streams it was passed on to; blocks
+    /// until the hub has done so. [`Error::Bad`] says what in the draft cannot be sent.
     pub fn tell_counted(&self, draft: Draft) -> Result<usize, Error> {
         let (event, reached) = Event::new(draft)?.counted();
         self.hub.broadcast(Dispatch::only_now(&event));

@@ -86,7 +86,7 @@ async function send(what, body, headers) {
     return $("user").focus();
   }
   try {
-    const { reached } = await ask(path, body, headers);
+    const { reached } = await ask(body ? "POST" : "GET", path, body, headers);
     complain("");
     const streams = reached === 1 ? "1 stream" : `${reached.toLocaleString()} streams`;
     // With its seconds, so that one sees it when it is the same again.

@@ -56,16 +56,12 @@ export function complain(text) {
   $("trouble").hidden = !text;
 }
 
-// Sends JSON, or only asks, and gives the answer. An error says in words why there is none.
-export async function ask(path, body, headers) {
-  const options = body && {
-    method: "POST",
-    body: JSON.stringify(body),
-    headers: { "content-type": "application/json", ...headers },
-  };
+// Asks, with JSON if there is a body, and gives the answer. An error says in words why there is none.
+export async function ask(method, path, body, headers) {
+  const json = body && { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
   let answer;
   try {
-    answer = await fetch(path, { ...options, signal: AbortSignal.timeout(ANSWER_MILLIS) });
+    answer = await fetch(path, { method, ...json, signal: AbortSignal.timeout(ANSWER_MILLIS) });
   } catch (error) {
     const isLate = error.name === "TimeoutError";
     throw new Error(isLate ? "no answer in time; it may have arrived all the same" : "the server cannot be reached");

@@ -5,10 +5,7 @@
 // a reload, and it is only sent over a change of somebody else's when they say so.
 
 import { connect } from "./callout.js";
-import { $, complain, element, showState } from "./page.js";
-
-// Without an answer for so long, a request counts as failed.
-const ASK_MILLIS = 10_000;
+import { $, ask, complain, element, showState } from "./page.js";
 
 const TITLE_CHARS_MAX = 200;
 const CONTENT_CHARS_MAX = 10_000;
@@ -163,7 +160,7 @@ async function loadOlder(shown, atLeast) {
       next = page.next;
     }
   } catch (error) {
-    if (shown === view && shown.turn === turn) complain(`Older posts could not be read: ${error.message}`);
+    if (shown === view && shown.turn === turn) complain(`Older posts could not be read: ${error.message}.`);
     return;
   }
   // Meanwhile something else is shown, or newer pages are being read.
@@ -347,12 +344,12 @@ async function store(card) {
     else setDraft(id, { ...drafts.get(id), version: card.post.version });
   } catch (error) {
     card.saving = false;
-    grumble(card, `Not saved: ${error.message}`);
+    grumble(card, `Not saved: ${error.message}.`);
     if (error.status !== 412) return;
     grumble(card, "");
     await ask("GET", `/api/posts/${id}`).then(
       (post) => (card.post = post.version < card.post.version ? card.post : post),
-      (error) => grumble(card, `Not saved, the post was changed meanwhile: ${error.message}`),
+      (error) => grumble(card, `Not saved, the post was changed meanwhile: ${error.message}.`),
     );
     showConflict(card);
   } finally {
@@ -402,7 +399,7 @@ async function publish(event) {
     keepNew();
     made(post);
   } catch (error) {
-    complain(`Not published: ${error.message}`);
+    complain(`Not published: ${error.message}.`);
   } finally {
     button.disabled = false;
     $("title").focus();
@@ -419,7 +416,7 @@ async function addRandom() {
   try {
     made(await ask("POST", "/api/generate/post"));
   } catch (error) {
-    complain(`No post was added: ${error.message}`);
+    complain(`No post was added: ${error.message}.`);
   } finally {
     $("random").disabled = false;
     $("random").focus();
@@ -433,29 +430,6 @@ function made({ id, title, tags }) {
   const places = tags.flatMap((tag, at) => [at ? ", " : " is in ", tagLink(tag)]);
   if (!tags.length) places.push(" has no #tag, so it is in no feed");
   $("said").replaceChildren(link, ...places, ".");
-}
-
-// Asks the server for JSON; an error says what was wrong, in its words.
-async function ask(method, path, body, headers = {}) {
-  let answer;
-  try {
-    const json = body && { "content-type": "application/json" };
-    answer = await fetch(path, {
-      method,
-      headers: { accept: "application/json", ...json, ...headers },
-      body: body && JSON.stringify(body),
-      cache: "no-store",
-      signal: AbortSignal.timeout(ASK_MILLIS),
-    });
-  } catch (error) {
-    const late = error.name === "TimeoutError";
-    throw new Error(late ? "no answer in time; it may have happened all the same." : "the server cannot be reached.");
-  }
-  const said = await answer.json().catch(() => ({}));
-  if (answer.ok) return said;
-  const error = new Error(said.error ?? `the server answered ${answer.status}.`);
-  error.status = answer.status;
-  throw error;
 }
 
 // ---- the page ----

@@ -79,7 +79,7 @@ async function say() {
   if (!name && !join()) return;
   send.disabled = true;
   try {
-    await ask("/sse/message", { user: name, message: text });
+    await ask("POST", "/sse/message", { user: name, message: text });
     complain("");
     // Unless it was changed in the meantime.
     if (message.value === text) message.value = "";

@@ -71,7 +71,7 @@ async function put() {
   if (!type) return $("other").focus();
   $("send").disabled = true;
   try {
-    await ask("/messages", { data: text, type });
+    await ask("POST", "/messages", { data: text, type });
     complain("");
     // Unless it was changed in the meantime.
     if ($("text").value === text) $("text").value = "";

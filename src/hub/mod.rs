@@ -144,7 +144,7 @@ impl Hub {
         self.tell(Message::Broadcast(dispatch));
     }
 
-    /// Looks at every browser once. Blocks until the hub has done so, some 30 ns for each.
+    /// Looks at every browser once. Blocks until the hub has done so.
     pub fn survey(&self) -> Survey {
         let (answer, answers) = bounded(1);
         self.tell(Message::Survey(answer));
