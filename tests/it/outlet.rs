@@ -168,7 +168,7 @@ fn a_reader_that_stalls_is_hung_up_on_although_it_is_only_sent_what_is_true_now(
     let began = Instant::now();
     let mut count = 0;
     while server.app().places.taken() == 2 {
-        whisper(&server, sized(count, 100));
+        whisper(&server, sized(count, 4_000));
         publish(server.address(), "/topics/kept?event=kept", "x");
         awake.next_named("kept");
         count += 1;
