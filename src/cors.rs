@@ -14,6 +14,10 @@ const PREFLIGHT_SECS: &str = "86400";
 /// What a page of another site may send along.
 const HEADERS: &str = "authorization, content-type, last-event-id, cache-control, if-match";
 
+/// Where a request comes from, and what for, as the browser itself says (Fetch Metadata, sections 2.2 and 2.3).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
 /// Adds what lets an allowed origin read the answer. An origin that is not on the list is never
 /// echoed, so its page cannot read anything.
 pub fn allow(origins: &[String], request: &Request, response: Response) -> Response {
@@ -49,10 +53,10 @@ pub fn preflight(origins: &[String], request: &Request, methods: &str, response:
 /// Refuses what a page of another site may not even send: browsers let any page post text anywhere
 /// and open streams that it cannot read. They say so themselves, in `Sec-Fetch-Site`.
 pub fn check_site(origins: &[String], request: &Request) -> Result<(), Error> {
-    if request.header(HeaderName::from_static("sec-fetch-site")) != Some("cross-site") {
+    if request.header(SEC_FETCH_SITE) != Some("cross-site") {
         return Ok(());
     }
-    let is_visit = request.header(HeaderName::from_static("sec-fetch-mode")) == Some("navigate");
+    let is_visit = request.header(SEC_FETCH_MODE) == Some("navigate");
     if (is_visit && request.method == Method::GET) || is_listed(origins, request) {
         return Ok(());
     }

@@ -61,6 +61,7 @@ pub mod topic;
 pub mod event;
 mod decode;
 mod vital;
+mod kernel;
 pub mod disk;
 // One browser: the wire to it, the way there, who knows it, what it missed, and its thread.
 pub mod wire;

@@ -119,16 +119,26 @@ impl Router {
     /// Finds the route and asks its page.
     fn dispatch(&self, request: &Request) -> Result<Answer, Error> {
         let app = &*self.app;
-        let path = request.path();
-        let mut allowed = Vec::new();
-        for route in self.own.iter().chain(ROUTES) {
-            let Some(captures) = capture(route.path, path)? else { continue };
-            let head_of_get = route.method == Method::GET && request.method == Method::HEAD;
-            if route.method == request.method || head_of_get {
+        // A page's HEAD is the head of its GET.
+        let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
+        for route in self.routes().filter(|route| route.method == *method) {
+            if let Some(captures) = capture(route.path, request.path())? {
                 cors::check_site(&app.origins, request)?;
                 return (route.page)(app, request, &captures);
             }
-            allowed.push(&route.method);
+        }
+        self.dispatch_rest(request)
+    }
+
+    /// What is in no route: files, OPTIONS, and methods that a path does not take.
+    fn dispatch_rest(&self, request: &Request) -> Result<Answer, Error> {
+        let app = &*self.app;
+        let path = request.path();
+        let mut allowed = Vec::new();
+        for route in self.routes() {
+            if capture(route.path, path)?.is_some() {
+                allowed.push(&route.method);
+            }
         }
         if allowed.is_empty() {
             if path != "*" {
@@ -148,6 +158,10 @@ impl Router {
         }
         let response = Response::empty(StatusCode::NO_CONTENT).with(ALLOW, allow.clone());
         Ok(Answer::Full(cors::preflight(&app.origins, request, &allow, response)))
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &'static Route> {
+        self.own.iter().chain(ROUTES)
     }
 }
 

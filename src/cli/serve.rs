@@ -6,6 +6,7 @@ use crate::client::Pace;
 use crate::history::Bounds;
 use crate::history::disk::Durability;
 use crate::http::Limits;
+use crate::kernel::give_back_code;
 use crate::server::{Config, Data, Kind, Server};
 use log::LevelFilter;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -100,6 +101,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
         log::warn!("anybody who can reach {listen} may publish; --publish-token would change that");
     }
 
+    give_back_code();
     let mut server = Some(server);
     for signal in signals.forever() {
         match (signal, server.take()) {

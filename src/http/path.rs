@@ -17,14 +17,17 @@ impl Captures {
 /// Compares a path with a route's pattern, segment by segment: `{name}` takes one segment, `{name...}`
 /// all that are left. None if the path is another's; [`Error::Bad`] if it is not percent-encoded UTF-8.
 pub fn capture(pattern: &'static str, path: &str) -> Result<Option<Captures>, Error> {
-    let literal_bytes = pattern.bytes().position(|byte| byte == b'{').unwrap_or(pattern.len());
-    if !path.starts_with(&pattern[..literal_bytes]) {
-        return Ok(None);
+    // Up to its first name a pattern is a path like any other, and most differ within a few letters.
+    let is_same = |(wanted, byte): &(u8, u8)| wanted == byte && *wanted != b'{';
+    let same_bytes = pattern.bytes().zip(path.bytes()).take_while(is_same).count();
+    let (pattern, path) = (&pattern[same_bytes..], &path[same_bytes..]);
+    if !pattern.starts_with('{') {
+        return Ok((pattern.is_empty() && path.is_empty()).then(Captures::default));
     }
     let mut captures = Captures::default();
-    let mut rest = path;
-    for part in pattern.split('/').skip(1) {
-        let Some(tail) = rest.strip_prefix('/') else { return Ok(None) };
+    let mut rest = Some(path);
+    for part in pattern.split('/') {
+        let Some(tail) = rest else { return Ok(None) };
         if let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix("...}")) {
             if tail.is_empty() {
                 return Ok(None);
@@ -32,7 +35,8 @@ pub fn capture(pattern: &'static str, path: &str) -> Result<Option<Captures>, Er
             captures.0.push((name, percent_decode(tail)?));
             return Ok(Some(captures));
         }
-        let (segment, after) = tail.split_at(tail.find('/').unwrap_or(tail.len()));
+        let (segment, after) =
+            tail.split_once('/').map_or((tail, None), |(segment, after)| (segment, Some(after)));
         match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
             Some(name) if !segment.is_empty() => captures.0.push((name, percent_decode(segment)?)),
             None if segment == part => {}
@@ -40,7 +44,7 @@ pub fn capture(pattern: &'static str, path: &str) -> Result<Option<Captures>, Er
         }
         rest = after;
     }
-    Ok(rest.is_empty().then_some(captures))
+    Ok(rest.is_none().then_some(captures))
 }
 
 #[cfg(test)]
@@ -58,6 +62,12 @@ mod tests {
         assert_eq!(captured("/topics/{topic...}", "/topics", "topic"), None);
         assert_eq!(captured("/sse/{id}", "/sse/7", "id").unwrap(), "7");
         assert_eq!(captured("/sse/{id}", "/sse/7/8", "id"), None);
+        assert_eq!(captured("/sse/{id}", "/sse/7/", "id"), None);
+        assert_eq!(captured("/sse/{id}", "/sse/", "id"), None);
+        assert_eq!(captured("/sse/{id}", "/sse/{id}", "id").unwrap(), "{id}");
+        assert_eq!(captured("/a/{id}/b", "/a/7/b", "id").unwrap(), "7");
+        assert_eq!(captured("/a/{id}/b", "/a/7", "id"), None);
+        assert_eq!(captured("/a/{id}/b", "/a/7/c", "id"), None);
         assert_eq!(captured("/", "/", ""), Some(String::new()));
         assert_eq!(captured("/", "/x", ""), None);
         assert!(capture("/sse/{id}", "/sse/%ff").is_err());

@@ -239,9 +239,10 @@ fn framing(request: &Request) -> Result<Framing, Error> {
 }
 
 fn expects_continue(request: &Request) -> Result<bool, Error> {
-    let mut expected = request.headers.get_all(EXPECT).iter();
+    let mut expected = request.headers.get_all(EXPECT).iter().peekable();
+    let expects = expected.peek().is_some();
     if expected.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Error::Expectation);
     }
-    Ok(request.headers.contains_key(EXPECT) && request.version == Version::HTTP_11)
+    Ok(expects && request.version == Version::HTTP_11)
 }

@@ -66,7 +66,7 @@ impl Response {
     /// and is left out.
     pub fn with(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Response {
         let value = value.into();
-        if !value.contains(|c: char| c.is_control()) {
+        if !value.bytes().any(|byte| byte.is_ascii_control()) {
             self.headers.push((name, value));
         }
         self
@@ -76,29 +76,31 @@ impl Response {
     /// after it, as it has to after an open body.
     pub fn encode(&self, close: bool, with_body: bool) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256 + self.body.len());
-        let reason = self.status.canonical_reason().unwrap_or("Other");
-        push_line(&mut bytes, &["HTTP/1.1 ", self.status.as_str(), " ", reason]);
+        let mut push = |part: &str| bytes.extend_from_slice(part.as_bytes());
+        push("HTTP/1.1 ");
+        push(self.status.as_str());
+        push(" ");
+        push(self.status.canonical_reason().unwrap_or("Other"));
         for (name, value) in &self.headers {
-            push_line(&mut bytes, &[name.as_str(), ": ", value]);
+            push("\r\n");
+            push(name.as_str());
+            push(": ");
+            push(value);
         }
-        push_line(&mut bytes, &["x-content-type-options: nosniff"]);
-        push_line(&mut bytes, &["date: ", &HttpDate::from(SystemTime::now()).to_string()]);
+        push("\r\nx-content-type-options: nosniff\r\ndate: ");
+        push(&HttpDate::from(SystemTime::now()).to_string());
         if close {
-            push_line(&mut bytes, &["connection: close"]);
+            push("\r\nconnection: close");
         }
         let has_no_body = matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if !self.is_open && !has_no_body {
-            push_line(&mut bytes, &["content-length: ", &self.body.len().to_string()]);
+            push("\r\ncontent-length: ");
+            push(&self.body.len().to_string());
         }
-        push_line(&mut bytes, &[]);
+        push("\r\n\r\n");
         if with_body {
             bytes.extend_from_slice(&self.body);
         }
         bytes
     }
-}
-
-fn push_line(bytes: &mut Vec<u8>, parts: &[&str]) {
-    parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
-    bytes.extend_from_slice(b"\r\n");
 }

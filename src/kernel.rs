@@ -1,0 +1,58 @@
+//! Two calls to the kernel that no library here offers safely: all the unsafe code there is.
+#![expect(unsafe_code)]
+
+use socket2::SockRef;
+use std::net::TcpStream;
+use std::{fs, io, ptr};
+
+/// Receives what is there at this moment; 0 bytes when nothing more will come. Never blocks: `WouldBlock`
+/// when nothing is there.
+pub(crate) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: it is the same memory, and whatever is received into it are bytes again.
+    let buffer = unsafe { &mut *(ptr::from_mut(buffer) as *mut [std::mem::MaybeUninit<u8>]) };
+    SockRef::from(socket).recv_with_flags(buffer, libc::MSG_DONTWAIT)
+}
+
+/// Gives back the memory in which the program's code was mapped while it started: most of that will not
+/// run again. What does is mapped anew, from the kernel's cache of the file. Best effort.
+pub(crate) fn give_back_code() {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for (from, to) in maps.lines().filter_map(code) {
+        // SAFETY: these pages are a file's and nobody may write to them, so they come back as they were,
+        // also to a thread that runs there at this moment.
+        unsafe {
+            libc::madvise(ptr::without_provenance_mut(from), to - from, libc::MADV_DONTNEED);
+        }
+    }
+}
+
+/// Where a line of `/proc/PID/maps` has the code of a file (proc_pid_maps(5)):
+/// `from-to permissions offset device inode path`.
+fn code(line: &str) -> Option<(usize, usize)> {
+    let mut fields = line.split_ascii_whitespace();
+    let (from, to) = fields.next()?.split_once('-')?;
+    let is_code = fields.next()? == "r-xp";
+    let is_file = fields.nth(2)? != "0";
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    (is_code && is_file).then_some((address(from)?, address(to)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_what_may_run_and_comes_from_a_file() {
+        let line = "55d0a000-55d0c000 r-xp 00002000 fe:00 1181 /usr/bin/callout";
+        assert_eq!(code(line), Some((0x55d0a000, 0x55d0c000)));
+        for other in [
+            "55d0a000-55d0c000 r--p 00002000 fe:00 1181 /usr/bin/callout",
+            "55d0a000-55d0c000 rw-p 00002000 fe:00 1181 /usr/bin/callout",
+            "7ffd1000-7ffd3000 r-xp 00000000 00:00 0 [vdso]",
+            "7f000000-7f001000 rwxp 00000000 00:00 0",
+            "",
+        ] {
+            assert_eq!(code(other), None, "{other}");
+        }
+    }
+}
