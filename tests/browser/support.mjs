@@ -40,10 +40,32 @@ export async function until(what, holds, millis = PATIENCE_MILLIS) {
   }
 }
 
+// What each test has started, and how that ends.
+const endings = new WeakMap();
+
+// Ends something with the test: what came last goes first, so that no page sees its server go.
+function atEnd(test, end) {
+  if (!endings.has(test)) {
+    endings.set(test, []);
+    test.after(async () => {
+      const errors = [];
+      for (const end of endings.get(test).reverse()) {
+        try {
+          await end();
+        } catch (error) {
+          errors.push(error);
+        }
+      }
+      if (errors.length) throw errors[0];
+    });
+  }
+  endings.get(test).push(end);
+}
+
 // A server that ends with the test.
 export async function serve(test, ...flags) {
   const callout = new Callout(flags);
-  test.after(() => callout.remove());
+  atEnd(test, () => callout.remove());
   await callout.start();
   return callout;
 }
@@ -110,7 +132,7 @@ export class Callout {
 export async function open(test, options = {}) {
   const browser = await launch();
   const window = new Window(await browser.newContext(options));
-  test.after(async () => {
+  atEnd(test, async () => {
     await browser.close();
     assert.deepEqual(window.complaints, [], "a page complained");
   });
