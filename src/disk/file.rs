@@ -19,14 +19,20 @@ const UNFINISHED: &str = ".new";
 pub struct Layout {
     /// The file's name.
     pub name: &'static str,
+    /// What one calls what it holds: `the history`.
+    pub what: &'static str,
     /// What one calls a store that begins anew: `an empty history`.
     pub anew: &'static str,
     /// The version of the tables. A file of a newer one is refused.
     pub format: u64,
     /// The table that holds the version, as `format`.
     pub numbers: Definition,
-    /// Makes the tables, and writes the version.
+    /// Makes the tables that are missing, and writes the version.
     pub lay_out: fn(&WriteTransaction) -> Result<(), redb::Error>,
+    /// The number of the newest entry; each has a larger one than all before it.
+    pub newest: fn(&ReadTransaction) -> Result<u64, redb::Error>,
+    /// Takes out the entries with larger numbers than this.
+    pub cut_back: fn(&WriteTransaction, u64) -> Result<(), redb::Error>,
 }
 
 /// Opens a store, and opens it again after it had failed. The error is for the operator: it names the file
@@ -34,11 +40,11 @@ pub struct Layout {
 pub type Opener = Box<dyn Fn() -> Result<Database, String> + Send + Sync>;
 
 /// Opens the file in this directory, making both when they are missing.
-pub fn opener(directory: PathBuf, layout: Layout) -> Opener {
+pub fn opener(directory: PathBuf, layout: &'static Layout) -> Opener {
     // What was there once is never made anew: a disk that went away would look like an empty store.
     let was_there = AtomicBool::new(false);
     Box::new(move || {
-        let opened = open(&directory, &layout, was_there.load(Relaxed));
+        let opened = open(&directory, layout, was_there.load(Relaxed));
         was_there.fetch_or(opened.is_ok(), Relaxed);
         opened
     })

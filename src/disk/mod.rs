@@ -5,21 +5,23 @@
 
 mod file;
 mod guard;
+mod store;
 pub(crate) mod tables;
 
 pub use file::{Layout, Opener, opener};
 pub use guard::is_guarded;
 
 pub(crate) use guard::guarded;
+pub(crate) use store::{Pen, Store};
 
 use redb::{Database, WriteTransaction};
 
 /// What is wrong when the store panics.
-pub(crate) const DAMAGED: &str = "the store's file is damaged (its pages contradict each other)";
+const DAMAGED: &str = "the store's file is damaged (its pages contradict each other)";
 
 /// Why a store did not do something, as text for the operator.
 #[derive(Debug)]
-pub(crate) struct Fault(pub(crate) String);
+struct Fault(String);
 
 impl From<redb::Error> for Fault {
     fn from(error: redb::Error) -> Fault {
@@ -28,7 +30,7 @@ impl From<redb::Error> for Fault {
 }
 
 /// One transaction: all of what `act` does is committed, or nothing.
-pub(crate) fn write<T>(
+fn write<T>(
     database: &Database,
     durability: redb::Durability,
     act: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,

@@ -1,13 +1,11 @@
-//! One transaction: all of it or nothing.
+//! What is done in one transaction that keeps events.
 
 use super::Stock;
-use super::reading::Reading;
 use super::writing::Writing;
-use crate::disk::{self, Fault};
 use crate::event::{Event, Frame, Id};
 use crate::history::{Receipt, next_id};
 use crate::hub::Dispatch;
-use redb::{Database, ReadableDatabase};
+use redb::WriteTransaction;
 
 /// What became of a publication in a commit.
 pub(super) struct Outcome {
@@ -16,17 +14,14 @@ pub(super) struct Outcome {
     pub(super) dispatch: Option<Dispatch>,
 }
 
-/// Acts on the tables and commits what was done.
-pub(super) fn write<T>(
-    database: &Database,
-    durability: redb::Durability,
+/// Acts on the tables in a transaction; gives the numbers as they are then.
+pub(super) fn act<T>(
+    txn: &WriteTransaction,
     act: impl FnOnce(&mut Writing) -> Result<T, redb::Error>,
-) -> Result<(Stock, T), Fault> {
-    disk::write(database, durability, |txn| {
-        let mut tables = Writing::open(txn)?;
-        let value = act(&mut tables)?;
-        Ok((tables.finish()?, value))
-    })
+) -> Result<(Stock, T), redb::Error> {
+    let mut tables = Writing::open(txn)?;
+    let value = act(&mut tables)?;
+    Ok((tables.finish()?, value))
 }
 
 /// Keeps one event under the next id, or finds that it is kept already.
@@ -43,10 +38,4 @@ pub(super) fn keep(tables: &mut Writing, event: &Event, given: &mut Id) -> Resul
     let receipt =
         Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false };
     Ok(Outcome { receipt, dispatch: Some(Dispatch::kept(event, id, frame)) })
-}
-
-/// The newest event there is.
-pub(super) fn newest(database: &Database) -> Result<Option<Id>, Fault> {
-    let txn = database.begin_read().map_err(redb::Error::from)?;
-    Ok(Reading::open(&txn)?.newest()?)
 }

@@ -10,7 +10,6 @@
 mod commit;
 mod inbox;
 mod reading;
-mod retry;
 mod tables;
 mod writer;
 mod writing;
@@ -18,33 +17,41 @@ mod writing;
 pub use crate::disk::Opener;
 
 use super::{Bounds, History, Page, Receipt, Resume, Start, Status, TopicStatus, given_at};
-use crate::disk::{Layout, guarded};
+use crate::disk::{Layout, Store};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::hub::Hub;
 use crate::topic::Topic;
 use crate::vital::Vital;
+use commit::act;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use inbox::Inbox;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use reading::Reading;
-use redb::{Database, ReadableDatabase};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tables::{FORMAT, STOCK, Stock};
 use writer::Writer;
-use writing::Writing;
 
 /// The file's name.
 pub const NAME: &str = "history.redb";
 
+static LAYOUT: Layout = Layout {
+    name: NAME,
+    what: "the history",
+    anew: "an empty history",
+    format: FORMAT,
+    numbers: STOCK,
+    lay_out: |txn| act(txn, |_| Ok(())).map(drop),
+    newest: |txn| Ok(Reading::open(txn)?.newest()?.0),
+    cut_back: |txn, last| act(txn, |tables| tables.cut_back(Id(last))).map(drop),
+};
+
 /// Opens the history's file in this directory, making both when they are missing.
 pub fn opener(directory: PathBuf) -> Opener {
-    let lay_out = |txn: &_| Writing::open(txn)?.finish().map(drop);
-    let layout = Layout { name: NAME, anew: "an empty history", format: FORMAT, numbers: STOCK, lay_out };
-    crate::disk::opener(directory, layout)
+    crate::disk::opener(directory, &LAYOUT)
 }
 
 /// When an event counts as kept.
@@ -72,38 +79,23 @@ pub struct Archive {
 }
 
 /// What the thread that writes and those that read have in common.
-#[derive(Default)]
 struct Shared {
-    /// None while the store cannot be opened.
-    database: RwLock<Option<Database>>,
+    store: Arc<Store>,
     view: Mutex<View>,
 }
 
 impl Shared {
-    /// Closes the store; says whether it was open.
-    fn close(&self) -> bool {
-        let database = self.database.write().take();
-        let was_open = database.is_some();
-        // What it cannot write as the last thing, it puts in order when it is opened the next time.
-        let _ = guarded(|| drop(database));
-        was_open
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.close();
+    fn new(store: Arc<Store>, stock: Stock) -> Shared {
+        Shared { store, view: Mutex::new(View { stock, handed: stock.last, commit: None }) }
     }
 }
 
 /// The numbers as of the last commit, to be had without the store.
-#[derive(Default)]
 struct View {
     stock: Stock,
     /// The newest id that was handed to the hub.
     handed: Id,
     commit: Option<Duration>,
-    failure: Option<String>,
 }
 
 impl Disk {
@@ -115,9 +107,8 @@ impl Disk {
         durability: Durability,
         start_hub: impl FnOnce(Id) -> io::Result<Hub>,
     ) -> Result<(Disk, Hub), String> {
-        let shared = Arc::new(Shared::default());
-        let mut writer = Writer::new(opener, bounds, durability, shared.clone());
-        let last = writer.open_first()?;
+        let (writer, shared) = Writer::open(opener, bounds, durability)?;
+        let last = shared.view.lock().handed;
         let hub = start_hub(last).map_err(|error| error.to_string())?;
         let inbox = Arc::new(Inbox::default());
         let (running, ended) = bounded(0);
@@ -135,9 +126,8 @@ impl Disk {
 impl Archive {
     /// Opens a store that nobody writes to. The error is for the operator.
     pub fn open(opener: &Opener) -> Result<Archive, String> {
-        let shared = Shared::default();
-        *shared.database.write() = Some(opener()?);
-        Ok(Archive { shared: Arc::new(shared) })
+        let store = Arc::new(Store::open(opener, &LAYOUT)?);
+        Ok(Archive { shared: Arc::new(Shared::new(store, Stock::default())) })
     }
 
     /// As [`History::page`].
@@ -150,23 +140,8 @@ impl Archive {
         self.read(Reading::topics)
     }
 
-    /// Reads from a snapshot. A page that was damaged makes the store panic; that is an error like
-    /// others.
     fn read<T>(&self, read: impl FnOnce(&Reading) -> Result<T, redb::Error>) -> Result<T, Error> {
-        let database = self.shared.database.read();
-        let Some(database) = &*database else {
-            let failure = self.shared.view.lock().failure.clone().unwrap_or_default();
-            return Err(Error::Unavailable(format!("the history cannot be read now: {failure}")));
-        };
-        let result = guarded(|| {
-            let txn = database.begin_read()?;
-            read(&Reading::open(&txn)?)
-        });
-        match result {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(Error::Unavailable(format!("the history cannot be read now: {error}"))),
-            None => Err(Error::Unavailable("the history cannot be read: its file is damaged".into())),
-        }
+        self.shared.store.read(|txn| read(&Reading::open(txn)?))
     }
 }
 
@@ -210,7 +185,7 @@ impl History for Disk {
             bytes: bytes as usize,
             oldest: (events > 0).then(|| given_at(oldest)),
             commit: view.commit,
-            failure: view.failure.clone(),
+            failure: self.archive.shared.store.failure(),
         }
     }
 

@@ -52,9 +52,10 @@ impl Reading {
         })
     }
 
-    /// The newest event that is kept.
-    pub(super) fn newest(&self) -> Result<Option<Id>, redb::Error> {
-        self.events.last()?.map(|(id, _)| event_id(id.value())).transpose()
+    /// The newest event that is kept, if there is one.
+    pub(super) fn newest(&self) -> Result<Id, redb::Error> {
+        let newest = self.events.last()?.map(|(id, _)| event_id(id.value())).transpose()?;
+        Ok(newest.unwrap_or_default())
     }
 
     /// Of what is newer than this, nothing on these topics was lost.

@@ -1,10 +1,10 @@
 //! The thread that writes: it numbers events, commits them together, hands them to the hub and
 //! acknowledges them, in that order.
 
-use super::commit::{Outcome, keep, write};
+use super::commit::{Outcome, act, keep};
 use super::inbox::{Batch, Inbox};
-use super::{Durability, NAME, Shared, Stock};
-use crate::disk::{Fault, Opener};
+use super::{Durability, LAYOUT, Shared, Stock};
+use crate::disk::{Opener, Pen};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::history::{Bounds, Receipt, next_id};
@@ -29,60 +29,41 @@ const TIDY: Duration = Duration::from_secs(60);
 const START_SKIP: u64 = 1_000_000_000;
 
 pub(super) struct Writer {
-    pub(super) opener: Opener,
+    pen: Pen,
     bounds: Bounds,
     durability: Durability,
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Shared>,
     /// The newest id that was given, kept or not: none is used twice.
     given: Id,
     /// What is committed but not yet on disk, since when.
-    pub(super) unsaved_since: Option<Instant>,
+    unsaved_since: Option<Instant>,
     /// How much of it there is.
     unsaved_bytes: usize,
-    /// After a failure, when to try again; until then publishing is refused without trying.
-    pub(super) try_again_at: Option<Instant>,
-    /// A failure was logged, and that it is over was not.
-    pub(super) is_down: bool,
 }
 
 impl Writer {
-    pub(super) fn new(opener: Opener, bounds: Bounds, durability: Durability, shared: Arc<Shared>) -> Writer {
-        let given = Id::default();
-        let (unsaved_since, unsaved_bytes, try_again_at, is_down) = (None, 0, None, false);
-        Writer {
-            opener,
-            bounds,
-            durability,
-            shared,
-            given,
-            unsaved_since,
-            unsaved_bytes,
-            try_again_at,
-            is_down,
-        }
-    }
-
-    /// Opens the store for the first time and gives the newest id there is.
-    pub(super) fn open_first(&mut self) -> Result<Id, String> {
-        // Handed over before it is used: from there it is closed with care, also when this fails.
-        *self.shared.database.write() = Some((self.opener)()?);
-        let stock = match &*self.shared.database.read() {
-            Some(database) => write(database, redb::Durability::Immediate, |tables| {
+    /// Opens the store, and gives what is kept there. The error is for the operator.
+    pub(super) fn open(
+        opener: Opener,
+        bounds: Bounds,
+        durability: Durability,
+    ) -> Result<(Writer, Arc<Shared>), String> {
+        let (mut pen, (stock, ())) = Pen::open(opener, &LAYOUT, |txn| {
+            act(txn, |tables| {
                 if tables.stock.last == Id::default() {
                     // An empty history knows nothing of what was before it.
                     let birth = next_id(Id::default());
                     tables.stock = Stock { last: birth, floor: birth, oldest: birth, ..tables.stock };
                 }
                 Ok(())
-            }),
-            None => unreachable!("it was handed over just now"),
-        };
-        let (stock, ()) = stock.map_err(|fault| format!("failed to write `{NAME}`: {}", fault.0))?;
-        self.given = Id(stock.last.0 + START_SKIP);
-        let mut view = self.shared.view.lock();
-        view.stock = stock;
-        view.handed = stock.last;
-        Ok(stock.last)
+            })
+        })?;
+        pen.acknowledged = stock.last.0;
+        let shared = Arc::new(Shared::new(pen.store(), stock));
+        let given = Id(stock.last.0 + START_SKIP);
+        let (unsaved_since, unsaved_bytes) = (None, 0);
+        let own = shared.clone();
+        Ok((Writer { pen, bounds, durability, shared: own, given, unsaved_since, unsaved_bytes }, shared))
     }
 
     /// Ends when the inbox is closed and all that was in it is written.
@@ -98,7 +79,7 @@ impl Writer {
 
     /// How long there is nothing to do but to wait for a message.
     fn pause(&self) -> Duration {
-        if let Some(at) = self.try_again_at {
+        if let Some(at) = self.pen.try_again_at() {
             return at.saturating_duration_since(Instant::now());
         }
         match self.unsaved_since {
@@ -109,9 +90,7 @@ impl Writer {
     }
 
     fn publish(&mut self, batch: Batch, hub: &Hub) {
-        if self.is_due() {
-            self.try_again();
-        }
+        self.try_again();
         let answer = self.keep(&batch.events, hub).map_err(|failure| {
             Error::Unavailable(format!("it could not be kept, try again later: {failure}"))
         });
@@ -120,101 +99,80 @@ impl Writer {
 
     /// Commits and broadcasts; the error is the cause, for whoever publishes.
     fn keep(&mut self, events: &[Event], hub: &Hub) -> Result<Vec<Receipt>, String> {
-        if self.try_again_at.is_some() {
-            return Err(self.shared.view.lock().failure.clone().unwrap_or_default());
-        }
         let durability = match self.durability {
             Durability::Relaxed if self.unsaved_bytes < RELAXED_BYTES => redb::Durability::None,
             Durability::Relaxed | Durability::Strict => redb::Durability::Immediate,
         };
-        let outcomes = self.commit(events, durability).map_err(|fault| {
-            self.fail(&fault);
-            fault.0
-        })?;
+        let began = Instant::now();
+        let outcomes = self.commit(events, durability)?;
+        self.shared.view.lock().commit = Some(began.elapsed());
         // Publishing is acknowledged after the event has its id and is where the history keeps it; and
         // after it is broadcast, so that whoever has the answer and asks for what comes next is not given
         // this.
         let mut receipts = Vec::with_capacity(outcomes.len());
-        let mut newest = None;
         for Outcome { receipt, dispatch } in outcomes {
             receipts.push(receipt);
             if let Some(dispatch) = dispatch {
-                newest = dispatch.id;
+                self.pen.acknowledged = dispatch.id.map_or(self.pen.acknowledged, |id| id.0);
                 hub.broadcast(dispatch);
             }
         }
-        if let Some(newest) = newest {
-            self.shared.view.lock().handed = newest;
-        }
+        self.shared.view.lock().handed = Id(self.pen.acknowledged);
         Ok(receipts)
     }
 
     /// Writes what is unsaved for too long, trims what is too old, opens what had failed.
     fn tidy(&mut self) {
-        if self.is_due() {
-            self.try_again();
-        }
+        self.try_again();
         let is_unsaved = self.unsaved_since.is_some_and(|since| since.elapsed() >= RELAXED);
-        if (is_unsaved || self.wants_trim())
-            && self.try_again_at.is_none()
-            && let Err(fault) = self.commit(&[], redb::Durability::Immediate)
-        {
-            self.fail(&fault);
+        if (is_unsaved || self.wants_trim()) && self.pen.try_again_at().is_none() {
+            // If that fails, it is logged, and tried again in its time.
+            let _ = self.commit(&[], redb::Durability::Immediate);
+        }
+    }
+
+    /// After a failure, looks whether it is over; then what is kept may be less than it was.
+    fn try_again(&mut self) {
+        if self.pen.try_again() {
+            let _ = self.commit(&[], redb::Durability::Immediate);
         }
     }
 
     /// The last thing before the process ends.
     fn close(&mut self) {
-        if self.try_again_at.is_some() {
-            // What was refused may still be on the disk.
-            self.reopen();
-        }
         if self.unsaved_since.is_some()
-            && let Err(fault) = self.commit(&[], redb::Durability::Immediate)
+            && let Err(failure) = self.commit(&[], redb::Durability::Immediate)
         {
-            log::error!("failed to write the last events: {}", fault.0);
+            log::error!("failed to write the last events: {failure}");
         }
-        self.shared.close();
-        self.shared.view.lock().failure = Some("the server is stopping".into());
+        self.pen.close();
     }
 
     fn wants_trim(&self) -> bool {
         self.shared.view.lock().stock.wants_trim(self.bounds)
     }
 
-    pub(super) fn commit(
-        &mut self,
-        events: &[Event],
-        durability: redb::Durability,
-    ) -> Result<Vec<Outcome>, Fault> {
+    fn commit(&mut self, events: &[Event], durability: redb::Durability) -> Result<Vec<Outcome>, String> {
         let began = Instant::now();
-        let database = self.shared.database.read();
-        let Some(database) = &*database else { return Err(Fault("the store is closed".into())) };
-        let given = &mut self.given;
-        let trim_max = 2 * events.len() + TRIM_EVENTS;
-        let (stock, outcomes) = write(database, durability, |tables| {
-            let mut outcomes = Vec::with_capacity(events.len());
-            for event in events {
-                outcomes.push(keep(tables, event, given)?);
-            }
-            tables.trim(self.bounds, trim_max)?;
-            Ok(outcomes)
-        })?;
+        let (bounds, given) = (self.bounds, &mut self.given);
+        let committed = self.pen.write(durability, |txn| {
+            act(txn, |tables| {
+                let outcomes = events.iter().map(|event| keep(tables, event, given));
+                let outcomes = outcomes.collect::<Result<Vec<_>, _>>()?;
+                tables.trim(bounds, 2 * events.len() + TRIM_EVENTS)?;
+                Ok(outcomes)
+            })
+        });
         let bytes: usize = events.iter().map(|event| event.data().len()).sum();
         (self.unsaved_since, self.unsaved_bytes) = match durability {
-            redb::Durability::None => (self.unsaved_since.or(Some(began)), self.unsaved_bytes + bytes),
+            redb::Durability::None if committed.is_ok() => {
+                (self.unsaved_since.or(Some(began)), self.unsaved_bytes + bytes)
+            }
+            // It is saved, or lost.
             _ => (None, 0),
         };
-        self.try_again_at = None;
-        let mut view = self.shared.view.lock();
-        view.stock = stock;
-        view.failure = None;
-        if !events.is_empty() {
-            view.commit = Some(began.elapsed());
-            if std::mem::take(&mut self.is_down) {
-                log::warn!("the history is written again");
-            }
-        }
+        let (stock, outcomes) = committed?;
+        self.shared.view.lock().stock = stock;
         Ok(outcomes)
     }
 }

@@ -14,13 +14,12 @@ mod tables;
 mod writer;
 
 use super::{Edit, Feed, FeedList, Feeds, NewPost, Post, PostEvent, PostId, Posts, Status};
-use crate::disk::{self, Layout, Opener, guarded};
+use crate::disk::{self, Layout, Opener, Store};
 use crate::error::Error;
 use crate::vital::Vital;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Mutex, RwLock};
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,11 +34,20 @@ pub const NAME: &str = "posts.redb";
 /// Jobs waiting for a commit. When full, whoever has one more waits.
 const INBOX_JOBS: usize = 1024;
 
-const LAYOUT: Layout = Layout { name: NAME, anew: "no posts", format: FORMAT, numbers: NUMBERS, lay_out };
+static LAYOUT: Layout = Layout {
+    name: NAME,
+    what: "the posts",
+    anew: "no posts",
+    format: FORMAT,
+    numbers: NUMBERS,
+    lay_out,
+    newest: posts::last,
+    cut_back: posts::cut_back,
+};
 
 /// Opens the file in this directory, making both when they are missing.
 pub fn opener(directory: PathBuf) -> Opener {
-    disk::opener(directory, LAYOUT)
+    disk::opener(directory, &LAYOUT)
 }
 
 /// Opens a store in memory, once: what it held is gone with it.
@@ -58,53 +66,15 @@ pub fn memory_opener() -> Opener {
 pub struct Embedded {
     inbox: Sender<Message>,
     bell: Receiver<()>,
-    shared: Arc<Shared>,
-}
-
-/// What the thread that writes and those that read have in common.
-#[derive(Default)]
-struct Shared {
-    /// None while the store cannot be opened.
-    database: RwLock<Option<Database>>,
-    /// Why nothing can be written now.
-    failure: Mutex<Option<String>>,
-}
-
-impl Shared {
-    /// Reads from a snapshot. A page that was damaged makes the store panic; that is an error like others.
-    fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, Error> {
-        let unreadable = |why: &str| Error::Unavailable(format!("the posts cannot be read now: {why}"));
-        let database = self.database.read();
-        let Some(database) = &*database else {
-            return Err(unreadable(&self.failure.lock().clone().unwrap_or_default()));
-        };
-        match guarded(|| read(&database.begin_read()?)) {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(unreadable(&error.to_string())),
-            None => Err(unreadable(disk::DAMAGED)),
-        }
-    }
-
-    fn close(&self) {
-        let database = self.database.write().take();
-        // What it cannot write as the last thing, it puts in order when it is opened the next time.
-        let _ = guarded(|| drop(database));
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.close();
-    }
+    store: Arc<Store>,
 }
 
 impl Embedded {
     /// Opens the store and starts the thread. Fails, with a text for the operator, if it cannot be opened.
     pub fn start(opener: Opener) -> Result<Embedded, String> {
-        let shared = Arc::new(Shared::default());
         // One word is enough: whoever hears it looks for all there is.
         let (ring, bell) = bounded(1);
-        let writer = Writer::open(opener, shared.clone(), ring)?;
+        let (writer, store) = Writer::open(opener, ring)?;
         let (inbox, messages) = bounded(INBOX_JOBS);
         let thread = std::thread::Builder::new().name("posts".into());
         let spawned = thread.spawn(move || {
@@ -112,7 +82,7 @@ impl Embedded {
             writer.run(&messages);
         });
         spawned.map_err(|error| format!("failed to start the posts' thread: {error}"))?;
-        Ok(Embedded { inbox, bell, shared })
+        Ok(Embedded { inbox, bell, store })
     }
 
     /// Has the thread do something; waits until it is committed. `strict`: on disk.
@@ -170,11 +140,11 @@ impl Posts for Embedded {
     }
 
     fn get(&self, id: PostId) -> Result<Option<Post>, Error> {
-        self.shared.read(|txn| posts::get(txn, id))
+        self.store.read(|txn| posts::get(txn, id))
     }
 
     fn unhandled(&self) -> Result<Vec<PostEvent>, Error> {
-        self.shared.read(posts::unhandled)
+        self.store.read(posts::unhandled)
     }
 
     fn handled(&self, through: u64) -> Result<(), Error> {
@@ -186,8 +156,8 @@ impl Posts for Embedded {
     }
 
     fn status(&self) -> Status {
-        let status = self.shared.read(posts::status);
-        let failure = self.shared.failure.lock().clone();
+        let status = self.store.read(posts::status);
+        let failure = self.store.failure();
         match status {
             Ok(status) => Status { failure, ..status },
             Err(error) => {
@@ -211,10 +181,10 @@ impl Feeds for Embedded {
     }
 
     fn list(&self) -> Result<FeedList, Error> {
-        self.shared.read(feeds::list)
+        self.store.read(feeds::list)
     }
 
     fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Option<Feed>, Error> {
-        self.shared.read(|txn| feeds::feed(txn, name, before, limit))?
+        self.store.read(|txn| feeds::feed(txn, name, before, limit))?
     }
 }

@@ -1,20 +1,14 @@
 //! The thread that writes: what is there at one moment shares a commit, and is acknowledged after it.
 
-use super::posts::{self, cut_back};
-use super::tables::lay_out;
-use super::{NAME, Shared};
-use crate::disk::{self, DAMAGED, Fault, Opener, guarded};
+use super::{LAYOUT, posts};
+use crate::disk::{Opener, Pen, Store};
 use crate::error::Error;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use redb::{Durability, WriteTransaction};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// The most jobs that share a commit.
 const COMMIT_JOBS: usize = 256;
-
-/// How long writing is refused after a failure, until it is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the thread can be told.
 pub(super) enum Message {
@@ -37,39 +31,28 @@ pub(super) trait Job: Send {
 }
 
 pub(super) struct Writer {
-    opener: Opener,
-    shared: Arc<Shared>,
+    pen: Pen,
     /// Holds one word at most: there may be events that were not handled.
     bell: Sender<()>,
-    /// The newest event that was acknowledged.
-    acknowledged: u64,
-    /// After a failure, when to try again; until then writing is refused without trying.
-    try_again_at: Option<Instant>,
-    /// A failure was logged, and that it is over was not.
-    is_down: bool,
 }
 
 impl Writer {
-    /// Opens the store. The error is for the operator.
-    pub(super) fn open(opener: Opener, shared: Arc<Shared>, bell: Sender<()>) -> Result<Writer, String> {
-        // Handed over before it is used: from there it is closed with care, also when this fails.
-        *shared.database.write() = Some(opener()?);
-        let acknowledged = match &*shared.database.read() {
-            Some(database) => disk::write(database, Durability::Immediate, |txn| {
-                lay_out(txn)?;
-                posts::newest(txn)
-            }),
-            None => unreachable!("it was handed over just now"),
-        };
-        let acknowledged = acknowledged.map_err(|fault| format!("failed to write `{NAME}`: {}", fault.0))?;
-        let writer = Writer { opener, shared, bell, acknowledged, try_again_at: None, is_down: false };
+    /// Opens the store, which others may read. The error is for the operator.
+    pub(super) fn open(opener: Opener, bell: Sender<()>) -> Result<(Writer, Arc<Store>), String> {
+        let (mut pen, acknowledged) = Pen::open(opener, &LAYOUT, |txn| {
+            (LAYOUT.lay_out)(txn)?;
+            posts::newest(txn)
+        })?;
+        pen.acknowledged = acknowledged;
+        let store = pen.store();
+        let writer = Writer { pen, bell };
         writer.ring();
-        Ok(writer)
+        Ok((writer, store))
     }
 
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         loop {
-            let message = match self.try_again_at {
+            let message = match self.pen.try_again_at() {
                 None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => inbox.recv_deadline(at),
             };
@@ -90,38 +73,31 @@ impl Writer {
     }
 
     fn write(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        if self.try_again_at.is_some_and(|at| Instant::now() >= at) {
-            self.try_again();
-        }
-        let committed = match self.try_again_at {
-            Some(_) => Err(self.refusal()),
-            None => self.commit(&mut jobs).map_err(|fault| {
-                self.fail(&fault);
-                self.refusal()
-            }),
-        };
+        self.try_again();
+        let is_strict = jobs.iter().any(|job| job.is_strict());
+        let committed = self.commit(&mut jobs, is_strict).map_err(|failure| {
+            Error::Unavailable(format!("it could not be kept, try again later: {failure}"))
+        });
         jobs.into_iter().for_each(|job| job.answer(committed.clone()));
     }
 
-    fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
-        let is_strict = jobs.is_empty() || jobs.iter().any(|job| job.is_strict());
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>], is_strict: bool) -> Result<(), String> {
         let durability = if is_strict { Durability::Immediate } else { Durability::None };
-        let database = self.shared.database.read();
-        let Some(database) = &*database else { return Err(Fault("the store is closed".into())) };
-        let newest = disk::write(database, durability, |txn| {
-            for job in jobs {
-                job.act(txn)?;
-            }
+        let newest = self.pen.write(durability, |txn| {
+            jobs.iter_mut().try_for_each(|job| job.act(txn))?;
             posts::newest(txn)
         })?;
-        if std::mem::replace(&mut self.acknowledged, newest) < newest {
+        if std::mem::replace(&mut self.pen.acknowledged, newest) < newest {
             self.ring();
         }
-        if std::mem::take(&mut self.is_down) {
-            log::warn!("the posts are written again");
-        }
-        *self.shared.failure.lock() = None;
         Ok(())
+    }
+
+    /// After a failure, looks whether it is over; then what was not on disk has to be handled again.
+    fn try_again(&mut self) {
+        if self.pen.try_again() {
+            self.ring();
+        }
     }
 
     fn ring(&self) {
@@ -129,73 +105,13 @@ impl Writer {
         let _ = self.bell.try_send(());
     }
 
-    /// After a failure the store has to be opened anew before anything else can be read or written.
-    fn fail(&mut self, fault: &Fault) {
-        if !std::mem::replace(&mut self.is_down, true) {
-            log::error!("the posts cannot be written, and are refused until they can: {}", fault.0);
-        }
-        *self.shared.failure.lock() = Some(fault.0.clone());
-        self.shared.close();
-        // At once: what is going to be refused should be gone from the disk before anybody is told, and
-        // whoever reads should not have to wait.
-        self.reopen();
-        self.try_again_at = Some(Instant::now() + TRY_AGAIN);
-    }
-
-    /// Opens the store if that failed, and writes, to see whether the failure is over.
-    fn try_again(&mut self) {
-        self.try_again_at = Some(Instant::now() + TRY_AGAIN);
-        let is_open = self.shared.database.read().is_some();
-        if is_open || self.reopen() {
-            match self.commit(&mut []) {
-                Ok(()) => {
-                    self.try_again_at = None;
-                    // What was not on disk yet has to be handled again.
-                    self.ring();
-                }
-                Err(fault) => self.fail(&fault),
-            }
-        }
-    }
-
-    /// Opens the store anew and says whether it could. What was refused may have reached the disk all the
-    /// same; it must not appear later.
-    fn reopen(&mut self) -> bool {
-        let acknowledged = self.acknowledged;
-        let opened = guarded(|| -> Result<Database, String> {
-            let database = (self.opener)()?;
-            let newest = database.begin_read().map_err(redb::Error::from).and_then(|txn| posts::last(&txn));
-            if newest.map_err(|error| error.to_string())? > acknowledged {
-                disk::write(&database, Durability::Immediate, |txn| cut_back(txn, acknowledged))
-                    .map_err(|fault| fault.0)?;
-            }
-            Ok(database)
-        });
-        match opened.unwrap_or_else(|| Err(DAMAGED.into())) {
-            Ok(database) => *self.shared.database.write() = Some(database),
-            Err(failure) => {
-                *self.shared.failure.lock() = Some(failure);
-                return false;
-            }
-        }
-        true
-    }
-
-    fn refusal(&self) -> Error {
-        let failure = self.shared.failure.lock().clone().unwrap_or_default();
-        Error::Unavailable(format!("it could not be kept, try again later: {failure}"))
-    }
-
     /// The last thing before the process ends.
     fn close(&mut self, closed: Option<&Sender<()>>) {
-        if self.try_again_at.is_some() {
-            // What was refused may still be on the disk.
-            self.reopen();
-        } else if let Err(fault) = self.commit(&mut []) {
-            log::error!("failed to write the feeds, the next start will bring them up to date: {}", fault.0);
+        // What was written to the feeds may not be on disk.
+        if let Err(failure) = self.commit(&mut [], true) {
+            log::error!("failed to write the feeds, the next start will bring them up to date: {failure}");
         }
-        self.shared.close();
-        *self.shared.failure.lock() = Some("the server is stopping".into());
+        self.pen.close();
         // Whoever asked may have given up waiting.
         closed.map(|closed| closed.send(()));
     }
