@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
-import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
+import { UNREACHABLE, atEnd, isState, open, serve, test, until } from "./support.mjs";
 
 // Something in front of a callout that does to its streams what `spoil` does, and passes on all the rest.
 async function infront(test, callout, spoil) {
@@ -21,7 +21,7 @@ async function infront(test, callout, spoil) {
   });
   proxy.listen(0, "127.0.0.1");
   await once(proxy, "listening");
-  test.after(() => {
+  atEnd(test, () => {
     proxy.close();
     proxy.closeAllConnections();
   });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { UNREACHABLE, open, serve, test, until } from "./support.mjs";
+import { UNREACHABLE, atEnd, open, serve, test, until } from "./support.mjs";
 
 // From the end of one leader to the next one's stream.
 const TAKEOVER_MILLIS = 2_000;
@@ -358,7 +358,7 @@ test("without locks every tab has a stream of its own", async (test) => {
 test("a page of another site on the list imports it, one that is not cannot", async (test) => {
   const site = createServer((_, response) => response.setHeader("content-type", "text/html").end("<title>site</title>"));
   await new Promise((done) => site.listen(0, "127.0.0.1", done));
-  test.after(() => site.close());
+  atEnd(test, () => site.close());
   const origin = `http://127.0.0.1:${site.address().port}`;
   const callout = await serve(test, "--cors", origin.replace("127.0.0.1", "localhost"));
   const window = await open(test);

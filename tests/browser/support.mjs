@@ -44,7 +44,7 @@ export async function until(what, holds, millis = PATIENCE_MILLIS) {
 const endings = new WeakMap();
 
 // Ends something with the test: what came last goes first, so that no page sees its server go.
-function atEnd(test, end) {
+export function atEnd(test, end) {
   if (!endings.has(test)) {
     endings.set(test, []);
     test.after(async () => {
