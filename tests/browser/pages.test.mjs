@@ -37,7 +37,10 @@ async function talk(page) {
 
 async function watch(page) {
   await isState(page, "live");
-  await page.waitForSelector("#actions li");
+  await until("something is announced", async () => {
+    await page.evaluate(() => fetch("/healthz"));
+    return page.locator("#actions li").count();
+  });
   await until("there are lines", async () => (await page.getAttribute("#charts path:not(.area)", "d")).includes("L"));
 }
 
