@@ -110,12 +110,13 @@ impl App {
         Ok(reached.iter().sum())
     }
 
-    /// Whether a topic's events are only true now.
+    /// Whether a topic's events are only true now. Those of callout's own pages see to that themselves.
     pub fn is_only_now(&self, topic: &Topic) -> bool {
-        self.only_now.iter().any(|pattern| match pattern.strip_suffix('*') {
+        let fits = |pattern: &String| match pattern.strip_suffix('*') {
             Some(beginning) => topic.as_str().starts_with(beginning),
             None => topic.as_str() == pattern,
-        })
+        };
+        !topic.is_reserved() && self.only_now.iter().any(fits)
     }
 
     /// Refuses a request that lacks the publish token. Takes the same time for every wrong one.

@@ -12,9 +12,10 @@ use std::fmt;
 pub enum Error {
     /// 400: the request, an event or a topic is not what it has to be.
     Bad(String),
-    /// 401: publishing needs a token, and this one is missing or wrong.
+    /// 401: this needs the publish token, and it is missing or wrong.
     Unauthorized,
-    /// 403: a page of another site asked for something that the list of origins does not allow.
+    /// 403: a page of another site asked for something that the list of origins does not allow, or somebody
+    /// for what this server shows nobody.
     Forbidden(String),
     /// 404: no route, file or thing of that name.
     NotFound(String),
@@ -90,9 +91,9 @@ impl fmt::Display for Error {
             | Error::NotFound(why)
             | Error::Precondition(why)
             | Error::Unavailable(why) => f.write_str(why),
-            Error::Unauthorized => f.write_str(
-                "publishing here needs the header `Authorization: Bearer …` with the server's publish token",
-            ),
+            Error::Unauthorized => {
+                f.write_str("this needs the header `Authorization: Bearer …` with the server's publish token")
+            }
             Error::Method { allow } => write!(f, "this path does not take that method; allowed are {allow}"),
             Error::Timeout(what) => write!(f, "the {what} did not arrive in time"),
             Error::TooLarge { bytes_max } => write!(f, "too large: at most {bytes_max} bytes are taken here"),

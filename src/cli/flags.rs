@@ -71,10 +71,14 @@ impl Flags {
                     let Some(flag) = command.flags.iter().find(|flag| flag.name == name) else {
                         return Err(Usage(format!("there is no flag `--{name}`")));
                     };
-                    let value = if flag.value.is_empty() { "true".into() } else { text(parser.value())? };
+                    let value = if flag.value.is_empty() { "true".into() } else { value(&mut parser, flag)? };
                     flags.values.entry(flag.name).or_default().push(value);
                 }
-                Arg::Short(letter) => return Err(Usage(format!("there is no flag `-{letter}`"))),
+                Arg::Short(letter) => {
+                    return Err(Usage(format!(
+                        "there is no flag `-{letter}` (`--` goes before what is none)"
+                    )));
+                }
                 Arg::Value(value) if command.arguments.is_empty() => {
                     let value = value.to_string_lossy();
                     return Err(Usage(format!("`{value}` is one argument too many")));
@@ -84,16 +88,32 @@ impl Flags {
         }
         for flag in command.flags {
             let variable = format!("CALLOUT_{}", flag.name.to_uppercase().replace('-', "_"));
-            if let (false, Ok(value)) = (flags.values.contains_key(flag.name), std::env::var(variable)) {
+            if let (false, Some(value)) = (flags.values.contains_key(flag.name), std::env::var_os(&variable))
+            {
+                let value = value.into_string().map_err(|_| Usage(format!("`{variable}` is not UTF-8")))?;
                 flags.values.insert(flag.name, vec![value]);
             }
         }
         Ok(flags)
     }
 
-    /// The value of a flag; the last one where it was given more than once.
+    /// The value of a flag; the last one where it was given more than once. An empty one is none.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.values.get(name)?.last().map(String::as_str).filter(|text| !text.is_empty())
+        self.given(name).filter(|text| !text.is_empty())
+    }
+
+    fn given(&self, name: &str) -> Option<&str> {
+        self.values.get(name)?.last().map(String::as_str)
+    }
+
+    /// The publish token. An empty one is a mistake, which would leave a server open to everybody.
+    pub(super) fn publish_token(&self) -> Result<Option<&str>, Usage> {
+        match self.given("publish-token") {
+            Some(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Err(Usage("a --publish-token has one or more visible ASCII characters, and no blanks".into()))
+            }
+            token => Ok(token),
+        }
     }
 
     /// All values of a flag that may be given several times; a variable separates them by commas.
@@ -140,6 +160,19 @@ pub(super) fn bytes(text: &str) -> Option<usize> {
         _ => return None,
     };
     digits.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+/// A flag's value. What looks like a flag is one whose value was forgotten, unless it stands behind a `=`.
+fn value(parser: &mut lexopt::Parser, flag: &Flag) -> Result<String, Usage> {
+    if let Some(value) = parser.optional_value() {
+        return text(Ok(value));
+    }
+    let value = text(parser.value())?;
+    if value.starts_with("--") {
+        let name = flag.name;
+        return Err(Usage(format!("--{name} needs a value (or is it `--{name}={value}`?)")));
+    }
+    Ok(value)
 }
 
 fn text(value: Result<OsString, lexopt::Error>) -> Result<String, Usage> {

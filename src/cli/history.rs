@@ -83,15 +83,16 @@ fn ask(remote: &Remote, flags: &Flags, topic: Option<&str>) -> Result<(), Failur
 
 fn get(remote: &Remote, flags: &Flags, url: &str) -> Result<Value, Failure> {
     let mut request = remote.agent().get(url);
-    if let Some(token) = flags.text("publish-token") {
+    if let Some(token) = flags.publish_token()? {
         request = request.header("Authorization", format!("Bearer {token}"));
     }
     let mut response = request.call().map_err(|error| Failure::Work(remote.unreachable(&error)))?;
     if !response.status().is_success() {
         return Err(Failure::Work(refusal(response)));
     }
-    let body =
-        response.body_mut().read_to_string().map_err(|error| Failure::Work(remote.unreachable(&error)))?;
+    // A page has events of any size that the server takes.
+    let body = response.body_mut().with_config().limit(u64::MAX).read_to_string();
+    let body = body.map_err(|error| Failure::Work(remote.unreachable(&error)))?;
     serde_json::from_str(&body)
         .map_err(|_| Failure::Work(format!("{} does not answer like a callout", remote.base())))
 }

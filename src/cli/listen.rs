@@ -8,12 +8,15 @@ use crossbeam_channel::{Receiver, bounded};
 use std::io::{self, BufRead, BufReader, Write};
 use std::time::Duration;
 
-/// Silence after which a stream is taken for dead: more than two of the server's heartbeats.
-const SILENCE_MAX: Duration = Duration::from_secs(40);
+/// The server's heartbeat until it says what it is.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The delay before coming back where the server named none, and the longest.
 const RETRY: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// The delay doubles with each time in a row that no stream could be opened, but not more often than this.
+const DOUBLINGS_MAX: u32 = 4;
 
 /// Lines that were read but not printed yet. When full, the reader waits, and so does the server.
 const QUEUE_LINES: usize = 256;
@@ -31,7 +34,9 @@ pub(super) static COMMAND: Command = Command {
 
 /// How a stream ended.
 enum Ended {
-    /// It broke, after so many events, and there is a way back.
+    /// It could not be opened this time.
+    Unopened(String),
+    /// It broke, and there is a way back.
     Broke(String),
     /// Nobody reads what is printed any more.
     Unread,
@@ -48,19 +53,23 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     decoder.last_event_id = flags.text("since").unwrap_or_default().to_owned();
     let mut failures = 0;
     loop {
-        let seen = decoder.last_event_id.clone();
-        match follow(&remote, &url, &mut decoder, flags.is_on("json"))? {
+        let (why, doublings) = match follow(&remote, &url, &mut decoder, flags.is_on("json"))? {
             Ended::Unread => return Ok(()),
             Ended::Broke(why) => {
-                failures = if decoder.last_event_id == seen { failures + 1 } else { 0 };
-                let retry = decoder.retry_millis.map_or(RETRY, Duration::from_millis);
-                let delay = (retry * 2_u32.pow(failures.min(4))).min(RETRY_MAX.max(retry));
-                // A closed standard error has no reader.
-                let _ = writeln!(io::stderr(), "callout: {why}; coming back in {:.1}s", delay.as_secs_f64());
-                std::thread::sleep(delay);
-                decoder.restart();
+                failures = 0;
+                (why, 0)
             }
-        }
+            Ended::Unopened(why) => {
+                failures += 1;
+                (why, (failures - 1).min(DOUBLINGS_MAX))
+            }
+        };
+        let retry = decoder.retry_millis.map_or(RETRY, Duration::from_millis);
+        let delay = (retry * 2_u32.pow(doublings)).min(RETRY_MAX.max(retry));
+        // A closed standard error has no reader.
+        let _ = writeln!(io::stderr(), "callout: {why}; coming back in {:.1}s", delay.as_secs_f64());
+        std::thread::sleep(delay);
+        decoder.restart();
     }
 }
 
@@ -72,28 +81,38 @@ fn follow(remote: &Remote, url: &str, decoder: &mut Decoder, json: bool) -> Resu
     }
     let response = match request.call() {
         Ok(response) => response,
-        Err(error) => return Ok(Ended::Broke(remote.unreachable(&error))),
+        Err(error) => return Ok(Ended::Unopened(remote.unreachable(&error))),
     };
     if response.status().is_server_error() {
-        return Ok(Ended::Broke(refusal(response)));
+        return Ok(Ended::Unopened(refusal(response)));
     }
     if response.status() != 200 {
         return Err(Failure::Work(refusal(response)));
     }
     let lines = read_lines(BufReader::new(response.into_body().into_reader()));
     let lines = lines.map_err(|error| Failure::Work(format!("failed to start a thread: {error}")))?;
+    let mut heartbeat = HEARTBEAT;
     loop {
-        let line = match lines.recv_timeout(SILENCE_MAX) {
+        // Two and a half heartbeats without a byte, and the stream is taken for dead.
+        let line = match lines.recv_timeout(heartbeat * 5 / 2) {
             Ok(line) => line,
             Err(error) if error.is_timeout() => return Ok(Ended::Broke("the stream went silent".into())),
             Err(_) => return Ok(Ended::Broke("the stream ended".into())),
         };
+        heartbeat = told_heartbeat(&line).unwrap_or(heartbeat);
         if let Some(event) = decoder.line(&line)
             && print(&event, json).is_err()
         {
             return Ok(Ended::Unread);
         }
     }
+}
+
+/// What a stream's opening comment says: `:ok heartbeat=15`, in seconds.
+fn told_heartbeat(line: &str) -> Option<Duration> {
+    let comment = line.strip_prefix(':')?;
+    let seconds = comment.split_whitespace().find_map(|word| word.strip_prefix("heartbeat="))?;
+    Duration::try_from_secs_f64(seconds.parse().ok()?).ok()
 }
 
 /// Reads on a thread of its own, so that silence can be noticed. It ends with the stream, or when

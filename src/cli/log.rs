@@ -63,7 +63,8 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let at = humantime::format_rfc3339_millis(SystemTime::now());
+        // Before 1970 a clock is not set yet, and there is no way to write its time.
+        let at = humantime::format_rfc3339_millis(SystemTime::now().max(SystemTime::UNIX_EPOCH));
         let line = format!("{at} {:<5} {}\n", record.level(), record.args());
         let mut waiting = self.waiting.lock();
         if waiting.lines.len() + line.len() > WAITING_BYTES {

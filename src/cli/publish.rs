@@ -23,6 +23,9 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
         [] => return Err(Usage("publish needs a topic".into()).into()),
         _ => return Err(Usage("publish takes one TOPIC and one DATA (in quotes)".into()).into()),
     };
+    if topic.is_empty() {
+        return Err(Usage("a topic has at least one character".into()).into());
+    }
     let data = match data {
         Some(data) => data.as_bytes().to_vec(),
         None => standard_input()?,
@@ -31,7 +34,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let options = ["event", "id"].into_iter().filter_map(|name| Some((name, flags.text(name)?)));
     let url = remote.url(&format!("/topics/{}", encode(topic)), &options.collect::<Vec<_>>());
     let mut request = remote.agent().post(&url).content_type("text/plain; charset=utf-8");
-    if let Some(token) = flags.text("publish-token") {
+    if let Some(token) = flags.publish_token()? {
         request = request.header("Authorization", format!("Bearer {token}"));
     }
     let mut response = request.send(&data[..]).map_err(|error| Failure::Work(remote.unreachable(&error)))?;

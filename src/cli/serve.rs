@@ -13,10 +13,15 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Descriptors that are not connections: standard streams, listener, signals, watching, some files.
 const DESCRIPTORS_RESERVED: usize = 24;
+
+/// What `--heartbeat` and `--grace` may be: less is a flood, more is as good as none.
+const HEARTBEATS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60 * 60);
+const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Of the connections, one of so many is left for short requests, but not more than that.
 const SHORT_REQUESTS_SHARE: usize = 16;
@@ -82,7 +87,9 @@ pub(super) static COMMAND: Command = Command {
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let level =
         flags.value("log", LevelFilter::Info, "error, warn, info or debug", |text| text.parse().ok())?;
-    let grace = flags.value("grace", Duration::from_secs(5), "a time like 5s", duration)?;
+    let grace = flags.value("grace", Duration::from_secs(5), "a time like 5s, at most a day", |text| {
+        duration(text).filter(|time| *time <= GRACE_MAX)
+    })?;
     // Each stream is a descriptor, and the soft limit is often far below the hard one. Where it cannot
     // be raised, what there is has to do.
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
@@ -143,9 +150,12 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
     let connections_max = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(2);
     let short_requests = (connections_max / SHORT_REQUESTS_SHARE).clamp(1, SHORT_REQUESTS_MAX);
     let pace = Pace {
-        heartbeat: flags.value("heartbeat", default.limits.pace.heartbeat, "a time like 15s", |text| {
-            duration(text).filter(|time| !time.is_zero())
-        })?,
+        heartbeat: flags.value(
+            "heartbeat",
+            default.limits.pace.heartbeat,
+            "a time like 15s, from 10ms to an hour",
+            |text| duration(text).filter(|time| HEARTBEATS.contains(time)),
+        )?,
         ..default.limits.pace
     };
     let keep_bytes = flags.value("keep-bytes", default.bounds.bytes_max, "a size like 64MB", bytes)?;
@@ -163,9 +173,9 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             "tiny_http" => Some(Kind::TinyHttp),
             _ => None,
         })?,
-        publish_token: flags.text("publish-token").map(str::to_owned),
+        publish_token: flags.publish_token()?.map(str::to_owned),
         origins: flags.list("cors").into_iter().map(origin).collect::<Result<_, _>>()?,
-        only_now: flags.list("only-now"),
+        only_now: flags.list("only-now").into_iter().map(only_now).collect::<Result<_, _>>()?,
         www: flags.value("www", None, "a folder", |text| {
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))
@@ -194,12 +204,30 @@ fn address(text: &str) -> Option<SocketAddr> {
     text.parse().ok().or_else(port).or_else(named)
 }
 
-/// An origin as browsers send it: scheme and host, perhaps a port, nothing behind.
+/// An origin as browsers send it: scheme and host, perhaps a port, nothing behind; in lower case, and without
+/// the port that goes with the scheme.
 fn origin(text: String) -> Result<String, Failure> {
-    let bare = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    if text == "*" || bare.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
-        return Ok(text);
+    let origin = text.to_ascii_lowercase();
+    let bare = origin.strip_prefix("https://").map(|host| (host, ":443"));
+    let bare = bare.or_else(|| origin.strip_prefix("http://").map(|host| (host, ":80")));
+    match bare {
+        _ if text == "*" => Ok(text),
+        Some((host, port)) if !host.is_empty() && !host.contains('/') => {
+            Ok(origin.strip_suffix(port).unwrap_or(&origin).to_owned())
+        }
+        _ => {
+            let right = "`*` or an origin like https://example.org, without a path";
+            Err(super::Usage(format!("`{text}` is no value for --cors, which takes {right}")).into())
+        }
     }
-    let right = "`*` or an origin like https://example.org, without a path";
-    Err(super::Usage(format!("`{text}` is no value for --cors, which takes {right}")).into())
+}
+
+/// A topic that is nobody's page's, or the beginning of some.
+fn only_now(pattern: String) -> Result<String, Failure> {
+    if pattern.starts_with('$') {
+        let why =
+            format!("`{pattern}` is no value for --only-now: topics that begin with `$` are callout's own");
+        return Err(super::Usage(why).into());
+    }
+    Ok(pattern)
 }

@@ -170,6 +170,7 @@ impl Head {
             headers: headers(parsed.headers)?,
             body: Vec::new(),
         };
+        check_host(&request)?;
         let framing = framing(&request)?;
         let expects_continue = expects_continue(&request)?;
         Ok(Some(Head { request, framing, expects_continue, bytes: head_bytes }))
@@ -201,10 +202,16 @@ fn headers(fields: &[Field]) -> Result<HeaderMap, Error> {
             _ => return Err(Error::bad("a header field has bytes that do not belong there")),
         };
     }
-    if headers.get_all(HOST).iter().count() > 1 {
-        return Err(Error::bad("`Host` stands there more than once"));
-    }
     Ok(headers)
+}
+
+/// RFC 9112, section 3.2.
+fn check_host(request: &Request) -> Result<(), Error> {
+    match request.headers.get_all(HOST).iter().count() {
+        0 if request.version == Version::HTTP_11 => Err(Error::bad("HTTP/1.1 needs the header `Host`")),
+        0 | 1 => Ok(()),
+        _ => Err(Error::bad("`Host` stands there more than once")),
+    }
 }
 
 /// RFC 9112, section 6.3, without the cases where it lets a server guess.

@@ -88,7 +88,8 @@ impl Response {
             push(value);
         }
         push("\r\nx-content-type-options: nosniff\r\ndate: ");
-        push(&HttpDate::from(SystemTime::now()).to_string());
+        // A clock that is not set yet may be before 1970, which this header cannot say.
+        push(&HttpDate::from(SystemTime::now().max(SystemTime::UNIX_EPOCH)).to_string());
         if close {
             push("\r\nconnection: close");
         }

@@ -25,7 +25,10 @@ pub fn events(app: &App, request: &Request, captures: &Captures) -> Result<Answe
     app.check_publish_token(request)?;
     let topic = Topic::new(captures.get("topic"))?;
     if !may_see(app, topic.as_str()) {
-        return Err(Error::Unauthorized);
+        return Err(Error::Forbidden(
+            "what callout's own pages keep is shown only with a publish token, and this server has none"
+                .into(),
+        ));
     }
     let after = match request.query("after") {
         None => Id::default(),

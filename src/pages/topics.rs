@@ -80,5 +80,11 @@ fn open_topic(name: &str) -> Result<Topic, Error> {
 }
 
 fn retry_millis(text: &str) -> Result<u32, Error> {
-    text.parse().map_err(|_| Error::bad("`retry` is a number of milliseconds"))
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // More digits than fit are more than is held to anyway.
+    if is_number {
+        Ok(text.parse().unwrap_or(u32::MAX))
+    } else {
+        Err(Error::bad("`retry` is a number of milliseconds"))
+    }
 }

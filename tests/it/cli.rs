@@ -2,8 +2,10 @@
 
 use crate::support::{Browser, Program, Raw, publish, request, server, server_with};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 /// The program with these arguments, and no variables of the one who runs the tests; a history that
@@ -80,7 +82,15 @@ fn a_mistake_in_the_call_is_one_clear_line_and_code_2() {
         (&["serve", "--listen", "nowhere:at:all"], "--listen"),
         (&["serve", "--listener", "nginx"], "tiny_http"),
         (&["serve", "--heartbeat", "0s"], "--heartbeat"),
+        (&["serve", "--heartbeat", "1ns"], "10ms"),
+        (&["serve", "--heartbeat", "18446744073709551615"], "an hour"),
         (&["serve", "--grace", "soon"], "soon"),
+        (&["serve", "--grace", "18446744073709551615"], "a day"),
+        (&["serve", "--data", "--log", "debug"], "--data needs a value"),
+        (&["serve", "--publish-token", ""], "visible ASCII"),
+        (&["serve", "--publish-token", "sec ret"], "visible ASCII"),
+        (&["serve", "--publish-token", "sëcret"], "visible ASCII"),
+        (&["serve", "--only-now", "$*"], "callout's own"),
         (&["serve", "--log", "loud"], "debug"),
         (&["serve", "--keep-events", "-1"], "keep-events"),
         (&["serve", "--keep-bytes", "12 apples"], "12 apples"),
@@ -88,6 +98,8 @@ fn a_mistake_in_the_call_is_one_clear_line_and_code_2() {
         (&["serve", "--cors", "example.org"], "https://example.org"),
         (&["serve", "--www", "/no/such/folder"], "/no/such/folder"),
         (&["publish"], "topic"),
+        (&["publish", "", "x"], "topic"),
+        (&["publish", "t", "-5"], "`--`"),
         (&["publish", "t", "two", "words"], "DATA"),
         (&["publish", "t", "x", "--url", "ftp://x"], "--url"),
         (&["publish", "t", "x", "--json"], "--json"),
@@ -99,6 +111,11 @@ fn a_mistake_in_the_call_is_one_clear_line_and_code_2() {
     }
     let output = callout(&["serve"]).env("CALLOUT_GRACE", "soon").output().unwrap();
     assert!(complaint(&output, 2).contains("soon"));
+    // A token that is not what was meant would leave the server open.
+    for token in ["".as_ref(), OsStr::from_bytes(b"\xffsecret")] {
+        let output = callout(&["serve"]).env("CALLOUT_PUBLISH_TOKEN", token).output().unwrap();
+        assert!(complaint(&output, 2).to_lowercase().replace('_', "-").contains("publish-token"));
+    }
 }
 
 #[test]
@@ -266,6 +283,31 @@ fn listen_comes_back_with_the_id_of_the_last_event_that_was_complete() {
     drop(raw);
     let (head, _raw) = accept();
     assert!(head.contains("last-event-id: 1\r\n"), "{head}");
+}
+
+#[test]
+fn listen_waits_as_the_server_tells_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut listening = callout(&["listen", "t", "--url", &url(listener.local_addr().unwrap())]);
+    let mut child = listening.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let _listening = Listening { lines: BufReader::new(child.stdout.take().unwrap()), child };
+    let mut said = stderr.lines().map(|line| line.unwrap());
+    let opening =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:ok heartbeat=0.1\n\nretry: 100\n\n";
+    // However often a stream breaks that was opened, it is not waited for longer each time.
+    for _ in 0..4 {
+        let mut raw = Raw::over(listener.accept().unwrap().0);
+        raw.head();
+        raw.send(opening);
+        drop(raw);
+        assert_eq!(said.next().unwrap(), "callout: the stream ended; coming back in 0.1s");
+    }
+    // Two and a half heartbeats without a byte.
+    let mut raw = Raw::over(listener.accept().unwrap().0);
+    raw.head();
+    raw.send(opening);
+    assert_eq!(said.next().unwrap(), "callout: the stream went silent; coming back in 0.1s");
 }
 
 #[test]

@@ -81,8 +81,9 @@ fn out_of_descriptors_streams_live_on_and_accepting_goes_on_when_some_are_free()
     };
     let times = [logged_at(), logged_at()];
     for data in ["still", "here"] {
-        publisher
-            .send(format!("POST /topics/witness HTTP/1.1\r\nContent-Length: {}\r\n\r\n{data}", data.len()));
+        let length = data.len();
+        let head = format!("POST /topics/witness HTTP/1.1\r\nHost: test\r\nContent-Length: {length}");
+        publisher.send(format!("{head}\r\n\r\n{data}"));
         assert_eq!((publisher.answer().status, witness.next_data()), (200, data.into()));
     }
     let pause = times[1].duration_since(times[0]).expect("later");

@@ -22,8 +22,9 @@ const RELAXED: Duration = Duration::from_millis(100);
 /// saved, so with more than this the file would grow far beyond what is kept.
 const RELAXED_BYTES: usize = 1024 * 1024;
 
-/// How often a quiet history looks for what has grown too old.
-const TIDY: Duration = Duration::from_secs(60);
+/// How often a quiet history looks for what has grown too old: a hundred times in the age that it keeps, but
+/// not more and not less often than this.
+const TIDY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Ids that are left out at a start, in nanoseconds: more than may have been given and lost.
 const START_SKIP: u64 = 1_000_000_000;
@@ -85,7 +86,7 @@ impl Writer {
         match self.unsaved_since {
             Some(since) => RELAXED.saturating_sub(since.elapsed()),
             None if self.wants_trim() => Duration::ZERO,
-            None => TIDY,
+            None => (self.bounds.age_max / 100).clamp(TIDY.0, TIDY.1),
         }
     }
 

@@ -89,6 +89,15 @@ fn what_is_too_old_goes_with_the_next_event() {
 }
 
 #[test]
+fn what_is_too_old_goes_where_nothing_is_published() {
+    let folder = Folder::new();
+    let bounds = Bounds { age_max: Duration::from_millis(300), ..Bounds::default() };
+    let disk = start(opener(folder.path()), bounds, Durability::Strict);
+    disk.publish(draft(&["t"], None, "old")).unwrap();
+    until("the old one is gone", || everything(&disk, &["t"]).is_empty() && disk.status().events == 0);
+}
+
+#[test]
 fn whoever_comes_from_beyond_the_edge_is_told_and_gets_what_is_kept() {
     let folder = Folder::new();
     let first;
