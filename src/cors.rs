@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::http::{Request, Response};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, VARY,
 };
 use http::{HeaderName, Method};
 
@@ -50,17 +50,24 @@ pub fn preflight(origins: &[String], request: &Request, methods: &str, response:
         .with(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECS)
 }
 
-/// Refuses what a page of another site may not even send: browsers let any page post text anywhere
-/// and open streams that it cannot read. They say so themselves, in `Sec-Fetch-Site`.
+/// Refuses what a page of another site may not even send: browsers let any page post text anywhere and open
+/// streams that it cannot read. They say so themselves, in `Sec-Fetch-Site`; over plain HTTP only to this
+/// machine, but there they name the page's origin, which for callout's own pages is the host they ask.
 pub fn check_site(origins: &[String], request: &Request) -> Result<(), Error> {
-    if request.header(SEC_FETCH_SITE) != Some("cross-site") {
+    let (origin, host) = (request.header(ORIGIN), request.header(HOST));
+    let is_own = match request.header(SEC_FETCH_SITE) {
+        Some(site) => matches!(site, "same-origin" | "none"),
+        None => origin.is_none_or(|origin| origin.split_once("://").map(|(_, host)| host) == host),
+    };
+    let is_visit = request.header(SEC_FETCH_MODE) == Some("navigate") && request.method == Method::GET;
+    if is_own || is_visit || is_listed(origins, request) {
         return Ok(());
     }
-    let is_visit = request.header(SEC_FETCH_MODE) == Some("navigate");
-    if (is_visit && request.method == Method::GET) || is_listed(origins, request) {
-        return Ok(());
-    }
-    Err(Error::Forbidden("pages of other sites may not do this here; `--cors ORIGIN` would allow one".into()))
+    Err(Error::Forbidden(
+        "pages of other sites may not do this here; `--cors ORIGIN` would allow one (if this is callout's own \
+         page, the proxy in front has to pass the header `Host` on)"
+            .into(),
+    ))
 }
 
 fn is_listed(origins: &[String], request: &Request) -> bool {

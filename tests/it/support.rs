@@ -120,6 +120,10 @@ pub fn request(address: SocketAddr, head: &str, body: impl AsRef<[u8]>) -> Answe
     let body = body.as_ref();
     raw.send(format!("{head}\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()));
     raw.send(body);
+    if head.starts_with("HEAD ") {
+        let head = raw.head();
+        return Answer { status: status(&head), head, body: Vec::new() };
+    }
     raw.answer()
 }
 
