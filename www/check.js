@@ -67,7 +67,7 @@ async function check() {
   $("findings").ariaBusy = "true";
   for (const name in TITLES) show(name, "wait", "");
 
-  last(signal, show);
+  showState("connecting");
   const id = crypto.getRandomValues(new Uint32Array(4)).join("-");
   const tries = [];
   const send = async () => {
@@ -77,9 +77,14 @@ async function check() {
   };
   try {
     const stream = await opening(id, signal, show);
-    await pace(stream, send, show);
+    // Only now: where one place is left, more is found out with it by this stream than by one that lasts.
+    last(signal, show);
+    // What needs no stream is found out without one too.
+    if (stream.isRefused) await send();
+    else await pace(stream, send, show);
     protocol(id, show);
     clock(tries, show);
+    if (stream.isRefused) throw new Error("no stream could be opened.");
     const missed = await presence(stream, send, show);
     await resuming(id, stream, missed, send, signal, show);
   } catch (error) {
@@ -97,7 +102,6 @@ async function opening(id, signal, show) {
   const stream = follow(id, signal);
   await until(() => stream.opened || stream.end, OPENING_MILLIS, signal);
   showOpening(stream, show);
-  if (stream.status) throw new Error("no stream could be opened.");
   return stream;
 }
 
@@ -105,8 +109,8 @@ function showOpening(stream, show) {
   const waited = spent((stream.ended ?? now()) - stream.began);
   if (stream.opened) {
     show("open", "good", `The server’s first words came after ${spent(stream.opened - stream.began)}.`);
-  } else if (stream.status) {
-    show("open", "bad", `It was refused: ${stream.end}.`);
+  } else if (stream.isRefused) {
+    show("open", "bad", `It was refused: ${stream.end}.`, stream.advice);
   } else {
     const text = `Nothing came within ${waited}, not even the greeting that the server sends at once`;
     show("open", "bad", stream.end ? `${text}; then ${stream.end}.` : `${text}.`);
@@ -126,6 +130,8 @@ async function pace(stream, send, show) {
   show("pace", "wait", "Waiting for the events …");
   await until(() => sent.every(arrival) || stream.end, PATIENCE_MILLIS, stream.signal);
   showOpening(stream, show);
+  // It took longer than a stream is waited for.
+  if (stream.isRefused) return;
   const missing = sent.filter((event) => !arrival(event));
   if (missing.length) {
     const came = missing.length === EVENTS ? `none of ${EVENTS} events` : `${EVENTS - missing.length} of ${EVENTS} events`;
@@ -223,6 +229,10 @@ async function resuming(id, before, missed, send, signal, show) {
   const wanted = [...missed, await send()].map((event) => event.id);
   await until(() => stream.events.at(-1)?.id === wanted.at(-1) || stream.end, PATIENCE_MILLIS, signal);
   stream.close();
+  if (stream.isRefused) {
+    show("resume", "none", `Could not be tried: ${stream.end}.`, stream.advice);
+    return;
+  }
   const came = stream.events.map((event) => event.id);
   if (came.join() === wanted.join()) {
     const count = missed.length === 1 ? "One event was" : `${missed.length} events were`;
@@ -256,10 +266,10 @@ async function last(signal, show) {
     showState("reconnecting");
     // Where a server is started anew this is often enough.
     await pause(AGAIN_MILLIS);
-    isAway = !stream.opened && (stream.status || stream.ended - stream.began < LEFT_MILLIS);
+    isAway = !stream.opened && (stream.isRefused || stream.ended - stream.began < LEFT_MILLIS);
     if (isAway) {
-      const text = stream.status ? `No stream: ${stream.end}.` : "No answer from the server, or from what is in front of it.";
-      show("lasting", "bad", text);
+      const text = stream.isRefused ? `No stream: ${stream.end}.` : "No answer from the server, or from what is in front of it.";
+      show("lasting", "bad", text, stream.advice);
       continue;
     }
     const cut = await autopsy(stream);
@@ -322,7 +332,7 @@ function follow(id, signal, lastId) {
   if (lastId) headers["last-event-id"] = lastId;
   read(stream, fetch(`/check/${id}`, { headers, cache: "no-store", signal: ending.signal })).then(
     () => finish(stream, "it ended"),
-    (error) => finish(stream, stream.status ? error.message : "the connection broke"),
+    (error) => finish(stream, stream.isRefused ? error.message : "the connection broke"),
   );
   return stream;
 }
@@ -330,7 +340,7 @@ function follow(id, signal, lastId) {
 async function read(stream, answering) {
   const answer = await answering;
   if (answer.status !== 200) {
-    stream.status = answer.status;
+    stream.isRefused = true;
     throw new Error(await reason(answer));
   }
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -349,6 +359,12 @@ function take(stream, block) {
   for (const line of block.split("\n")) {
     const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
     fields[name] = value;
+  }
+  // A stream begins with the greeting. Whoever finds no place is only told when to come back, for a status
+  // would stop an EventSource for good.
+  if (!stream.opened && "retry" in fields) {
+    Object.assign(stream, { isRefused: true, advice: "places" });
+    throw new Error("the server has no place left for another stream");
   }
   // The first is the greeting, and comments after it are heartbeats.
   if (stream.opened && "" in fields) stream.beats += 1;
@@ -435,7 +451,8 @@ function summarize() {
   const [bad, look] = [names("bad"), names("look")];
   const list = (names) => names.map((name) => `“${TITLES[name]}”`).join(", ");
   let text = "All is well between this browser and callout.";
-  if ($("finding-pace").querySelector("#cure-buffering")) text = "Something between this browser and callout holds events up.";
+  if ($("findings").querySelector("#cure-places")) text = "The server had no place left for another stream.";
+  else if ($("finding-pace").querySelector("#cure-buffering")) text = "Something between this browser and callout holds events up.";
   else if (bad.length) text = `Something is wrong: ${list(bad)}.`;
   else if (look.length) text = `It works. Have a look at ${list(look)}.`;
   if ($("summary").textContent !== text) $("summary").textContent = text;

@@ -74,6 +74,34 @@ test("who holds events up is told, with what helps", async (test) => {
   assert.notEqual(await page.textContent("#state"), "live");
 });
 
+test("a server without a place for another stream is told from one that is held up, and the rest is checked", async (test) => {
+  const callout = await serve(test, "--streams", "1", "--heartbeat", "1");
+  const window = await open(test);
+  const held = new AbortController();
+  await fetch(`${callout.url}/topics/news`, { signal: held.signal });
+  const page = await window.tab(`${callout.url}/check.html`);
+  await done(page);
+  await until("the stream that lasts is refused", async () => /^No stream:/.test((await findings(page)).lasting[1]));
+  const none = await findings(page);
+  assert.deepEqual(none.open, ["bad", "It was refused: the server has no place left for another stream."]);
+  assert.match(none.lasting.join(), /^bad,.*no place left/);
+  assert.deepEqual([none.pace[0], none.presence[0], none.resume[0]], ["none", "none", "none"]);
+  assert.deepEqual([none.clock[0], none.http[0]], ["good", "look"]);
+  assert.match(await page.textContent("#summary"), /no place left for another stream/);
+  assert.ok(await page.isVisible("#finding-open #cure-places"));
+  assert.notEqual(await page.textContent("#state"), "live");
+
+  // With one place, one stream after the other is tried.
+  await page.goto("about:blank");
+  held.abort();
+  await until("the place is free", async () => (await callout.streams()) === 0);
+  await page.goto(`${callout.url}/check.html`);
+  await done(page);
+  const one = await findings(page);
+  for (const name of ["open", "pace", "presence", "clock"]) assert.equal(one[name][0], "good", `${name}: ${one[name][1]}`);
+  await until("the last stream has the place", async () => (await findings(page)).lasting[0] === "good");
+});
+
 test("a stream that is cut is told, with how long it lasted", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
