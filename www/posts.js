@@ -26,11 +26,11 @@ const drafts = new Map(Object.entries(tried(() => JSON.parse(sessionStorage.getI
 
 // ---- what is shown ----
 
-function go() {
-  const asked = new URLSearchParams(location.hash.slice(1));
+function go(wanted = location.hash.slice(1)) {
+  const asked = new URLSearchParams(wanted);
   const [post, feed] = [asked.get("post"), asked.get("feed")?.toLowerCase()];
   // Another place on this page, or still the same.
-  if (!post && !feed && (location.hash || view.stream)) return;
+  if (!post && !feed && (wanted || view.stream)) return;
   const name = post ? `post=${post}` : feed ? `feed=${feed}` : "";
   if (name === view.name && view.stream) return;
   view.stream?.close();
@@ -98,7 +98,10 @@ function showFeeds({ feeds, more }) {
   $("feeds-note").hidden = !note;
   // The address names no feed yet: the fullest.
   if (view.name || !feeds.length) return;
-  location.replace(`#feed=${feeds.reduce((most, feed) => (feed.posts > most.posts ? feed : most)).name}`);
+  const fullest = `feed=${feeds.reduce((most, feed) => (feed.posts > most.posts ? feed : most)).name}`;
+  // An address that names another place on this page stays.
+  if (location.hash) go(fullest);
+  else location.replace(`#${fullest}`);
 }
 
 function feedItem(name) {

@@ -171,6 +171,21 @@ test("a feed that does not exist says so, and comes to be", async (test) => {
   assert.equal(await page.isVisible("#note"), false);
 });
 
+test("an address that names another place on the page stays, and the fullest feed is shown", async (test) => {
+  const callout = await serve(test);
+  await add(callout, "First", "#golang");
+  const page = await show(await open(test), callout, "#curl");
+  await has(page, "First");
+  assert.equal(new URL(page.url()).hash, "#curl");
+  await add(callout, "Second", "#golang");
+  await has(page, "Second", "First");
+  await page.click("#feeds [data-name=golang] a");
+  await until("the feed's address", () => new URL(page.url()).hash === "#feed=golang");
+  await page.click("text=The same with curl");
+  await has(page, "Second", "First");
+  assert.equal(new URL(page.url()).hash, "#curl");
+});
+
 test("a random post is in each of its feeds", async (test) => {
   const callout = await serve(test);
   const page = await show(await open(test), callout);
