@@ -131,8 +131,8 @@ function showPosts() {
   const ids = new Set(shown.map(({ id }) => id));
   for (const [id, card] of cards) {
     card.isAway = !ids.has(id);
-    if (card.isAway && !drafts.has(id)) cards.delete(id);
-    if (card.isAway && drafts.has(id)) showConflict(card);
+    if (drafts.has(id)) showConflict(card);
+    else if (card.isAway) cards.delete(id);
   }
   const stay = [...cards.values()].filter((card) => card.isAway);
   arrange($("cards"), [...stay, ...shown.map(({ id }) => cards.get(id))].map((card) => card.item));
@@ -179,19 +179,22 @@ async function loadOlder(shown, atLeast) {
 function makeCard(post) {
   const item = element("article", "card");
   const card = { item, post };
+  settle(card);
   render(card);
   return card;
 }
 
-// A state may be older than the answer to an edit of our own.
 function update(card, post) {
-  if (post.version < card.post.version || (post.version === card.post.version && !card.isAway)) return;
-  card.post = post;
-  const draft = drafts.get(post.id);
-  // An edit whose answer was lost has been saved all the same.
-  if (draft && !card.saving && draft.title.trim() === post.title && draft.content === post.content) setDraft(post.id, null);
-  if (drafts.has(post.id)) showConflict(card);
-  else render(card);
+  if (!learn(card, post)) return;
+  settle(card);
+  if (!drafts.has(post.id)) render(card);
+}
+
+// A state may be older than the answer to an edit of our own, and the other way round.
+function learn(card, post) {
+  const isNews = post.version > card.post.version;
+  if (isNews) card.post = post;
+  return isNews;
 }
 
 function render(card) {
@@ -249,9 +252,22 @@ function tagLink(tag) {
 // ---- editing ----
 
 function begin(card) {
-  const { id, title, content, version } = card.post;
-  setDraft(id, { title, content, version, of: title });
+  const { id, title, content } = card.post;
+  setDraft(id, { title, content, ...begunWith(card.post) });
   render(card);
+}
+
+// What an edit remembers of the post that it is an edit of.
+const begunWith = ({ version, title, content }) => ({ version, of: title, was: content });
+
+// Looks whether an edit still is one of an older version, when the post is another or may be.
+function settle({ post, saving }) {
+  const draft = drafts.get(post.id);
+  if (!draft || saving || draft.version >= post.version) return;
+  // The post says again what the edit began with.
+  if (draft.of === post.title && draft.was === post.content) setDraft(post.id, { ...draft, version: post.version });
+  // An edit whose answer was lost has been saved all the same, or somebody wrote the same.
+  else if (draft.title.trim() === post.title && draft.content === post.content) setDraft(post.id, null);
 }
 
 function setDraft(id, draft) {
@@ -325,7 +341,7 @@ function showConflict(card) {
     card.content.focus();
   });
   overwrite.addEventListener("click", () => {
-    setDraft(post.id, { ...draft, title: card.title.value, content: card.content.value, version: card.post.version });
+    setDraft(post.id, { ...drafts.get(post.id), ...begunWith(post) });
     store(card);
   });
   const buttons = element("div", "row");
@@ -339,22 +355,26 @@ async function store(card) {
   card.save.disabled = card.saving = true;
   grumble(card, "");
   try {
-    card.post = await ask("PATCH", `/api/posts/${id}`, { title, content }, { "if-match": `"${version}"` });
+    const saved = await ask("PATCH", `/api/posts/${id}`, { title, content }, { "if-match": `"${version}"` });
     card.saving = false;
-    const { title: newTitle, content: newContent } = drafts.get(id) ?? {};
+    learn(card, saved);
+    const draft = drafts.get(id);
     // What was typed since is another edit, of what is now saved.
-    if (newTitle === title && newContent === content) end(card);
-    else setDraft(id, { ...drafts.get(id), version: card.post.version });
+    if (!draft || (draft.title === title && draft.content === content)) return end(card);
+    setDraft(id, { ...draft, ...begunWith(saved) });
+    showConflict(card);
   } catch (error) {
     card.saving = false;
     grumble(card, `Not saved: ${error.message}.`);
-    if (error.status !== 412) return;
-    grumble(card, "");
-    await ask("GET", `/api/posts/${id}`).then(
-      (post) => (card.post = post.version < card.post.version ? card.post : post),
-      (error) => grumble(card, `Not saved, the post was changed meanwhile: ${error.message}.`),
-    );
+    if (error.status === 412) {
+      // What cannot be read now comes by the stream.
+      await ask("GET", `/api/posts/${id}`).then((post) => learn(card, post), () => {});
+    }
+    settle(card);
+    if (!drafts.has(id)) return end(card);
     showConflict(card);
+    // The note says it better.
+    if (error.status === 412 && card.save.hidden) grumble(card, "");
   } finally {
     card.save.disabled = card.saving = false;
   }

@@ -116,6 +116,39 @@ test("an edit in one tab is seen in the other, and one that is half typed is not
   assert.equal(await count(two, ".card form"), 0);
 });
 
+test("a note that a post was changed, or went, goes when that is no longer true", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const post = await add(callout, "Title", "Text #golang");
+  const page = await show(window, callout, "#feed=golang");
+  await page.click(".card button:text('Edit')");
+  await page.fill(".card textarea", "Mine #golang");
+  for (const [content, words] of [["Theirs #golang", /changed while you were writing/], ["Elsewhere", /no longer among those/]]) {
+    await edit(callout, post, { content });
+    await until("the note", async () => words.test(await page.textContent(".conflict")));
+    await edit(callout, post, { content: "Text #golang" });
+    await until("the note has gone", () => page.isHidden(".conflict"));
+    assert.equal(await page.inputValue(".card textarea"), "Mine #golang");
+  }
+  await page.click(".card button:text('Save')");
+  await until("it is saved", async () => (await page.locator(".card .text").textContent()) === "Mine #golang");
+
+  // Somebody else writes the same, and is faster.
+  window.expected = /412/;
+  let go;
+  const held = new Promise((done) => (go = done));
+  await page.route("**/api/posts/*", async (route) => {
+    if (route.request().method() === "PATCH") await held;
+    await route.continue();
+  });
+  await page.click(".card button:text('Edit')");
+  await page.fill(".card textarea", "The same #golang");
+  await page.click(".card button:text('Save')");
+  await edit(callout, post, { content: "The same #golang" });
+  go();
+  await until("there is nothing to save", async () => (await page.locator(".card .text").textContent()) === "The same #golang");
+});
+
 test("what is typed while an edit is saved is an edit of its own", async (test) => {
   const callout = await serve(test);
   const page = await show(await open(test), callout, `#post=${(await add(callout, "Title", "Text")).id}`);
