@@ -10,6 +10,12 @@ import { $, ask, complain, element, showState } from "./page.js";
 const TITLE_CHARS_MAX = 200;
 const CONTENT_CHARS_MAX = 10_000;
 
+// How many more posts are shown when older ones are asked for, and the most that one answer may have.
+const STEP_POSTS = 50;
+const LIMIT_MAX = 200;
+
+const OLDER_FAILED = "Older posts could not be read";
+
 const DRAFTS_KEY = "callout.posts.drafts";
 const NEW_KEY = "callout.posts.new";
 const NAME_KEY = "callout.user";
@@ -36,7 +42,7 @@ function go(wanted = location.hash.slice(1)) {
   view.stream?.close();
   // What was said of a post that made the first feed still holds when that is shown.
   if (view.name) $("said").textContent = "";
-  view = { name, feed, post, posts: [], older: [], state: "connecting" };
+  view = { name, feed, post, posts: [], wanted: 0 };
   $("cards").replaceChildren();
   cards.clear();
   complain("");
@@ -63,7 +69,7 @@ function follow(shown) {
     shown.next = state.next;
     showPosts();
     showStates();
-    if (shown.older.length) loadOlder(shown, shown.older.length);
+    if (shown.wanted) readOlder(shown);
   });
   shown.stream.on("error", ({ status, data }) => {
     shown.missing = status === 404 || status === 400;
@@ -120,8 +126,8 @@ function mark(link) {
 }
 
 function showPosts() {
-  const newest = [...view.posts, ...view.older];
-  const shown = newest.filter((post, at) => newest.findIndex(({ id }) => id === post.id) === at);
+  const known = [...view.posts, ...(view.read?.posts ?? [])];
+  const shown = known.filter((post, at) => known.findIndex(({ id }) => id === post.id) === at);
   for (const post of shown) {
     const card = cards.get(post.id);
     if (card) update(card, post);
@@ -137,12 +143,13 @@ function showPosts() {
   const stay = [...cards.values()].filter((card) => card.isAway);
   arrange($("cards"), [...stay, ...shown.map(({ id }) => cards.get(id))].map((card) => card.item));
   showNote(!view.known || shown.length ? "" : "No post is in this feed any more.");
-  const known = view.next && view.feed ? `the newest ${shown.length}` : shown.length === 1 ? "1 post" : `${shown.length} posts`;
-  $("count").textContent = view.feed && shown.length ? known : "";
+  const { next } = view.read ?? view;
+  const count = next ? `the newest ${shown.length}` : shown.length === 1 ? "1 post" : `${shown.length} posts`;
+  $("count").textContent = view.feed && shown.length ? count : "";
   showUnfinished();
   // So that the commands work when they are pasted.
   if (shown.length) $("one").textContent = shown[0].id;
-  $("older").hidden = !(view.feed && (view.older.length ? view.olderNext : view.next));
+  $("older").hidden = !next;
   if (view.post && shown.length) document.title = `${shown[0].title} · callout`;
 }
 
@@ -151,27 +158,37 @@ function showNote(text) {
   $("note").hidden = !text;
 }
 
-// Reads pages of older posts, until there are so many or no more.
-async function loadOlder(shown, atLeast) {
-  const turn = (shown.turn = {});
-  const older = [];
-  let next = shown.next;
-  try {
-    while (next && older.length < atLeast) {
-      const page = await ask("GET", `/api/feeds/${encodeURIComponent(shown.feed)}?before=${next}`);
-      older.push(...page.posts);
-      next = page.next;
+// Reads the feed from its top, as far as is wanted. One read at a time: where the feed changed meanwhile, what
+// was read is shown all the same, for in a busy feed it would never be; then it is read again.
+async function readOlder(shown) {
+  shown.isStale = true;
+  if (shown.isReading) return;
+  shown.isReading = true;
+  while (shown.isStale && shown === view) {
+    shown.isStale = false;
+    let trouble = "";
+    try {
+      shown.read = await readTop(shown);
+    } catch (error) {
+      trouble = `${OLDER_FAILED}: ${error.message}.`;
     }
-  } catch (error) {
-    if (shown === view && shown.turn === turn) complain(`Older posts could not be read: ${error.message}.`);
-    return;
+    if (shown !== view || (trouble && shown.isStale)) continue;
+    if (trouble || $("trouble").textContent.startsWith(OLDER_FAILED)) complain(trouble);
+    showPosts();
   }
-  // Meanwhile something else is shown, or newer pages are being read.
-  if (shown !== view || shown.turn !== turn) return;
-  complain("");
-  shown.older = older;
-  shown.olderNext = next;
-  showPosts();
+  shown.isReading = false;
+}
+
+async function readTop({ feed, wanted }) {
+  const posts = [];
+  let next;
+  do {
+    const query = new URLSearchParams({ limit: Math.min(wanted - posts.length, LIMIT_MAX), ...(next && { before: next }) });
+    const page = await ask("GET", `/api/feeds/${encodeURIComponent(feed)}?${query}`);
+    posts.push(...page.posts);
+    next = page.next;
+  } while (next && posts.length < wanted);
+  return { posts, next };
 }
 
 // ---- a card ----
@@ -488,7 +505,10 @@ $("write").addEventListener("click", () => {
 });
 $("new").addEventListener("submit", publish);
 $("random").addEventListener("click", addRandom);
-$("older").addEventListener("click", () => loadOlder(view, view.older.length + 1));
+$("older").addEventListener("click", () => {
+  view.wanted = (view.read ?? view).posts.length + STEP_POSTS;
+  readOlder(view);
+});
 addEventListener("hashchange", () => {
   go();
   if (view.name && location.hash.slice(1) === view.name) $("shown").focus({ preventScroll: false });

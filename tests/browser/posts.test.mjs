@@ -35,6 +35,13 @@ async function show(window, callout, hash = "") {
   return page;
 }
 
+// A page that shows older posts too. It may be reading them when the test, and the server, ends.
+async function showMany(test, callout) {
+  const window = await open(test);
+  window.expected = UNREACHABLE;
+  return show(window, callout, "#feed=many");
+}
+
 const card = (page, title) => page.locator(".card", { hasText: title });
 
 test("a post is written in one tab and is in the feeds of the other, and its tags lead to feeds that exist", async (test) => {
@@ -253,7 +260,7 @@ test("a server that is killed and started again is caught up with, and no edit i
 test("older posts are read when they are asked for, and stay when a new one comes", async (test) => {
   const callout = await serve(test);
   for (let number = 1; number <= 120; number += 1) await add(callout, String(number), "#many");
-  const page = await show(await open(test), callout, "#feed=many");
+  const page = await showMany(test, callout);
   await until("a page", async () => (await titles(page))[0] === "120");
   const first = (await titles(page)).length;
   assert.ok(first < 120);
@@ -266,4 +273,32 @@ test("older posts are read when they are asked for, and stay when a new one come
   assert.equal((await titles(page)).join(), all(120));
   await add(callout, "121", "#many");
   await until("all and the new one", async () => (await titles(page)).join() === all(121));
+});
+
+test("one read of older posts is under way, however fast the feed changes, and the last says what is true", async (test) => {
+  const callout = await serve(test);
+  for (let number = 1; number <= 60; number += 1) await add(callout, String(number), "#many");
+  const page = await showMany(test, callout);
+  await page.click("#older");
+  await until("the older ones", async () => (await titles(page)).length === 60);
+  let go;
+  const held = new Promise((done) => (go = done));
+  let [reads, most] = [0, 0];
+  await page.route("**/api/feeds/many?*", async (route) => {
+    reads += 1;
+    most = Math.max(most, reads);
+    await held;
+    await route.continue();
+    reads -= 1;
+  });
+  for (let number = 61; number <= 65; number += 1) {
+    await add(callout, String(number), "#many");
+    await until("the newest", async () => (await titles(page))[0] === String(number));
+  }
+  // What fell off the newest is not gone meanwhile.
+  assert.equal((await titles(page)).length, 65);
+  go();
+  await until("it is read again", () => reads === 0);
+  await has(page, ...Array.from({ length: 65 }, (_, at) => String(65 - at)));
+  assert.equal(most, 1);
 });
