@@ -14,6 +14,10 @@ const CONTENT_CHARS_MAX = 10_000;
 const STEP_POSTS = 50;
 const LIMIT_MAX = 200;
 
+// The stream of a feed is its newest posts; of an edit further down it says nothing. So while older posts are
+// on a page that can be seen, they are read again so often.
+const REREAD_MILLIS = 10_000;
+
 const OLDER_FAILED = "Older posts could not be read";
 
 const DRAFTS_KEY = "callout.posts.drafts";
@@ -509,6 +513,9 @@ $("older").addEventListener("click", () => {
   view.wanted = (view.read ?? view).posts.length + STEP_POSTS;
   readOlder(view);
 });
+setInterval(() => {
+  if (view.read && view.stream.state === "live" && !document.hidden) readOlder(view);
+}, REREAD_MILLIS);
 addEventListener("hashchange", () => {
   go();
   if (view.name && location.hash.slice(1) === view.name) $("shown").focus({ preventScroll: false });

@@ -275,6 +275,20 @@ test("older posts are read when they are asked for, and stay when a new one come
   await until("all and the new one", async () => (await titles(page)).join() === all(121));
 });
 
+test("an older post follows edits too, also where somebody edits it", async (test) => {
+  const callout = await serve(test);
+  const [first, second] = [await add(callout, "First", "#many"), await add(callout, "Second", "#many")];
+  for (let number = 3; number <= 60; number += 1) await add(callout, String(number), "#many");
+  const page = await showMany(test, callout);
+  await page.click("#older");
+  await until("the older ones", async () => (await titles(page)).length === 60);
+  await card(page, "Second").getByRole("button", { name: /^Edit/ }).click();
+  await edit(callout, first, { title: "First again" });
+  await edit(callout, second, { title: "Second again" });
+  await until("the edit is shown", async () => (await titles(page)).at(-1) === "First again");
+  assert.match(await page.textContent(".conflict"), /changed while you were writing.*Second again/s);
+});
+
 test("one read of older posts is under way, however fast the feed changes, and the last says what is true", async (test) => {
   const callout = await serve(test);
   for (let number = 1; number <= 60; number += 1) await add(callout, String(number), "#many");
