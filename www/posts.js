@@ -67,6 +67,7 @@ function follow(shown) {
   shown.stream.on("state", showStates);
   shown.stream.on("data", (event) => {
     const state = event.json();
+    const isFirst = !shown.known;
     shown.known = true;
     shown.missing = false;
     shown.posts = shown.feed ? state.posts : [state];
@@ -74,6 +75,8 @@ function follow(shown) {
     showPosts();
     showStates();
     if (shown.wanted) readOlder(shown);
+    // The first posts push down what the address names on this page.
+    if (isFirst) document.querySelector(":target")?.scrollIntoView();
   });
   shown.stream.on("error", ({ status, data }) => {
     shown.missing = status === 404 || status === 400;

@@ -213,9 +213,11 @@ test("a feed that does not exist says so, and comes to be", async (test) => {
 
 test("an address that names another place on the page stays, and the fullest feed is shown", async (test) => {
   const callout = await serve(test);
-  await add(callout, "First", "#golang");
+  await add(callout, "First", `#golang${"\n…".repeat(100)}`);
   const page = await show(await open(test), callout, "#curl");
   await has(page, "First");
+  const isInView = () => page.$eval("#curl", (place) => place.getBoundingClientRect().top < innerHeight);
+  await until("the place is in view", isInView);
   assert.equal(new URL(page.url()).hash, "#curl");
   await add(callout, "Second", "#golang");
   await has(page, "Second", "First");
