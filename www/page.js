@@ -1,4 +1,5 @@
-// What the pages share: their commands, the badge that shows the state, elements and times.
+// What the pages share: elements and times, the badge that shows the state, asking the server, the browser's
+// connections, and the commands.
 
 // How long a button says that it copied.
 const SAID_MILLIS = 1500;
@@ -71,6 +72,51 @@ export async function ask(method, path, body, headers) {
   if (answer.ok) return said;
   throw Object.assign(new Error(said.error ?? said.errorMessage ?? `the server answered ${status}`), { status });
 }
+
+// ---- the browser's connections ----
+
+// Without HTTP/2 a browser has six connections to a server, for all its tabs, and each url that is followed takes
+// one. So where more than this are followed, tabs that nobody sees let go of theirs, one tab after the other, and
+// go on from where they were when they are seen. callout.js hears it as if the browser itself had frozen them.
+const FOLLOWED_MAX = 4;
+
+// How often a tab that is seen asks the others for room.
+const ASK_MILLIS = 1000;
+
+let tabs = null;
+let hasLetGo = false;
+
+addEventListener("pageshow", () => {
+  tabs = new BroadcastChannel("callout.tabs");
+  tabs.onmessage = () => hasLetGo || navigator.locks?.request("callout.tabs", makeRoom);
+});
+// A page with an open channel could not be gone back to.
+addEventListener("pagehide", () => {
+  tabs?.close();
+  tabs = null;
+});
+setInterval(() => document.hidden || tabs?.postMessage("room?"), ASK_MILLIS);
+
+async function makeRoom() {
+  const { held } = await navigator.locks.query();
+  if (held.filter(({ name }) => name.startsWith("callout:")).length > FOLLOWED_MAX) letGo();
+}
+
+function letGo() {
+  if (!document.hidden || hasLetGo) return;
+  hasLetGo = true;
+  dispatchEvent(new Event("freeze"));
+}
+
+document.addEventListener("visibilitychange", () => {
+  // Without locks (they need https or localhost) nobody can count.
+  if (!navigator.locks) letGo();
+  if (document.hidden || !hasLetGo) return;
+  hasLetGo = false;
+  dispatchEvent(new Event("resume"));
+});
+
+// ---- commands ----
 
 // The commands on a page name the host that the page came from, and can be copied.
 for (const origin of document.querySelectorAll(".origin")) origin.textContent = location.origin;

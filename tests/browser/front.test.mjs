@@ -52,6 +52,44 @@ test("a server that shows no activity is asked instead", async (test) => {
   await until("one stream", async () => (await page.textContent("#streams")) === "1");
 });
 
+// Chromium without windows takes every tab for one that is seen.
+const look = (page, isSeen) =>
+  page.evaluate((isSeen) => {
+    Object.defineProperty(document, "hidden", { configurable: true, value: !isSeen });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, isSeen);
+
+test("all pages are open at once, and those that nobody sees leave connections for the others", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const pages = [];
+  for (const path of ["/", "/activity.html", "/wall.html", "/posts.html", "/notifications.html", "/sse.html"]) {
+    for (const page of pages) await look(page, false);
+    const page = await window.tab(callout.url + path);
+    pages.push(page);
+    if (path === "/notifications.html") {
+      await page.fill("#me", "ann");
+      await page.click("#listen [type=submit]");
+    }
+    if (path === "/sse.html") {
+      await page.fill("#user", "ann");
+      await page.click("#connect");
+    }
+    await isState(page, "live");
+    await until("connections are left", async () => (await callout.streams()) <= 4);
+  }
+  const chat = pages.at(-1);
+  await chat.fill("#message", "hello");
+  await chat.click("#send");
+  await chat.waitForSelector('#messages :text("hello")');
+  // Whoever is seen again was away for nothing.
+  await callout.publish("news", "meanwhile");
+  await look(chat, false);
+  await look(pages[0], true);
+  await pages[0].waitForSelector('#heard :text("meanwhile")');
+  await isState(pages[0], "live");
+});
+
 test("all pages have the same ways to each other, and each leads somewhere", async (test) => {
   const callout = await serve(test);
   const page = await (await open(test)).tab(callout.url);
