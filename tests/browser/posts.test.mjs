@@ -35,14 +35,21 @@ async function show(window, callout, hash = "") {
   return page;
 }
 
-// A page that shows older posts too. It may be reading them when the test, and the server, ends.
-async function showMany(test, callout) {
-  const window = await open(test);
-  window.expected = UNREACHABLE;
-  return show(window, callout, "#feed=many");
-}
+// A page that shows older posts too.
+const showMany = async (test, callout) => show(await open(test), callout, "#feed=many");
 
 const card = (page, title) => page.locator(".card", { hasText: title });
+
+// Holds the page's edits back, until what it gives is called.
+async function hold(page) {
+  let go;
+  const held = new Promise((done) => (go = done));
+  await page.route("**/api/posts/*", async (route) => {
+    if (route.request().method() === "PATCH") await held;
+    await route.continue();
+  });
+  return go;
+}
 
 test("a post is written in one tab and is in the feeds of the other, and its tags lead to feeds that exist", async (test) => {
   const callout = await serve(test);
@@ -142,12 +149,7 @@ test("a note that a post was changed, or went, goes when that is no longer true"
 
   // Somebody else writes the same, and is faster.
   window.expected = /412/;
-  let go;
-  const held = new Promise((done) => (go = done));
-  await page.route("**/api/posts/*", async (route) => {
-    if (route.request().method() === "PATCH") await held;
-    await route.continue();
-  });
+  const go = await hold(page);
   await page.click(".card button:text('Edit')");
   await page.fill(".card textarea", "The same #golang");
   await page.click(".card button:text('Save')");
@@ -159,12 +161,7 @@ test("a note that a post was changed, or went, goes when that is no longer true"
 test("what is typed while an edit is saved is an edit of its own", async (test) => {
   const callout = await serve(test);
   const page = await show(await open(test), callout, `#post=${(await add(callout, "Title", "Text")).id}`);
-  let go;
-  const held = new Promise((done) => (go = done));
-  await page.route("**/api/posts/*", async (route) => {
-    if (route.request().method() === "PATCH") await held;
-    await route.continue();
-  });
+  const go = await hold(page);
   await page.click(".card button:text('Edit')");
   await page.fill(".card textarea", "Saved");
   await page.click(".card button:text('Save')");
