@@ -32,7 +32,11 @@ pub(super) static COMMAND: Command = Command {
     arguments: "",
     about: "start the server",
     flags: &[
-        Flag { name: "listen", value: "ADDRESS", help: "where to listen (a port alone is on this machine only); 127.0.0.1:8080" },
+        Flag {
+            name: "listen",
+            value: "ADDRESS",
+            help: "where to listen (a port alone is on this machine only); 127.0.0.1:8080",
+        },
         Flag { name: "listener", value: "KIND", help: "direct, or tiny_http on trusted networks; direct" },
         Flag {
             name: "publish-token",
