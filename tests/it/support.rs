@@ -1,12 +1,12 @@
 //! What the tests talk with: real servers on port 0, raw sockets, and an event stream parser of their
 //! own. Nothing here sleeps; what does not come within [`PATIENCE`] fails the test.
 
+use callout::hub::Survey;
 use callout::server::{Config, Server};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that has to happen.
@@ -270,13 +270,16 @@ impl Browser {
         }
     }
 
-    /// The next event of this name, passing over others.
+    /// The next event of this name, passing over others. Fails the test if it does not come in time, whatever
+    /// else comes.
     pub fn next_named(&mut self, event: &str) -> Seen {
+        let give_up = Instant::now() + PATIENCE;
         loop {
             let seen = self.next();
             if seen.event == event {
                 return seen;
             }
+            assert!(Instant::now() < give_up, "no `{event}` in time");
         }
     }
 
@@ -314,7 +317,7 @@ impl Program {
     /// Starts a command that ends up being `callout serve` (behind `strace`, or a shell with limits). It
     /// keeps its history in memory unless its flags say where.
     pub fn start(mut command: Command) -> Program {
-        command.env("CALLOUT_DATA", "memory");
+            command.env("CALLOUT_DATA", "memory");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("it is piped");
@@ -357,10 +360,12 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until the hub has so many streams: one that has only just opened is not passed anything yet, it
-/// reads what it misses from the history.
+/// Waits until the hub has so many streams and none of them is behind: one that has only just opened is not
+/// passed anything yet, it reads what it misses from the history; and until it has caught up, what is only
+/// true now passes it by.
 pub fn joined(server: &Server, streams: usize) {
-    until("the streams have joined", || server.app().hub.books().clients.load(Relaxed) == streams);
+    let all = Survey { clients: streams, behind: 0 };
+    until("the streams have joined", || server.app().hub.survey() == all);
 }
 
 /// A socket that a server can put only little into (some 100 KB instead of megabytes): small segments

@@ -141,6 +141,7 @@ fn methods_that_a_route_does_not_take_are_405_with_those_it_does() {
     let server = server();
     let at = server.address();
     let post = path(&create(at, "#go"));
+    settle(at);
     for (path, allow) in [
         ("/api/feeds", "get, head, options"),
         ("/api/feeds/go", "get, head, options"),

@@ -1,7 +1,7 @@
 //! Streams of state: the whole at once, and the whole again when it has changed.
 
 use super::{create, edit, patch, path, read, settle, text};
-use crate::support::{Browser, Raw, Seen, narrow_socket, server, until};
+use crate::support::{Browser, Raw, Seen, joined, narrow_socket, server, until};
 use callout::app::App;
 use callout::error::Error;
 use callout::http::{Answer, Captures, Request};
@@ -99,9 +99,20 @@ fn many_changes_in_one_moment_are_few_states_and_the_last_is_right() {
     settle(at);
     let mut browser = Browser::open(at, "/api/feeds/go");
     state(&mut browser);
-    for number in 0..EDITS {
-        edit(at, &post, &format!("{number} #go"));
-    }
+    // Before that it may be shown one state twice.
+    joined(&server, 1);
+    // All at once, so that nothing waits for this thread in between.
+    let edits = (0..EDITS).map(|number| {
+        let body = json!({ "content": format!("{number} #go") }).to_string();
+        format!(
+            "PATCH {} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}",
+            path(&post),
+            body.len()
+        )
+    });
+    let mut raw = Raw::connect(at);
+    raw.send(edits.collect::<String>());
+    (0..EDITS).for_each(|_| assert_eq!(raw.answer().status, 200));
     let mut versions = Vec::new();
     while versions.last() != Some(&(EDITS + 1)) {
         versions.push(state(&mut browser)["posts"][0]["version"].as_u64().expect("a number"));
@@ -164,7 +175,7 @@ fn the_program_around_the_server_can_follow_the_events() {
     let at = server.address();
     let mut posts = Browser::open(at, "/own/$posts/events");
     let mut feeds = Browser::open(at, "/own/$feeds/events");
-    until("both listen", || server.app().hub.survey().clients == 2);
+    joined(&server, 2);
     let post = create(at, "#a");
     let changed = patch(at, &path(&post), "", &json!({ "content": "#b" })).json();
     let named = |seen: Seen| (seen.event.clone(), seen.json());
