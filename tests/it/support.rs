@@ -230,6 +230,11 @@ impl Browser {
     /// The same on a connection that is there already.
     pub fn open_on(mut raw: Raw, path: &str, headers: &str) -> Browser {
         raw.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n{headers}\r\n"));
+        Browser::asked_on(raw)
+    }
+
+    /// The same where it is asked for already.
+    pub fn asked_on(mut raw: Raw) -> Browser {
         let head = raw.head();
         assert_eq!(status(&head), 200, "{head}");
         let mut browser = Browser { raw, head, parser: Parser::default() };
