@@ -33,7 +33,6 @@ fn together<T: Send>(work: impl Fn() -> Vec<T> + Sync) -> Vec<T> {
 
 #[test]
 fn two_thousand_streams_are_all_back_after_the_server_was_killed_and_started_again() {
-    rlimit::increase_nofile_limit(u64::MAX).expect("descriptors for both ends");
     let address = quiet_port();
     let program = serve_on(address);
     let open = || (0..BROWSERS).map(|_| Browser::open(address, "/topics/news")).collect();

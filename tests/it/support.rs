@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that has to happen.
@@ -19,9 +20,17 @@ pub fn server() -> Server {
 
 /// The same, after `change` had its way with the configuration.
 pub fn server_with(change: impl FnOnce(&mut Config)) -> Server {
+    raise_descriptor_limit();
     let mut config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
     change(&mut config);
     Server::start(config).expect("a free port")
+}
+
+/// All tests share this process, and some hold both ends of a thousand connections: more than the soft limit
+/// that systems begin with. Whoever starts a server calls it, so that it does not matter who is first.
+fn raise_descriptor_limit() {
+    static RAISED: Once = Once::new();
+    RAISED.call_once(|| _ = rlimit::increase_nofile_limit(u64::MAX).expect("up to the hard limit one may"));
 }
 
 /// A whole response.
@@ -322,7 +331,8 @@ impl Program {
     /// Starts a command that ends up being `callout serve` (behind `strace`, or a shell with limits). It
     /// keeps its history in memory unless its flags say where.
     pub fn start(mut command: Command) -> Program {
-            command.env("CALLOUT_DATA", "memory");
+        raise_descriptor_limit();
+        command.env("CALLOUT_DATA", "memory");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("it is piped");

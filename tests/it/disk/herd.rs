@@ -22,7 +22,6 @@ const PATH: &str = "/topics?topic=news&topic=end";
 
 #[test]
 fn two_thousand_browsers_catch_up_within_15_seconds_while_another_stays_live() {
-    rlimit::increase_nofile_limit(u64::MAX).expect("descriptors for this end");
     let folder = Folder::new();
     let disk = start(opener(folder.path()), Bounds::default(), Durability::Relaxed);
     let keep = |number: usize| disk.publish(draft(&["news"], None, &number.to_string())).unwrap().id;
