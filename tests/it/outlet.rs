@@ -168,7 +168,7 @@ fn a_reader_that_stalls_is_hung_up_on_although_it_is_only_sent_what_is_true_now(
     let began = Instant::now();
     let mut count = 0;
     while server.app().places.taken() == 2 {
-        whisper(&server, sized(count, 4_000));
+        whisper(&server, sized(count, 40_000));
         publish(server.address(), "/topics/kept?event=kept", "x");
         awake.next_named("kept");
         count += 1;
@@ -182,22 +182,25 @@ fn a_heartbeat_comes_after_silence_and_not_while_events_flow() {
     const HEARTBEAT: Duration = Duration::from_millis(200);
     let server = server_with(|config| config.limits.pace.heartbeat = HEARTBEAT);
     let at = server.address();
+    let opened = Instant::now();
     let mut quiet = Browser::open(at, "/topics/quiet");
-    let mut busy = Browser::open(at, "/topics/t");
-    let began = Instant::now();
-    // Where this machine was busy with something else, there was silence.
+    // Where this machine was busy with something else, there was silence; where for long, several times.
     let mut silences = 0;
     let mut last = Instant::now();
-    while began.elapsed() < 6 * HEARTBEAT {
+    let mut busy = Browser::open(at, "/topics/t");
+    while opened.elapsed() < 6 * HEARTBEAT {
         publish(at, "/topics/t", "x");
         busy.next();
-        silences += usize::from(last.elapsed() > HEARTBEAT / 2);
+        silences += last.elapsed().div_duration_f64(HEARTBEAT / 2) as usize;
         last = Instant::now();
     }
     let heartbeats = busy.parser.comments - 1;
     assert!(heartbeats <= silences, "{heartbeats} heartbeats in {silences} silences");
-    // By now the other stream has several, and the next event comes behind them.
+    // The other stream has several, and not more than there were such times of silence.
+    (0..3).for_each(|_| quiet.next_comment());
     publish(at, "/topics/quiet", "x");
     quiet.next();
-    assert!((3..=7).contains(&(quiet.parser.comments - 1)), "{} heartbeats", quiet.parser.comments - 1);
+    let (heartbeats, most) =
+        (quiet.parser.comments - 1, opened.elapsed().div_duration_f64(HEARTBEAT) as usize);
+    assert!((3..=most).contains(&heartbeats), "{heartbeats} heartbeats, {most} at most");
 }

@@ -31,7 +31,10 @@ impl Folder {
     pub fn new() -> Folder {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("callout-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
-        Folder(std::env::temp_dir().join(name))
+        let path = std::env::temp_dir().join(name);
+        // A process that was killed may have had the same number and left one.
+        let _ = fs::remove_dir_all(&path);
+        Folder(path)
     }
 
     pub fn path(&self) -> PathBuf {
