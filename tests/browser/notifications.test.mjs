@@ -30,6 +30,8 @@ test("a notification reaches two of three tabs: the two of that user", async (te
     await listen(window, callout, "ann"),
     await listen(window, callout, "bob"),
   ];
+  // The second has a stream of its own for a moment.
+  await until("ann's tabs share one stream", async () => (await callout.streams()) === 2);
   await bob.fill("#user", "ann");
   await bob.fill("#event", "lunch");
   await notify(bob, "<script>fail()</script>");
@@ -37,7 +39,6 @@ test("a notification reaches two of three tabs: the two of that user", async (te
     await has(tab, "<script>fail()</script>");
     assert.equal(await tab.textContent("#notes .kind"), "lunch");
   }
-  // The two share one stream.
   await says(bob, "#reached", "Reached 1 stream ");
 
   await bob.check("[name=whom][value=all]");

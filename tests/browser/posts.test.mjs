@@ -230,6 +230,7 @@ test("a random post is in each of its feeds", async (test) => {
   const page = await show(await open(test), callout);
   await page.click("#random");
   await until("a feed is shown", async () => (await titles(page)).length === 1);
+  await page.waitForSelector("#said .tag");
   const tags = await page.$$eval("#said .tag", (list) => list.map((item) => item.hash.slice("#feed=".length)));
   assert.ok(tags.length >= 1);
   for (const tag of tags) await feedHas(page, tag, 1);
