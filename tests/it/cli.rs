@@ -293,20 +293,22 @@ fn listen_waits_as_the_server_tells_it() {
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let _listening = Listening { lines: BufReader::new(child.stdout.take().unwrap()), child };
     let mut said = stderr.lines().map(|line| line.unwrap());
-    let opening =
-        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:ok heartbeat=0.1\n\nretry: 100\n\n";
+    let opening = |heartbeat_secs: f32| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        format!("{head}:ok heartbeat={heartbeat_secs}\n\nretry: 100\n\n")
+    };
     // However often a stream breaks that was opened, it is not waited for longer each time.
     for _ in 0..4 {
         let mut raw = Raw::over(listener.accept().unwrap().0);
         raw.head();
-        raw.send(opening);
+        raw.send(opening(15.0));
         drop(raw);
         assert_eq!(said.next().unwrap(), "callout: the stream ended; coming back in 0.1s");
     }
     // Two and a half heartbeats without a byte.
     let mut raw = Raw::over(listener.accept().unwrap().0);
     raw.head();
-    raw.send(opening);
+    raw.send(opening(0.1));
     assert_eq!(said.next().unwrap(), "callout: the stream went silent; coming back in 0.1s");
 }
 
