@@ -6,6 +6,7 @@
 use crate::error::Error;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use memchr::memchr_iter;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use std::mem::MaybeUninit;
@@ -179,8 +180,7 @@ impl Head {
 
 /// A lone LF is a line end to some and none to others.
 fn refuse_bare_lf(bytes: &[u8]) -> Result<(), Error> {
-    let is_lone = |pair: &[u8]| pair[1] == b'\n' && pair[0] != b'\r';
-    if bytes.first() == Some(&b'\n') || bytes.windows(2).any(is_lone) {
+    if memchr_iter(b'\n', bytes).any(|place| place == 0 || bytes[place - 1] != b'\r') {
         return Err(Error::bad("a line of the head ends in LF; HTTP's line end is CRLF"));
     }
     Ok(())
