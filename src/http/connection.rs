@@ -33,9 +33,9 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
 /// How often a connection looks again for what comes next, giving way to others in between, before it
-/// sleeps: about 10 µs. It does so only where the last bytes came [quickly](QUICK), as from a publisher on
+/// sleeps: some µs. It does so only where the last bytes came [quickly](QUICK), as from a publisher on
 /// this machine; there the way into sleep and out of it takes longer than a request.
-const QUICK_LOOKS: usize = 30;
+const QUICK_LOOKS: usize = 8;
 
 /// What comes within this time came quickly.
 const QUICK: Duration = Duration::from_micros(50);
