@@ -43,13 +43,13 @@ export async function until(what, holds, millis = PATIENCE_MILLIS) {
 // What each test has started, and how that ends.
 const endings = new WeakMap();
 
-// Ends something with the test: what came last goes first, so that no page sees its server go.
-export function atEnd(test, end) {
+// Ends something with the test. Pages go first, so that none sees its server or its proxy go.
+export function atEnd(test, end, isPage = false) {
   if (!endings.has(test)) {
     endings.set(test, []);
     test.after(async () => {
       const errors = [];
-      for (const end of endings.get(test).reverse()) {
+      for (const end of endings.get(test)) {
         try {
           await end();
         } catch (error) {
@@ -59,7 +59,8 @@ export function atEnd(test, end) {
       if (errors.length) throw errors[0];
     });
   }
-  endings.get(test).push(end);
+  if (isPage) endings.get(test).unshift(end);
+  else endings.get(test).push(end);
 }
 
 // A server that ends with the test.
@@ -132,10 +133,11 @@ export class Callout {
 export async function open(test, options = {}) {
   const browser = await launch();
   const window = new Window(await browser.newContext(options));
-  atEnd(test, async () => {
+  const end = async () => {
     await browser.close();
     assert.deepEqual(window.complaints, [], "a page complained");
-  });
+  };
+  atEnd(test, end, true);
   return window;
 }
 
