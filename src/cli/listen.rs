@@ -94,7 +94,7 @@ fn follow(remote: &Remote, url: &str, decoder: &mut Decoder, json: bool) -> Resu
     let mut heartbeat = HEARTBEAT;
     loop {
         // Two and a half heartbeats without a byte, and the stream is taken for dead.
-        let line = match lines.recv_timeout(heartbeat * 5 / 2) {
+        let line = match lines.recv_timeout(heartbeat.saturating_mul(5) / 2) {
             Ok(line) => line,
             Err(error) if error.is_timeout() => return Ok(Ended::Broke("the stream went silent".into())),
             Err(_) => return Ok(Ended::Broke("the stream ended".into())),
@@ -112,7 +112,7 @@ fn follow(remote: &Remote, url: &str, decoder: &mut Decoder, json: bool) -> Resu
 fn told_heartbeat(line: &str) -> Option<Duration> {
     let comment = line.strip_prefix(':')?;
     let seconds = comment.split_whitespace().find_map(|word| word.strip_prefix("heartbeat="))?;
-    Duration::try_from_secs_f64(seconds.parse().ok()?).ok()
+    Duration::try_from_secs_f64(seconds.parse().ok()?).ok().filter(|heartbeat| !heartbeat.is_zero())
 }
 
 /// Reads on a thread of its own, so that silence can be noticed. It ends with the stream, or when
