@@ -1,7 +1,6 @@
 //! What every page is given: the hub, the history, the files, and the rules for who may do what.
 
 use crate::client::Stream;
-use crate::desk::Desk;
 use crate::error::Error;
 use crate::event::{Draft, EARLIEST, Event};
 use crate::history::{History, Receipt, Start};
@@ -9,6 +8,7 @@ use crate::http::Request;
 use crate::http::files::Files;
 use crate::hub::{Dispatch, Hub};
 use crate::pages::activity::Activity;
+use crate::posts::PostService;
 use crate::topic::Topic;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
@@ -30,7 +30,7 @@ pub struct App {
     /// Gives events their ids and keeps them.
     pub history: Arc<dyn History>,
     /// Keeps posts, and the feeds that follow from them.
-    pub posts: Desk,
+    pub posts: PostService,
     /// The files under `www/`.
     pub files: Files,
     /// Which other sites' pages may read and publish.
@@ -39,9 +39,9 @@ pub struct App {
     pub publish_token: Option<String>,
     /// Topics whose events are only true now, and so are not kept; with a `*` at the end, all that begin
     /// like this.
-    pub only_now: Vec<String>,
+    pub ephemeral: Vec<String>,
     /// How many streams there are, and may be.
-    pub places: Arc<Places>,
+    pub permits: Arc<Permits>,
     /// What is going on, unless that is nobody's business.
     pub activity: Option<Activity>,
     /// What the pages hold.
@@ -52,11 +52,11 @@ pub struct App {
 
 impl App {
     /// A stream on these topics, beginning where the request says, or else at `start`. It holds one of
-    /// the server's places for as long as it lives; [`Error::Full`] if none is left.
+    /// the server's permits for as long as it lives; [`Error::Full`] if none is left.
     pub fn stream(&self, request: &Request, topics: Vec<Topic>, start: Start) -> Result<Stream, Error> {
-        let is_only_now = topics.iter().all(|topic| self.is_only_now(topic));
+        let is_ephemeral = topics.iter().all(|topic| self.is_ephemeral(topic));
         // What is not kept cannot be asked for, and needs no history that can be read.
-        let asked = asked_start(request).filter(|_| !is_only_now);
+        let asked = asked_start(request).filter(|_| !is_ephemeral);
         self.stream_from(topics, asked.unwrap_or(start))
     }
 
@@ -67,7 +67,7 @@ impl App {
 
     fn stream_from(&self, topics: Vec<Topic>, start: Start) -> Result<Stream, Error> {
         let mut stream = Stream::new(topics, start);
-        stream.guards.push(Box::new(Places::take(&self.places)?));
+        stream.guards.push(Box::new(Permits::take(&self.permits)?));
         Ok(stream)
     }
 
@@ -105,18 +105,18 @@ impl App {
     /// until the hub has done so. [`Error::Bad`] says what in the draft cannot be sent.
     pub fn tell_counted(&self, draft: Draft) -> Result<usize, Error> {
         let (event, reached) = Event::new(draft)?.counted();
-        self.hub.broadcast(Dispatch::only_now(&event));
+        self.hub.broadcast(Dispatch::ephemeral(&event));
         drop(event);
         Ok(reached.iter().sum())
     }
 
     /// Whether a topic's events are only true now. Those of callout's own pages see to that themselves.
-    pub fn is_only_now(&self, topic: &Topic) -> bool {
+    pub fn is_ephemeral(&self, topic: &Topic) -> bool {
         let fits = |pattern: &String| match pattern.strip_suffix('*') {
             Some(beginning) => topic.as_str().starts_with(beginning),
             None => topic.as_str() == pattern,
         };
-        !topic.is_reserved() && self.only_now.iter().any(fits)
+        !topic.is_reserved() && self.ephemeral.iter().any(fits)
     }
 
     /// Refuses a request that lacks the publish token. Takes the same time for every wrong one.
@@ -152,35 +152,35 @@ fn asked_start(request: &Request) -> Option<Start> {
     }
 }
 
-/// The places for streams.
-pub struct Places {
+/// The permits for streams.
+pub struct Permits {
     max: usize,
-    taken: AtomicUsize,
+    in_use: AtomicUsize,
 }
 
-impl Places {
-    /// So many places, all free.
-    pub fn new(max: usize) -> Arc<Places> {
-        Arc::new(Places { max, taken: AtomicUsize::new(0) })
+impl Permits {
+    /// So many permits, all free.
+    pub fn new(max: usize) -> Arc<Permits> {
+        Arc::new(Permits { max, in_use: AtomicUsize::new(0) })
     }
 
     /// How many streams are open.
-    pub fn taken(&self) -> usize {
-        self.taken.load(Relaxed)
+    pub fn in_use(&self) -> usize {
+        self.in_use.load(Relaxed)
     }
 
-    fn take(places: &Arc<Places>) -> Result<Place, Error> {
-        let place = Place(places.clone());
-        // Counted first, so that two that come at once cannot share the last place; dropping the place
+    fn take(permits: &Arc<Permits>) -> Result<Permit, Error> {
+        let permit = Permit(permits.clone());
+        // Counted first, so that two that come at once cannot share the last permit; dropping the permit
         // gives it back.
-        if places.taken.fetch_add(1, Relaxed) < places.max { Ok(place) } else { Err(Error::Full) }
+        if permits.in_use.fetch_add(1, Relaxed) < permits.max { Ok(permit) } else { Err(Error::Full) }
     }
 }
 
-struct Place(Arc<Places>);
+struct Permit(Arc<Permits>);
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Relaxed);
+        self.0.in_use.fetch_sub(1, Relaxed);
     }
 }

@@ -60,28 +60,19 @@ pub mod error;
 pub mod topic;
 pub mod event;
 mod decode;
-mod vital;
-mod kernel;
+mod os;
 pub mod disk;
-// One browser: the wire to it, the way there, who knows it, what it missed, and its thread.
-pub mod wire;
-pub mod outlet;
 pub mod hub;
 pub mod history;
 pub mod client;
-pub mod presence;
-pub mod usage;
-// State: what is true now, sent whole; and the posts, whose feeds follow from them.
-pub mod state;
-pub mod store;
-pub mod desk;
-// HTTP, and the pages on it.
 pub mod http;
+pub mod access;
+pub mod live;
+pub mod posts;
 pub mod app;
-pub mod cors;
+pub mod api;
 pub mod pages;
 pub mod routes;
-// The whole.
 pub mod server;
 pub mod cli;
 

@@ -1,13 +1,14 @@
 //! One table: method, path, function. What is not in it is a file under `www/`, or not here.
 
+use crate::access::origins as cors;
+use crate::api::{health, history, topics};
 use crate::app::App;
 use crate::client::{Client, Stream, Visit};
-use crate::cors;
 use crate::error::Error;
 use crate::http::path::capture;
 use crate::http::request::percent_decode;
 use crate::http::{Answer, Answered, Captures, Request, Response, Site};
-use crate::pages::{activity, chat, check, health, history, notifications, posts, topics, wall};
+use crate::pages::{activity, chat, check, notifications, posts, wall};
 use http::header::ALLOW;
 use http::{Method, StatusCode};
 use std::sync::Arc;
@@ -61,7 +62,7 @@ static ROUTES: &[Route] = &[
     get("/api/feeds", posts::feeds),
     get("/api/feeds/{name}", posts::feed),
     post("/api/posts", posts::create),
-    get("/api/posts/{post}", posts::post),
+    get("/api/posts/{post}", posts::show),
     patch("/api/posts/{post}", posts::edit),
     post("/api/generate/post", posts::generate),
     get("/check/{id}", check::listen),

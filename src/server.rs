@@ -1,7 +1,6 @@
 //! Start, drain, stop: a whole server from a [`Config`].
 
-use crate::app::{App, Holdings, Places};
-use crate::desk::Desk;
+use crate::app::{App, Holdings, Permits};
 use crate::event::Id;
 use crate::history::disk::{Disk, Durability, opener};
 use crate::history::memory::Memory;
@@ -12,6 +11,7 @@ use crate::http::tiny::Tiny;
 use crate::http::{Limits, Listener};
 use crate::hub::Hub;
 use crate::pages::activity::Activity;
+use crate::posts::PostService;
 use crate::routes::{Route, Router, shown_path};
 use std::io;
 use std::net::SocketAddr;
@@ -55,8 +55,8 @@ pub struct Config {
     pub publish_token: Option<String>,
     /// Origins whose pages may read and publish; `*` for all.
     pub origins: Vec<String>,
-    /// Topics whose events are not kept; see [`App::only_now`].
-    pub only_now: Vec<String>,
+    /// Topics whose events are not kept; see [`App::ephemeral`].
+    pub ephemeral: Vec<String>,
     /// A directory to serve files from, instead of those compiled in.
     pub www: Option<PathBuf>,
     /// Where the history is kept.
@@ -78,7 +78,7 @@ impl Default for Config {
             kind: Kind::default(),
             publish_token: None,
             origins: Vec::new(),
-            only_now: Vec::new(),
+            ephemeral: Vec::new(),
             www: None,
             data: Data::Memory,
             bounds: Bounds::default(),
@@ -109,12 +109,12 @@ impl Server {
             Data::Directory(directory, _) => Some(directory.clone()),
         };
         let (history, hub) = open_history(config.data, config.bounds)?;
-        let posts = Desk::start(hub.clone(), directory).map_err(io::Error::other)?;
+        let posts = PostService::start(hub.clone(), directory).map_err(io::Error::other)?;
         let started = Instant::now();
-        let places = Places::new(config.streams_max);
+        let permits = Permits::new(config.streams_max);
         let has_token = config.publish_token.is_some();
         let shown_path = Box::new(move |path: &str| shown_path(own, has_token, path));
-        let activity = || Activity::new(started, hub.clone(), history.clone(), places.clone(), shown_path);
+        let activity = || Activity::new(started, hub.clone(), history.clone(), permits.clone(), shown_path);
         let app = Arc::new(App {
             activity: config.activity.then(activity),
             history,
@@ -122,9 +122,9 @@ impl Server {
             hub,
             files: config.www.map_or(Files::Embedded, Files::Directory),
             origins: config.origins,
-            only_now: config.only_now,
+            ephemeral: config.ephemeral,
             publish_token: config.publish_token,
-            places,
+            permits,
             holdings: Holdings::default(),
             started,
         });
@@ -158,7 +158,7 @@ impl Server {
     pub fn stop(self, grace: Duration) -> bool {
         let until = Instant::now() + grace;
         self.listener.stop();
-        self.app.hub.close();
+        self.app.hub.drain();
         while self.listener.busy() > 0 && Instant::now() < until {
             std::thread::sleep(DRAIN_LOOK);
         }

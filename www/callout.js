@@ -187,7 +187,7 @@ export function connect(wanted) {
   }
 
   function take({ "": comment, event: name = "message", data, id, retry: wish = retry }) {
-    [, beat, present] = /heartbeat=(\S+)( present)?/.exec(comment) ?? [0, beat, present];
+    [, beat, present] = /heartbeat=(\S+)( snapshot)?/.exec(comment) ?? [0, beat, present];
     if (data && !id) present = "";
     retry = Number(wish);
     say({ state: comment ? "live" : stream.state, event: { id, name, data } });

@@ -33,7 +33,8 @@ fn draft(votes: &BTreeMap<&str, u32>) -> Result<Draft, Error> {
 fn follow(app: &App, _request: &Request, _captures: &Captures) -> Result<Answer, Error> {
     let poll = app.holding::<Poll>()?;
     let mut stream = app.stream_now(vec![Topic::new("$poll")?])?;
-    stream.present = Some(Box::new(move || Some(Event::new(draft(&poll.0.lock()).ok()?).ok()?.encode(None))));
+    stream.snapshot =
+        Some(Box::new(move || Some(Event::new(draft(&poll.0.lock()).ok()?).ok()?.encode(None))));
     Ok(Answer::stream(stream))
 }
 

@@ -3,10 +3,10 @@
 
 use super::remote::{Remote, URL_FLAG, encode, refusal};
 use super::{Command, Failure, Flag, Flags, Usage};
+use crate::api::history::{part_json, topic_json};
 use crate::disk::is_guarded;
 use crate::event::Id;
 use crate::history::disk::{Archive, NAME, opener};
-use crate::pages::history::{page_json, topic_json};
 use crate::topic::Topic;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -58,10 +58,10 @@ fn read(directory: PathBuf, topic: Option<&str>) -> Result<(), Failure> {
     let topics = [Topic::new(topic).map_err(work)?];
     let mut after = Id::default();
     loop {
-        let page = archive.page(after, Id(u64::MAX), &topics).map_err(work)?;
-        let Some((last, _)) = page.events.last() else { return Ok(()) };
+        let part = archive.read(after, Id(u64::MAX), &topics).map_err(work)?;
+        let Some((last, _)) = part.events.last() else { return Ok(()) };
         after = *last;
-        print(page_json(&page))?;
+        print(part_json(&part))?;
     }
 }
 

@@ -6,7 +6,7 @@ use crate::client::Pace;
 use crate::history::Bounds;
 use crate::history::disk::Durability;
 use crate::http::Limits;
-use crate::kernel::give_back_code;
+use crate::os::kernel::give_back_code;
 use crate::server::{Config, Data, Kind, Server};
 use log::LevelFilter;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -62,7 +62,7 @@ pub(super) static COMMAND: Command = Command {
         Flag { name: "keep-bytes", value: "SIZE", help: "bytes kept for them; 64MB" },
         Flag { name: "keep-age", value: "TIME", help: "how long an event is kept for them; 7days" },
         Flag {
-            name: "only-now",
+            name: "ephemeral",
             value: "TOPIC",
             help: "a topic whose events are not kept, and dropped for a browser that is\nbehind (positions, presence); repeatable, `cursors/*` for all below",
         },
@@ -179,7 +179,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
         })?,
         publish_token: flags.publish_token()?.map(str::to_owned),
         origins: flags.list("cors").into_iter().map(origin).collect::<Result<_, _>>()?,
-        only_now: flags.list("only-now").into_iter().map(only_now).collect::<Result<_, _>>()?,
+        ephemeral: flags.list("ephemeral").into_iter().map(ephemeral).collect::<Result<_, _>>()?,
         www: flags.value("www", None, "a folder", |text| {
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))
@@ -227,10 +227,10 @@ fn origin(text: String) -> Result<String, Failure> {
 }
 
 /// A topic that is nobody's page's, or the beginning of some.
-fn only_now(pattern: String) -> Result<String, Failure> {
+fn ephemeral(pattern: String) -> Result<String, Failure> {
     if pattern.starts_with('$') {
         let why =
-            format!("`{pattern}` is no value for --only-now: topics that begin with `$` are callout's own");
+            format!("`{pattern}` is no value for --ephemeral: topics that begin with `$` are callout's own");
         return Err(super::Usage(why).into());
     }
     Ok(pattern)

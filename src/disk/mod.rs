@@ -12,7 +12,7 @@ pub use file::{Layout, Opener, opener};
 pub use guard::is_guarded;
 
 pub(crate) use guard::guarded;
-pub(crate) use store::{Pen, Store};
+pub(crate) use store::{Store, StoreWriter};
 
 use redb::{Database, WriteTransaction};
 

@@ -67,7 +67,7 @@ impl Drop for Store {
 }
 
 /// The file, for the one thread that writes.
-pub(crate) struct Pen {
+pub(crate) struct StoreWriter {
     opener: Opener,
     store: Arc<Store>,
     /// The number of the newest entry that was acknowledged: what is newer was refused.
@@ -78,18 +78,18 @@ pub(crate) struct Pen {
     is_down: bool,
 }
 
-impl Pen {
+impl StoreWriter {
     /// Opens the file and does a first transaction. The error is for the operator.
     pub(crate) fn open<T>(
         opener: Opener,
         layout: &'static Layout,
         first: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
-    ) -> Result<(Pen, T), String> {
+    ) -> Result<(StoreWriter, T), String> {
         let store = Arc::new(Store::open(&opener, layout)?);
-        let pen = Pen { opener, store, acknowledged: 0, try_again_at: None, is_down: false };
-        let first = pen.commit(Durability::Immediate, first);
+        let file = StoreWriter { opener, store, acknowledged: 0, try_again_at: None, is_down: false };
+        let first = file.commit(Durability::Immediate, first);
         let first = first.map_err(|fault| format!("failed to write `{}`: {}", layout.name, fault.0))?;
-        Ok((pen, first))
+        Ok((file, first))
     }
 
     /// The same file, for those who read.

@@ -2,7 +2,7 @@
 
 use super::edges::Edges;
 use super::{
-    Bounds, EVENT_OVERHEAD_BYTES, History, PAGE_BYTES, PAGE_EVENTS, Page, Receipt, Resume, Start, Status,
+    Bounds, EVENT_OVERHEAD_BYTES, History, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Start, Status,
     TopicStatus, given_at, next_id, now,
 };
 use crate::error::Error;
@@ -18,14 +18,14 @@ use std::time::Duration;
 pub struct Memory {
     hub: Hub,
     bounds: Bounds,
-    shelf: Mutex<Shelf>,
+    contents: Mutex<Contents>,
 }
 
 impl Memory {
     /// An empty history that feeds this hub. Its ids are newer than [`Hub::last`].
     pub fn new(hub: Hub, bounds: Bounds) -> Memory {
         let birth = next_id(hub.last());
-        let shelf = Shelf {
+        let contents = Contents {
             last: birth,
             // A process before this one may have given out what is older.
             edges: Edges::new(birth),
@@ -34,65 +34,65 @@ impl Memory {
             by_topic: HashMap::new(),
             by_given: HashMap::new(),
         };
-        Memory { hub, bounds, shelf: Mutex::new(shelf) }
+        Memory { hub, bounds, contents: Mutex::new(contents) }
     }
 }
 
 impl History for Memory {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
-        let mut shelf = self.shelf.lock();
+        let mut contents = self.contents.lock();
         if let Some(given) = event.given_id()
-            && shelf.find_given(given, event.topics()).is_some()
+            && contents.find_given(given, event.topics()).is_some()
         {
             return Ok(Receipt { id: given.to_owned(), duplicate: true });
         }
-        let id = next_id(shelf.last);
+        let id = next_id(contents.last);
         let frame = event.encode(Some(id));
-        shelf.keep(id, &event, frame.clone());
-        shelf.trim(self.bounds, id);
+        contents.keep(id, &event, frame.clone());
+        contents.trim(self.bounds, id);
         // Handed over under the lock, so that the hub sees the ids in their order. Everyone may wait
         // for the hub. Publishing is acknowledged after the event has its id and is where the history
         // keeps it.
         self.hub.broadcast(Dispatch::kept(&event, id, frame));
-        drop(shelf);
+        drop(contents);
         Ok(Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false })
     }
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
-        let mut shelf = self.shelf.lock();
+        let mut contents = self.contents.lock();
         // Where nobody publishes, nobody else sees that something has grown too old.
-        shelf.trim(self.bounds, now());
-        let edge = shelf.edges.of(topics);
+        contents.trim(self.bounds, now());
+        let edge = contents.edges.of(topics);
         let (after, gap) = match start {
-            Start::Live => (shelf.last, false),
+            Start::Live => (contents.last, false),
             Start::Earliest => (edge, false),
-            Start::Latest(count) => (shelf.before_latest(*count, topics), false),
-            Start::After(asked) => match shelf.find(asked, topics) {
+            Start::Latest(count) => (contents.before_latest(*count, topics), false),
+            Start::After(asked) => match contents.find(asked, topics) {
                 Some(id) => (id, false),
                 None => (edge, true),
             },
         };
-        Ok(Resume { after, position: shelf.position(after, topics), gap })
+        Ok(Resume { after, position: contents.position(after, topics), gap })
     }
 
-    fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, Error> {
-        Ok(self.shelf.lock().page(after, through, topics))
+    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
+        Ok(self.contents.lock().read(after, through, topics))
     }
 
     fn status(&self) -> Status {
-        let mut shelf = self.shelf.lock();
-        shelf.trim(self.bounds, now());
-        let oldest = shelf.events.front().map(|kept| given_at(kept.id));
-        Status { events: shelf.events.len(), bytes: shelf.bytes, oldest, ..Status::default() }
+        let mut contents = self.contents.lock();
+        contents.trim(self.bounds, now());
+        let oldest = contents.events.front().map(|kept| given_at(kept.id));
+        Status { events: contents.events.len(), bytes: contents.bytes, oldest, ..Status::default() }
     }
 
     fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        let shelf = self.shelf.lock();
+        let contents = self.contents.lock();
         let status = |(topic, ids): (&Topic, &VecDeque<Id>)| {
             let (oldest, newest) = (*ids.front()?, *ids.back()?);
             Some(TopicStatus { topic: topic.to_string(), events: ids.len(), oldest, newest })
         };
-        let mut topics: Vec<_> = shelf.by_topic.iter().filter_map(status).collect();
+        let mut topics: Vec<_> = contents.by_topic.iter().filter_map(status).collect();
         topics.sort_by(|a, b| a.topic.cmp(&b.topic));
         Ok(topics)
     }
@@ -116,7 +116,7 @@ impl Kept {
 }
 
 /// `events` is in the order of the ids. The two indexes hold ids of events that are in it, no others.
-struct Shelf {
+struct Contents {
     last: Id,
     edges: Edges,
     events: VecDeque<Kept>,
@@ -126,7 +126,7 @@ struct Shelf {
     by_given: HashMap<(Topic, Box<str>), Id>,
 }
 
-impl Shelf {
+impl Contents {
     fn keep(&mut self, id: Id, event: &Event, frame: Frame) {
         for topic in event.topics().iter() {
             let ids = self.by_topic.entry(topic.clone()).or_default();
@@ -216,13 +216,13 @@ impl Shelf {
         }
     }
 
-    fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Page {
+    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Part {
         let mut ids: Vec<Id> = topics
             .iter()
             .filter_map(|topic| self.by_topic.get(topic))
             .flat_map(|ids| {
                 let from = ids.partition_point(|&id| id <= after);
-                ids.range(from..).take_while(|&&id| id <= through).take(PAGE_EVENTS + 1)
+                ids.range(from..).take_while(|&&id| id <= through).take(PART_EVENTS + 1)
             })
             .copied()
             .collect();
@@ -230,20 +230,20 @@ impl Shelf {
         ids.dedup();
         let edge = self.edges.of(topics);
         let gap = (after < edge).then_some(edge);
-        let mut page = Page { gap, ..Page::default() };
+        let mut part = Part { gap, ..Part::default() };
         let mut bytes = 0;
         for id in ids {
-            if page.events.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
-                return page;
+            if part.events.len() == PART_EVENTS || bytes >= PART_BYTES {
+                return part;
             }
             let index = self.index_of(id).expect("the index by topic names kept events only");
             let frame = &self.events[index].frame;
             bytes += frame.len();
-            page.events.push((id, frame.clone()));
-            page.through = id;
+            part.events.push((id, frame.clone()));
+            part.through = id;
         }
-        page.through = through.max(after);
-        page
+        part.through = through.max(after);
+        part
     }
 
     fn index_of(&self, id: Id) -> Result<usize, usize> {

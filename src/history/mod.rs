@@ -15,10 +15,10 @@ use crate::topic::Topic;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The most events that one page of a replay holds.
-pub const PAGE_EVENTS: usize = 256;
+pub const PART_EVENTS: usize = 256;
 
 /// The bytes after which a page of a replay ends; one event may still be larger.
-pub const PAGE_BYTES: usize = 256 * 1024;
+pub const PART_BYTES: usize = 256 * 1024;
 
 /// What an event costs beside its frame, roughly: its entry and its places in the indexes. It counts
 /// towards the bound on bytes.
@@ -80,7 +80,7 @@ pub struct Resume {
 
 /// A part of a replay.
 #[derive(Debug, Clone, Default)]
-pub struct Page {
+pub struct Part {
     /// The events, in the order of their ids.
     pub events: Vec<(Id, Frame)>,
     /// All up to here is in this page or was before it.
@@ -127,7 +127,7 @@ pub struct TopicStatus {
 }
 
 /// Keeps events. Its methods may be called from any thread; they block no longer than it takes to keep
-/// the event or read the page.
+/// the event or read the part.
 pub trait History: Send + Sync {
     /// Gives the event its id, keeps it and hands it to the hub. When this returns, the event is where
     /// this history keeps events. [`Error::Unavailable`]: it could not be kept, and will not appear.
@@ -141,9 +141,9 @@ pub trait History: Send + Sync {
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error>;
 
     /// Reads what is newer than `after` and not newer than `through` on these topics: at most
-    /// [`PAGE_EVENTS`] events and about [`PAGE_BYTES`] bytes. Runs on the caller's thread; errors as
+    /// [`PART_EVENTS`] events and about [`PART_BYTES`] bytes. Runs on the caller's thread; errors as
     /// [`History::resume`].
-    fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, Error>;
+    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error>;
 
     /// How much is kept, and how it goes.
     fn status(&self) -> Status;

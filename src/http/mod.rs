@@ -3,16 +3,12 @@
 //! A listener turns bytes into a [`Request`], asks its [`Site`] for an [`Answer`], and either writes the
 //! [`Response`] or lets the site drive a stream on the request's own thread.
 
-mod body;
-mod connection;
-mod connections;
 pub mod direct;
 pub mod files;
 pub mod path;
 pub mod request;
 pub mod response;
 pub mod tiny;
-pub mod watch;
 
 pub use path::Captures;
 pub use request::Request;

@@ -9,7 +9,7 @@ use super::request::HEADERS_MAX;
 use super::{Answer, Answered, Limits, Listener, Request, Response, Site, answer, log_request};
 use crate::client::{Client, Stream};
 use crate::error::Error;
-use crate::wire::Wire;
+use crate::hub::wire::Wire;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use std::io::{self, Read};
 use std::net::SocketAddr;

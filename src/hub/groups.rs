@@ -5,7 +5,7 @@
 
 use super::{ClientId, Dispatch};
 use crate::event::{Count, Frame};
-use crate::outlet::{Batch, Outlet};
+use crate::hub::outlet::{Batch, Outlet};
 use crate::topic::Topic;
 use slab::Slab;
 use std::collections::{BTreeSet, HashMap};
@@ -16,7 +16,7 @@ pub(super) struct Groups {
     groups: Slab<Group>,
     by_topics: HashMap<Arc<[Topic]>, usize>,
     by_topic: HashMap<Topic, BTreeSet<usize>>,
-    places: HashMap<ClientId, Place>,
+    positions: HashMap<ClientId, Position>,
     /// Groups that have gathered something since the last flush.
     touched: Vec<usize>,
 }
@@ -28,14 +28,14 @@ struct Group {
 }
 
 /// Where a client is: its group, and its index among the members.
-struct Place {
+struct Position {
     group: usize,
     index: usize,
 }
 
 impl Groups {
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
     pub(super) fn outlets(&self) -> impl Iterator<Item = &Outlet> {
@@ -49,16 +49,16 @@ impl Groups {
             None => self.open(topics),
         };
         let members = &mut self.groups[group].members;
-        self.places.insert(id, Place { group, index: members.len() });
+        self.positions.insert(id, Position { group, index: members.len() });
         members.push((id, outlet));
     }
 
     pub(super) fn remove(&mut self, id: ClientId) {
-        let Some(Place { group, index }) = self.places.remove(&id) else { return };
+        let Some(Position { group, index }) = self.positions.remove(&id) else { return };
         let members = &mut self.groups[group].members;
         members.swap_remove(index);
         if let Some((moved, _)) = members.get(index) {
-            self.places.insert(*moved, Place { group, index });
+            self.positions.insert(*moved, Position { group, index });
         }
         if members.is_empty() {
             self.close(group);

@@ -8,11 +8,13 @@
 //! goes at once, when it is busy the cost per event falls.
 
 mod groups;
+pub mod outlet;
+pub mod wire;
 
 use crate::event::{Count, Event, Frame, Id};
-use crate::outlet::{Outlet, Sent};
+use crate::hub::outlet::{Outlet, Sent};
+use crate::os::threads::Vital;
 use crate::topic::Topic;
-use crate::vital::Vital;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use groups::Groups;
 use std::sync::atomic::{
@@ -62,7 +64,7 @@ impl Dispatch {
     }
 
     /// An event that is only true now.
-    pub fn only_now(event: &Event) -> Dispatch {
+    pub fn ephemeral(event: &Event) -> Dispatch {
         Dispatch { id: None, topics: event.topics().clone(), frame: event.encode(None), count: event.count() }
     }
 }
@@ -72,11 +74,11 @@ impl Dispatch {
 pub struct ClientId(pub u64);
 
 enum Message {
-    Join { id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, joined: Arc<OnceLock<Id>> },
-    Leave(ClientId),
+    Register { id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, live_after: Arc<OnceLock<Id>> },
+    Unregister(ClientId),
     Broadcast(Dispatch),
     Survey(Sender<Survey>),
-    Close,
+    Drain,
 }
 
 /// How the browsers are doing at one moment.
@@ -92,12 +94,12 @@ pub struct Survey {
 #[derive(Clone)]
 pub struct Hub {
     inbox: Sender<Message>,
-    books: Arc<Books>,
+    counters: Arc<Counters>,
 }
 
 /// What the hub counts, for anyone to read.
 #[derive(Debug, Default)]
-pub struct Books {
+pub struct Counters {
     /// The id up to which everything has been passed on.
     last: AtomicU64,
     /// Clients that are registered now.
@@ -114,60 +116,60 @@ impl Hub {
     /// Starts the hub's thread. `last` is the newest id there is: what comes is newer.
     pub fn start(last: Id) -> std::io::Result<Hub> {
         let (inbox, messages) = bounded(INBOX_MESSAGES);
-        let books = Arc::new(Books { last: AtomicU64::new(last.0), ..Books::default() });
+        let counters = Arc::new(Counters { last: AtomicU64::new(last.0), ..Counters::default() });
         let thread = HubThread {
             groups: Groups::default(),
             gathered_bytes: 0,
             last,
             draining: false,
-            books: books.clone(),
+            counters: counters.clone(),
         };
         std::thread::Builder::new().name("hub".into()).spawn(move || {
             let _vital = Vital("hub");
             thread.run(messages);
         })?;
-        Ok(Hub { inbox, books })
+        Ok(Hub { inbox, counters })
     }
 
-    /// Registers a client and waits until it is. Events newer than [`Subscription::joined`] reach its
+    /// Registers a client and waits until it is. Events newer than [`Subscription::live_after`] reach its
     /// outlet from now on, older ones do not. Dropping the subscription unregisters it.
-    pub fn join(&self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>) -> Subscription {
-        let joined = Arc::new(OnceLock::new());
-        self.tell(Message::Join { id, topics, outlet, joined: joined.clone() });
-        let joined = *joined.wait();
-        Subscription { id, joined, hub: self.clone() }
+    pub fn register(&self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>) -> Subscription {
+        let live_after = Arc::new(OnceLock::new());
+        self.send(Message::Register { id, topics, outlet, live_after: live_after.clone() });
+        let live_after = *live_after.wait();
+        Subscription { id, live_after, hub: self.clone() }
     }
 
     /// Passes an event on. Waits while the inbox is full, never for a browser. Ids must come in growing
     /// order, which the history sees to.
     pub fn broadcast(&self, dispatch: Dispatch) {
-        self.tell(Message::Broadcast(dispatch));
+        self.send(Message::Broadcast(dispatch));
     }
 
     /// Looks at every browser once. Blocks until the hub has done so.
     pub fn survey(&self) -> Survey {
         let (answer, answers) = bounded(1);
-        self.tell(Message::Survey(answer));
+        self.send(Message::Survey(answer));
         answers.recv().expect("the process ends when the hub's thread does")
     }
 
     /// Ends every stream, now and from now on, with a time of its own at which to come back.
-    pub fn close(&self) {
-        self.tell(Message::Close);
+    pub fn drain(&self) {
+        self.send(Message::Drain);
     }
 
     /// Everything up to this id has been passed on to those who listened.
     pub fn last(&self) -> Id {
         // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
-        Id(self.books.last.load(Acquire))
+        Id(self.counters.last.load(Acquire))
     }
 
     /// What the hub has counted.
-    pub fn books(&self) -> &Books {
-        &self.books
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
-    fn tell(&self, message: Message) {
+    fn send(&self, message: Message) {
         self.inbox.send(message).expect("the process ends when the hub's thread does");
     }
 }
@@ -177,13 +179,13 @@ impl Hub {
 pub struct Subscription {
     id: ClientId,
     /// The last id that was passed on before this client was there.
-    pub joined: Id,
+    pub live_after: Id,
     hub: Hub,
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.tell(Message::Leave(self.id));
+        self.hub.send(Message::Unregister(self.id));
     }
 }
 
@@ -193,7 +195,7 @@ struct HubThread {
     gathered_bytes: usize,
     last: Id,
     draining: bool,
-    books: Arc<Books>,
+    counters: Arc<Counters>,
 }
 
 impl HubThread {
@@ -214,28 +216,36 @@ impl HubThread {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Join { id, topics, outlet, joined } => self.join(id, topics, outlet, joined),
-            Message::Leave(id) => self.leave(id),
+            Message::Register { id, topics, outlet, live_after } => {
+                self.register(id, topics, outlet, live_after)
+            }
+            Message::Unregister(id) => self.unregister(id),
             Message::Broadcast(dispatch) => self.broadcast(dispatch),
             Message::Survey(answer) => self.survey(&answer),
-            Message::Close => self.close(),
+            Message::Drain => self.drain(),
         }
     }
 
-    fn join(&mut self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, joined: Arc<OnceLock<Id>>) {
+    fn register(
+        &mut self,
+        id: ClientId,
+        topics: Arc<[Topic]>,
+        outlet: Arc<Outlet>,
+        live_after: Arc<OnceLock<Id>>,
+    ) {
         // What was gathered before belongs to those who were there before.
         self.flush();
         if self.draining {
             outlet.drain(drain_retry_millis(self.groups.len()));
         }
         self.groups.insert(id, topics, outlet);
-        self.books.clients.store(self.groups.len(), Relaxed);
-        joined.set(self.last).expect("each client joins once");
+        self.counters.clients.store(self.groups.len(), Relaxed);
+        live_after.set(self.last).expect("each client joins once");
     }
 
-    fn leave(&mut self, id: ClientId) {
+    fn unregister(&mut self, id: ClientId) {
         self.groups.remove(id);
-        self.books.clients.store(self.groups.len(), Relaxed);
+        self.counters.clients.store(self.groups.len(), Relaxed);
     }
 
     fn broadcast(&mut self, dispatch: Dispatch) {
@@ -244,7 +254,7 @@ impl HubThread {
             self.last = id;
         }
         self.gathered_bytes += dispatch.frame.len();
-        self.books.published.fetch_add(1, Relaxed);
+        self.counters.published.fetch_add(1, Relaxed);
         self.groups.gather(dispatch);
     }
 
@@ -254,7 +264,7 @@ impl HubThread {
         let _ = answer.send(Survey { clients: self.groups.len(), behind });
     }
 
-    fn close(&mut self) {
+    fn drain(&mut self) {
         self.flush();
         self.draining = true;
         let streams = self.groups.len();
@@ -273,8 +283,8 @@ impl HubThread {
             Sent::Dropped | Sent::Closed => false,
         });
         self.gathered_bytes = 0;
-        self.books.delivered.fetch_add(delivered, Relaxed);
-        self.books.last.store(self.last.0, Release);
+        self.counters.delivered.fetch_add(delivered, Relaxed);
+        self.counters.last.store(self.last.0, Release);
     }
 }
 

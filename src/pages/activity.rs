@@ -6,14 +6,14 @@
 //! slow listener misses some and nobody waits. What is shown is what anybody may see: no addresses, no
 //! queries, and no names of users.
 
-use crate::app::{App, Places};
+use crate::app::{App, Permits};
 use crate::error::Error;
 use crate::event::{Draft, Event, Frame};
 use crate::history::History;
 use crate::http::{Answer, Answered, Captures, Request};
 use crate::hub::{Dispatch, Hub};
+use crate::os::usage::Usage;
 use crate::topic::Topic;
-use crate::usage::Usage;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ struct Shared {
     started: Instant,
     hub: Hub,
     history: Arc<dyn History>,
-    places: Arc<Places>,
+    permits: Arc<Permits>,
     /// A request's path as everybody may see it.
     shown_path: ShownPath,
     /// Read for every request, so that it costs one look where nobody listens.
@@ -93,7 +93,7 @@ pub fn listen(app: &App, _request: &Request, _captures: &Captures) -> Result<Ans
     let mut stream = app.stream_now(vec![activity.shared.topic.clone()])?;
     stream.guards.push(Box::new(activity.enter()?));
     let shared = activity.shared.clone();
-    stream.present = Some(Box::new(move || Some(shared.stats_frame())));
+    stream.snapshot = Some(Box::new(move || Some(shared.stats_frame())));
     Ok(Answer::stream(stream))
 }
 
@@ -103,7 +103,7 @@ impl Activity {
         started: Instant,
         hub: Hub,
         history: Arc<dyn History>,
-        places: Arc<Places>,
+        permits: Arc<Permits>,
         shown_path: ShownPath,
     ) -> Activity {
         let sample = Sample { at: started, published: 0, delivered: 0, cpu: Duration::ZERO };
@@ -116,7 +116,7 @@ impl Activity {
                 started,
                 hub,
                 history,
-                places,
+                permits,
                 shown_path,
                 listeners,
                 actions,
@@ -199,7 +199,7 @@ impl Shared {
     }
 
     fn tell(&self, event: Event) {
-        self.hub.broadcast(Dispatch::only_now(&event));
+        self.hub.broadcast(Dispatch::ephemeral(&event));
     }
 
     fn stats_frame(&self) -> Frame {
@@ -215,12 +215,12 @@ impl Shared {
     /// Takes the statistics. Rates are those since the last time: a second ago, or longer where nobody
     /// listened in between.
     fn measure(&self, ticker: &mut Ticker) {
-        let (books, usage, kept) = (self.hub.books(), Usage::now(), self.history.status());
+        let (counters, usage, kept) = (self.hub.counters(), Usage::now(), self.history.status());
         let survey = self.hub.survey();
         let now = Sample {
             at: Instant::now(),
-            published: books.published.load(Relaxed),
-            delivered: books.delivered.load(Relaxed),
+            published: counters.published.load(Relaxed),
+            delivered: counters.delivered.load(Relaxed),
             cpu: usage.cpu.unwrap_or_default(),
         };
         let secs = now.at.duration_since(ticker.sample.at).as_secs_f64().max(0.001);
@@ -233,12 +233,12 @@ impl Shared {
             "threads": usage.threads,
             "descriptors": usage.descriptors,
             "descriptors_max": usage.descriptors_max,
-            "streams": self.places.taken(),
+            "streams": self.permits.in_use(),
             "streams_straight": survey.clients - survey.behind,
             "streams_behind": survey.behind,
             "published_per_sec": per_sec(now.published, ticker.sample.published),
             "delivered_per_sec": per_sec(now.delivered, ticker.sample.delivered),
-            "dropped_clients": books.too_slow.load(Relaxed),
+            "dropped_clients": counters.too_slow.load(Relaxed),
             "kept_events": kept.events,
             "kept_bytes": kept.bytes,
             "commit_millis": kept.commit.map(|commit| commit.as_secs_f64() * 1_000.0),

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::event::Draft;
 use crate::history::Start;
 use crate::http::{Answer, Captures, Request, Response};
-use crate::presence::Presence;
+use crate::live::presence::Presence;
 use crate::topic::Topic;
 use http::Method;
 use serde::Deserialize;
@@ -53,7 +53,7 @@ pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answ
     if request.method == Method::GET {
         stream.guards.push(Box::new(chat.presence.enter(user)));
     }
-    stream.present = Some(Box::new(move || Some(chat.presence.frame())));
+    stream.snapshot = Some(Box::new(move || Some(chat.presence.frame())));
     Ok(Answer::stream(stream))
 }
 

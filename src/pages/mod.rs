@@ -4,9 +4,6 @@
 pub mod activity;
 pub mod chat;
 pub mod check;
-pub mod health;
-pub mod history;
 pub mod notifications;
 pub mod posts;
-pub mod topics;
 pub mod wall;

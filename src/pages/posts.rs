@@ -2,11 +2,12 @@
 //! list of feeds are to be had in two ways, as JSON and as a stream of the same JSON, whichever is asked for.
 
 use crate::app::App;
-use crate::desk::STREAM_POSTS;
 use crate::error::Error;
 use crate::http::{Answer, Captures, Request, Response};
-use crate::state::Watched;
-use crate::store::{Edit, NO_POST, NewPost, Post, PostId};
+use crate::live::snapshot::Watcher;
+use crate::posts::STREAM_POSTS;
+use crate::posts::store::NO_POST;
+use crate::posts::{Edit, NewPost, Post, PostId};
 use crate::topic::Topic;
 use http::StatusCode;
 use http::header::{ETAG, IF_MATCH, LOCATION};
@@ -73,12 +74,12 @@ pub fn feed(app: &App, request: &Request, captures: &Captures) -> Result<Answer,
 }
 
 /// A post.
-pub fn post(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
+pub fn show(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
     let id = post_id(captures)?;
     if request.wants_events() {
         return stream(app, app.posts.watch_post(id)?);
     }
-    Ok(Answer::Full(show(StatusCode::OK, &app.posts.post(id)?)))
+    Ok(Answer::Full(respond(StatusCode::OK, &app.posts.post(id)?)))
 }
 
 /// Makes a post. Answers 201 with it, and where it is.
@@ -94,7 +95,7 @@ pub fn edit(app: &App, request: &Request, captures: &Captures) -> Result<Answer,
     let id = post_id(captures)?;
     let Change { title, content } = request.json(r#"{"title":"…","content":"…"}"#)?;
     let edit = Edit::new(title.as_deref(), content, versions(request)?)?;
-    Ok(Answer::Full(show(StatusCode::OK, &app.posts.edit(id, edit)?)))
+    Ok(Answer::Full(respond(StatusCode::OK, &app.posts.edit(id, edit)?)))
 }
 
 /// Makes a random post.
@@ -109,16 +110,16 @@ pub fn generate(app: &App, _request: &Request, _captures: &Captures) -> Result<A
 fn created(app: &App, new: NewPost) -> Result<Answer, Error> {
     let post = app.posts.create(new)?;
     let address = format!("/api/posts/{}", post.id);
-    Ok(Answer::Full(show(StatusCode::CREATED, &post).with(LOCATION, address)))
+    Ok(Answer::Full(respond(StatusCode::CREATED, &post).with(LOCATION, address)))
 }
 
-fn show(status: StatusCode, post: &Post) -> Response {
+fn respond(status: StatusCode, post: &Post) -> Response {
     Response::json(status, post).with(ETAG, format!("\"{}\"", post.version))
 }
 
-fn stream(app: &App, (topic, watched): (Topic, Watched)) -> Result<Answer, Error> {
+fn stream(app: &App, (topic, watched): (Topic, Watcher)) -> Result<Answer, Error> {
     let mut stream = app.stream_now(vec![topic])?;
-    stream.present = Some(Box::new(move || watched.frame()));
+    stream.snapshot = Some(Box::new(move || watched.frame()));
     Ok(Answer::stream(stream))
 }
 

@@ -7,7 +7,7 @@ use crate::app::{App, Holding};
 use crate::decode::decode;
 use crate::error::Error;
 use crate::event::Draft;
-use crate::history::{PAGE_EVENTS, Start};
+use crate::history::{PART_EVENTS, Start};
 use crate::http::{Answer, Captures, Request};
 use crate::topic::Topic;
 use parking_lot::Mutex;
@@ -94,11 +94,11 @@ pub fn put(app: &App, request: &Request, _captures: &Captures) -> Result<Answer,
 /// the time in milliseconds if that is larger, which is past every number that was used, also by messages that
 /// were let go or lost. A browser that comes back with one of those must not find another message under it.
 fn newest_number(app: &App, topic: &Topic) -> Result<u64, Error> {
-    const { assert!(PAGE_EVENTS >= 1, "one page holds the newest message") };
+    const { assert!(PART_EVENTS >= 1, "one page holds the newest message") };
     let topics = [topic.clone()];
     let after = app.history.resume(&Start::Latest(1), &topics)?.after;
-    let page = app.history.page(after, app.hub.last(), &topics)?;
-    let newest = page.events.last().and_then(|(_, frame)| decode(frame)?.id.parse().ok());
+    let part = app.history.read(after, app.hub.last(), &topics)?;
+    let newest = part.events.last().and_then(|(_, frame)| decode(frame)?.id.parse().ok());
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     Ok(u64::try_from(millis).unwrap_or(0).max(newest.unwrap_or(0)))
 }

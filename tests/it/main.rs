@@ -1,31 +1,12 @@
-//! The promises, against real servers and real sockets. One file per page and per promise.
+//! The promises, against real servers and real sockets: a folder for each part of the program.
 
 #![allow(clippy::unwrap_used)] // a test that meets what it does not expect fails
 
-mod activity;
-mod burst;
-mod chat;
-mod check;
-mod chunks;
-mod cli;
-mod connections;
-mod cors;
-mod disk;
-mod drain;
-mod events;
-mod examples;
-mod files;
-mod framing;
-mod hostile;
-mod http;
-mod methods;
-mod notifications;
-mod outlet;
-mod posts;
-mod replay;
-mod restart;
-mod shortage;
-mod tiny;
-mod topics;
-mod wall;
-mod support;
+mod access; // who may publish and read
+mod cli; // the command line and the examples
+mod disk; // the history on disk
+mod http; // the listeners
+mod pages; // the pages' routes
+mod posts; // posts, tags and feeds
+mod stream; // what reaches a browser
+mod support; // servers, sockets and browsers; no tests

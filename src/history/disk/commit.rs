@@ -1,6 +1,6 @@
 //! What is done in one transaction that keeps events.
 
-use super::Stock;
+use super::Totals;
 use super::writing::Writing;
 use crate::event::{Event, Frame, Id};
 use crate::history::{Receipt, next_id};
@@ -18,7 +18,7 @@ pub(super) struct Outcome {
 pub(super) fn act<T>(
     txn: &WriteTransaction,
     act: impl FnOnce(&mut Writing) -> Result<T, redb::Error>,
-) -> Result<(Stock, T), redb::Error> {
+) -> Result<(Totals, T), redb::Error> {
     let mut tables = Writing::open(txn)?;
     let value = act(&mut tables)?;
     Ok((tables.finish()?, value))

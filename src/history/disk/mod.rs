@@ -16,13 +16,13 @@ mod writing;
 
 pub use crate::disk::Opener;
 
-use super::{Bounds, History, Page, Receipt, Resume, Start, Status, TopicStatus, given_at};
+use super::{Bounds, History, Part, Receipt, Resume, Start, Status, TopicStatus, given_at};
 use crate::disk::{Layout, Store};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::hub::Hub;
+use crate::os::threads::Vital;
 use crate::topic::Topic;
-use crate::vital::Vital;
 use commit::act;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use inbox::Inbox;
@@ -32,7 +32,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tables::{FORMAT, STOCK, Stock};
+use tables::{FORMAT, TOTALS, Totals};
 use writer::Writer;
 
 /// The file's name.
@@ -43,7 +43,7 @@ static LAYOUT: Layout = Layout {
     what: "the history",
     anew: "an empty history",
     format: FORMAT,
-    numbers: STOCK,
+    numbers: TOTALS,
     lay_out: |txn| act(txn, |_| Ok(())).map(drop),
     newest: |txn| Ok(Reading::open(txn)?.newest()?.0),
     cut_back: |txn, last| act(txn, |tables| tables.cut_back(Id(last))).map(drop),
@@ -85,14 +85,14 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(store: Arc<Store>, stock: Stock) -> Shared {
-        Shared { store, view: Mutex::new(View { stock, handed: stock.last, commit: None }) }
+    fn new(store: Arc<Store>, totals: Totals) -> Shared {
+        Shared { store, view: Mutex::new(View { totals, handed: totals.last, commit: None }) }
     }
 }
 
 /// The numbers as of the last commit, to be had without the store.
 struct View {
-    stock: Stock,
+    totals: Totals,
     /// The newest id that was handed to the hub.
     handed: Id,
     commit: Option<Duration>,
@@ -127,20 +127,20 @@ impl Archive {
     /// Opens a store that nobody writes to. The error is for the operator.
     pub fn open(opener: &Opener) -> Result<Archive, String> {
         let store = Arc::new(Store::open(opener, &LAYOUT)?);
-        Ok(Archive { shared: Arc::new(Shared::new(store, Stock::default())) })
+        Ok(Archive { shared: Arc::new(Shared::new(store, Totals::default())) })
     }
 
-    /// As [`History::page`].
-    pub fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, Error> {
-        self.read(|tables| tables.page(after, through, topics))
+    /// As [`History::read`].
+    pub fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
+        self.with_tables(|tables| tables.read(after, through, topics))
     }
 
     /// As [`History::topics`].
     pub fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        self.read(Reading::topics)
+        self.with_tables(Reading::topics)
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Reading) -> Result<T, redb::Error>) -> Result<T, Error> {
+    fn with_tables<T>(&self, read: impl FnOnce(&Reading) -> Result<T, redb::Error>) -> Result<T, Error> {
         self.shared.store.read(|txn| read(&Reading::open(txn)?))
     }
 }
@@ -153,9 +153,9 @@ impl History for Disk {
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
         let (handed, floor) = {
             let view = self.archive.shared.view.lock();
-            (view.handed, view.stock.floor)
+            (view.handed, view.totals.floor)
         };
-        let found = self.archive.read(|tables| {
+        let found = self.archive.with_tables(|tables| {
             let place = tables.place(start, topics, handed)?;
             let after = match place {
                 Some(place) => place,
@@ -173,13 +173,13 @@ impl History for Disk {
         }
     }
 
-    fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, Error> {
-        self.archive.page(after, through, topics)
+    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
+        self.archive.read(after, through, topics)
     }
 
     fn status(&self) -> Status {
         let view = self.archive.shared.view.lock();
-        let Stock { events, bytes, oldest, .. } = view.stock;
+        let Totals { events, bytes, oldest, .. } = view.totals;
         Status {
             events: events as usize,
             bytes: bytes as usize,

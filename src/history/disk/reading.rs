@@ -1,9 +1,9 @@
-//! What is done in a transaction that reads: find a place, read a page.
+//! What is done in a transaction that reads: find a place, read a part.
 
-use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, STOCK, Stock, event_id, event_key};
+use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, TOTALS, Totals, event_id, event_key};
 use crate::disk::tables::Bytes;
 use crate::event::Id;
-use crate::history::{PAGE_BYTES, PAGE_EVENTS, Page, Start, TopicStatus};
+use crate::history::{PART_BYTES, PART_EVENTS, Part, Start, TopicStatus};
 use crate::topic::Topic;
 use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable};
 
@@ -17,7 +17,7 @@ pub(super) struct Reading {
     by_topic: ReadOnlyTable<Bytes, Bytes>,
     by_given: ReadOnlyTable<Bytes, Bytes>,
     lost: ReadOnlyTable<Bytes, Bytes>,
-    pub(super) stock: Stock,
+    pub(super) totals: Totals,
 }
 
 impl Reading {
@@ -27,7 +27,7 @@ impl Reading {
             by_topic: txn.open_table(BY_TOPIC)?,
             by_given: txn.open_table(BY_GIVEN)?,
             lost: txn.open_table(LOST)?,
-            stock: tables::load(&txn.open_table(STOCK)?)?,
+            totals: tables::load(&txn.open_table(TOTALS)?)?,
         })
     }
 
@@ -60,7 +60,7 @@ impl Reading {
 
     /// Of what is newer than this, nothing on these topics was lost.
     pub(super) fn edge(&self, topics: &[Topic]) -> Result<Id, redb::Error> {
-        tables::edge(&self.lost, self.stock.floor, topics)
+        tables::edge(&self.lost, self.totals.floor, topics)
     }
 
     /// The newest id at or before `after` on these topics; else the edge of what they have lost.
@@ -91,14 +91,14 @@ impl Reading {
         })
     }
 
-    pub(super) fn page(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Page, redb::Error> {
+    pub(super) fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, redb::Error> {
         let edge = self.edge(topics)?;
         let gap = (after < edge).then_some(edge);
-        let mut page = Page { gap, ..Page::default() };
+        let mut part = Part { gap, ..Part::default() };
         let mut ids = Vec::new();
         if after < through {
             for topic in topics {
-                for row in self.ids(topic, after.0 + 1, through.0)?.take(PAGE_EVENTS + 1) {
+                for row in self.ids(topic, after.0 + 1, through.0)?.take(PART_EVENTS + 1) {
                     ids.push(id(row)?);
                 }
             }
@@ -107,17 +107,17 @@ impl Reading {
         ids.dedup();
         let mut bytes = 0;
         for id in ids {
-            if page.events.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
-                return Ok(page);
+            if part.events.len() == PART_EVENTS || bytes >= PART_BYTES {
+                return Ok(part);
             }
             let Some(row) = self.events.get(&event_key(Id(id))[..])? else { continue };
             let Row { frame, .. } = Row::decode(row.value())?;
             bytes += frame.len();
-            page.events.push((Id(id), frame.into()));
-            page.through = Id(id);
+            part.events.push((Id(id), frame.into()));
+            part.through = Id(id);
         }
-        page.through = through.max(after);
-        Ok(page)
+        part.through = through.max(after);
+        Ok(part)
     }
 
     /// The entries of a topic from one id to another.

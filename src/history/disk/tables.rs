@@ -6,7 +6,7 @@
 //! | `by_topic` | topic, id | nothing: being there says it |
 //! | `by_given` | topic, the publisher's id | the newest id that goes with it |
 //! | `lost` | topic | the newest event that this topic has lost |
-//! | `stock` | name | the numbers of [`Stock`] |
+//! | `totals` | name | the numbers of [`Totals`] |
 //!
 //! All of it as bytes: see [`crate::disk::tables`].
 
@@ -21,14 +21,14 @@ pub(super) const EVENTS: Definition = Definition::new("events");
 pub(super) const BY_TOPIC: Definition = Definition::new("by_topic");
 pub(super) const BY_GIVEN: Definition = Definition::new("by_given");
 pub(super) const LOST: Definition = Definition::new("lost");
-pub(super) const STOCK: Definition = Definition::new("stock");
+pub(super) const TOTALS: Definition = Definition::new("stock");
 
 /// The version of this layout. A file of a newer one is refused.
 pub(super) const FORMAT: u64 = 1;
 
 /// The numbers that stand beside the events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Stock {
+pub(super) struct Totals {
     /// The newest id that was given.
     pub(super) last: Id,
     /// What every topic may have lost: all up to here.
@@ -41,16 +41,16 @@ pub(super) struct Stock {
     pub(super) oldest: Id,
 }
 
-impl Stock {
+impl Totals {
     /// Whether the oldest event has to go.
     pub(super) fn wants_trim(&self, bounds: Bounds) -> bool {
         self.events > 0 && bounds.are_passed(self.events as usize, self.bytes as usize, self.oldest, now())
     }
 }
 
-pub(super) fn load(numbers: &impl ReadableTable<Bytes, Bytes>) -> Result<Stock, redb::Error> {
+pub(super) fn load(numbers: &impl ReadableTable<Bytes, Bytes>) -> Result<Totals, redb::Error> {
     let number = |name: &str| -> Result<u64, redb::Error> { Ok(number(numbers, name)?.unwrap_or(0)) };
-    Ok(Stock {
+    Ok(Totals {
         last: Id(number("last")?),
         floor: Id(number("floor")?),
         events: number("events")?,

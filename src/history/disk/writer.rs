@@ -3,8 +3,8 @@
 
 use super::commit::{Outcome, act, keep};
 use super::inbox::{Batch, Inbox};
-use super::{Durability, LAYOUT, Shared, Stock};
-use crate::disk::{Opener, Pen};
+use super::{Durability, LAYOUT, Shared, Totals};
+use crate::disk::{Opener, StoreWriter};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::history::{Bounds, Receipt, next_id};
@@ -30,7 +30,7 @@ const TIDY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 const START_SKIP: u64 = 1_000_000_000;
 
 pub(super) struct Writer {
-    pen: Pen,
+    file: StoreWriter,
     bounds: Bounds,
     durability: Durability,
     shared: Arc<Shared>,
@@ -49,22 +49,22 @@ impl Writer {
         bounds: Bounds,
         durability: Durability,
     ) -> Result<(Writer, Arc<Shared>), String> {
-        let (mut pen, (stock, ())) = Pen::open(opener, &LAYOUT, |txn| {
+        let (mut file, (totals, ())) = StoreWriter::open(opener, &LAYOUT, |txn| {
             act(txn, |tables| {
-                if tables.stock.last == Id::default() {
+                if tables.totals.last == Id::default() {
                     // An empty history knows nothing of what was before it.
                     let birth = next_id(Id::default());
-                    tables.stock = Stock { last: birth, floor: birth, oldest: birth, ..tables.stock };
+                    tables.totals = Totals { last: birth, floor: birth, oldest: birth, ..tables.totals };
                 }
                 Ok(())
             })
         })?;
-        pen.acknowledged = stock.last.0;
-        let shared = Arc::new(Shared::new(pen.store(), stock));
-        let given = Id(stock.last.0 + START_SKIP);
+        file.acknowledged = totals.last.0;
+        let shared = Arc::new(Shared::new(file.store(), totals));
+        let given = Id(totals.last.0 + START_SKIP);
         let (unsaved_since, unsaved_bytes) = (None, 0);
         let own = shared.clone();
-        Ok((Writer { pen, bounds, durability, shared: own, given, unsaved_since, unsaved_bytes }, shared))
+        Ok((Writer { file, bounds, durability, shared: own, given, unsaved_since, unsaved_bytes }, shared))
     }
 
     /// Ends when the inbox is closed and all that was in it is written.
@@ -80,7 +80,7 @@ impl Writer {
 
     /// How long there is nothing to do but to wait for a message.
     fn pause(&self) -> Duration {
-        if let Some(at) = self.pen.try_again_at() {
+        if let Some(at) = self.file.try_again_at() {
             return at.saturating_duration_since(Instant::now());
         }
         match self.unsaved_since {
@@ -114,11 +114,11 @@ impl Writer {
         for Outcome { receipt, dispatch } in outcomes {
             receipts.push(receipt);
             if let Some(dispatch) = dispatch {
-                self.pen.acknowledged = dispatch.id.map_or(self.pen.acknowledged, |id| id.0);
+                self.file.acknowledged = dispatch.id.map_or(self.file.acknowledged, |id| id.0);
                 hub.broadcast(dispatch);
             }
         }
-        self.shared.view.lock().handed = Id(self.pen.acknowledged);
+        self.shared.view.lock().handed = Id(self.file.acknowledged);
         Ok(receipts)
     }
 
@@ -126,7 +126,7 @@ impl Writer {
     fn tidy(&mut self) {
         self.try_again();
         let is_unsaved = self.unsaved_since.is_some_and(|since| since.elapsed() >= RELAXED);
-        if (is_unsaved || self.wants_trim()) && self.pen.try_again_at().is_none() {
+        if (is_unsaved || self.wants_trim()) && self.file.try_again_at().is_none() {
             // If that fails, it is logged, and tried again in its time.
             let _ = self.commit(&[], redb::Durability::Immediate);
         }
@@ -134,7 +134,7 @@ impl Writer {
 
     /// After a failure, looks whether it is over; then what is kept may be less than it was.
     fn try_again(&mut self) {
-        if self.pen.try_again() {
+        if self.file.try_again() {
             let _ = self.commit(&[], redb::Durability::Immediate);
         }
     }
@@ -146,17 +146,17 @@ impl Writer {
         {
             log::error!("failed to write the last events: {failure}");
         }
-        self.pen.close();
+        self.file.close();
     }
 
     fn wants_trim(&self) -> bool {
-        self.shared.view.lock().stock.wants_trim(self.bounds)
+        self.shared.view.lock().totals.wants_trim(self.bounds)
     }
 
     fn commit(&mut self, events: &[Event], durability: redb::Durability) -> Result<Vec<Outcome>, String> {
         let began = Instant::now();
         let (bounds, given) = (self.bounds, &mut self.given);
-        let committed = self.pen.write(durability, |txn| {
+        let committed = self.file.write(durability, |txn| {
             act(txn, |tables| {
                 let outcomes = events.iter().map(|event| keep(tables, event, given));
                 let outcomes = outcomes.collect::<Result<Vec<_>, _>>()?;
@@ -172,8 +172,8 @@ impl Writer {
             // It is saved, or lost.
             _ => (None, 0),
         };
-        let (stock, outcomes) = committed?;
-        self.shared.view.lock().stock = stock;
+        let (totals, outcomes) = committed?;
+        self.shared.view.lock().totals = totals;
         Ok(outcomes)
     }
 }

@@ -1,7 +1,7 @@
 //! What is done in a transaction that writes: keep, trim, cut back.
 
 use super::tables::{
-    self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, STOCK, Stock, event_id, event_key, given_key,
+    self, BY_GIVEN, BY_TOPIC, EVENTS, FORMAT, LOST, Row, TOTALS, Totals, event_id, event_key, given_key,
     topic_key,
 };
 use crate::disk::tables::{Bytes, number, set_number};
@@ -17,21 +17,21 @@ pub(super) struct Writing<'txn> {
     by_given: Table<'txn, Bytes, Bytes>,
     lost: Table<'txn, Bytes, Bytes>,
     numbers: Table<'txn, Bytes, Bytes>,
-    pub(super) stock: Stock,
+    pub(super) totals: Totals,
 }
 
 impl<'txn> Writing<'txn> {
     /// Opens the tables, making those that are missing.
     pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Writing<'txn>, redb::Error> {
-        let numbers = txn.open_table(STOCK)?;
-        let stock = tables::load(&numbers)?;
+        let numbers = txn.open_table(TOTALS)?;
+        let totals = tables::load(&numbers)?;
         Ok(Writing {
             events: txn.open_table(EVENTS)?,
             by_topic: txn.open_table(BY_TOPIC)?,
             by_given: txn.open_table(BY_GIVEN)?,
             lost: txn.open_table(LOST)?,
             numbers,
-            stock,
+            totals,
         })
     }
 
@@ -51,12 +51,12 @@ impl<'txn> Writing<'txn> {
         }
         let row = Row { topics, given: event.given_id(), frame };
         self.events.insert(&event_key(id)[..], &*row.encode())?;
-        if self.stock.events == 0 {
-            self.stock.oldest = id;
+        if self.totals.events == 0 {
+            self.totals.oldest = id;
         }
-        self.stock.last = id;
-        self.stock.events += 1;
-        self.stock.bytes += (frame.len() + EVENT_OVERHEAD_BYTES) as u64;
+        self.totals.last = id;
+        self.totals.events += 1;
+        self.totals.bytes += (frame.len() + EVENT_OVERHEAD_BYTES) as u64;
         Ok(())
     }
 
@@ -64,7 +64,7 @@ impl<'txn> Writing<'txn> {
     /// that trimming never stops writing for long.
     pub(super) fn trim(&mut self, bounds: Bounds, events_max: usize) -> Result<(), redb::Error> {
         for _ in 0..events_max {
-            if !self.stock.wants_trim(bounds) {
+            if !self.totals.wants_trim(bounds) {
                 break;
             }
             self.remove_oldest()?;
@@ -77,16 +77,16 @@ impl<'txn> Writing<'txn> {
         for topic in &topics {
             self.note_lost(topic, id)?;
         }
-        self.stock.events -= 1;
-        self.stock.bytes -= bytes;
+        self.totals.events -= 1;
+        self.totals.bytes -= bytes;
         let next = self.events.first()?.map(|(next, _)| event_id(next.value())).transpose()?;
-        self.stock.oldest = next.unwrap_or(id);
+        self.totals.oldest = next.unwrap_or(id);
         Ok(())
     }
 
     fn note_lost(&mut self, topic: &str, id: Id) -> Result<(), redb::Error> {
         if tables::has_no_room(&self.lost)? && self.lost.get(topic.as_bytes())?.is_none() {
-            self.stock.floor = id;
+            self.totals.floor = id;
             self.lost.retain(|_, _| false)?;
         }
         set_number(&mut self.lost, topic, id.0)
@@ -97,8 +97,8 @@ impl<'txn> Writing<'txn> {
     pub(super) fn cut_back(&mut self, last: Id) -> Result<(), redb::Error> {
         while self.events.last()?.is_some_and(|(id, _)| id.value() > &event_key(last)[..]) {
             let Some((_, _, bytes)) = self.forget_row(false)? else { break };
-            self.stock.events -= 1;
-            self.stock.bytes -= bytes;
+            self.totals.events -= 1;
+            self.totals.bytes -= bytes;
         }
         Ok(())
     }
@@ -123,12 +123,12 @@ impl<'txn> Writing<'txn> {
     }
 
     /// Writes the numbers, as the last thing before the commit.
-    pub(super) fn finish(mut self) -> Result<Stock, redb::Error> {
-        let Stock { last, floor, events, bytes, oldest } = self.stock;
+    pub(super) fn finish(mut self) -> Result<Totals, redb::Error> {
+        let Totals { last, floor, events, bytes, oldest } = self.totals;
         let numbers = [("format", FORMAT), ("last", last.0), ("floor", floor.0), ("events", events)];
         for (name, number) in numbers.into_iter().chain([("bytes", bytes), ("oldest", oldest.0)]) {
             set_number(&mut self.numbers, name, number)?;
         }
-        Ok(self.stock)
+        Ok(self.totals)
     }
 }

@@ -8,8 +8,8 @@ use callout::Error;
 use callout::client::{Client, Pace, Stream};
 use callout::history::disk::{Disk, Durability};
 use callout::history::{Bounds, History, Start};
+use callout::hub::wire::Wire;
 use callout::hub::{Dispatch, Hub};
-use callout::wire::Wire;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -178,7 +178,7 @@ fn streams_and_heartbeats_and_what_is_only_true_now_go_on_while_the_disc_fails()
         browser.next_comment();
     }
     let event = draft(&["t"], None, "now");
-    hub.broadcast(Dispatch::only_now(&event));
+    hub.broadcast(Dispatch::ephemeral(&event));
     assert_eq!([before.next().data, newcomer.next().data], ["now", "now"]);
     // Whoever wants what is on disk is told to come back.
     let mut late = stream_raw(&hub, &disk, Start::After(first.clone()));

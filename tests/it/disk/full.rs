@@ -1,7 +1,7 @@
 //! A disk that is full, and one whose syncs fail, under the real program.
 
 use super::{Folder, serve};
-use crate::hostile::{has_strace, under_strace};
+use crate::http::hostile::{has_strace, under_strace};
 use crate::support::{Browser, Program, get, post, until};
 use std::fs;
 use std::process::Command;
@@ -53,7 +53,7 @@ fn failure(program: &Program) -> Option<String> {
 #[test]
 fn a_full_disk_refuses_publishing_and_nothing_else_until_there_is_room() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let program = serve(&disk.0, &["--only-now", "cursors/*", "--heartbeat", "10ms"]);
+    let program = serve(&disk.0, &["--ephemeral", "cursors/*", "--heartbeat", "10ms"]);
     let mut witness = Browser::open(program.address, "/topics?topic=t&topic=cursors/1");
     let filler = disk.0.path().join("filler");
     fs::write(&filler, vec![0; DISK_BYTES / 4]).unwrap();

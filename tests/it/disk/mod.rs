@@ -16,7 +16,7 @@ mod trim;
 use crate::support::{Parser, Program, Seen};
 use callout::event::{Draft, Event, Frame, Id};
 use callout::history::disk::{Disk, Durability, NAME, Opener};
-use callout::history::{Bounds, History, PAGE_EVENTS};
+use callout::history::{Bounds, History, PART_EVENTS};
 use callout::hub::Hub;
 use callout::topic::Topic;
 use std::fs;
@@ -95,10 +95,10 @@ pub fn draft(names: &[&str], given: Option<&str>, data: &str) -> Event {
 pub fn everything(history: &dyn History, names: &[&str]) -> Vec<(Id, Seen)> {
     let (topics, mut after, mut kept) = (topics(names), Id::default(), Vec::new());
     loop {
-        let page = history.page(after, Id(u64::MAX), &topics).expect("it can be read");
-        assert!(page.events.len() <= PAGE_EVENTS);
-        after = page.through;
-        kept.extend(page.events.iter().map(|(id, frame)| (*id, seen(frame))));
+        let part = history.read(after, Id(u64::MAX), &topics).expect("it can be read");
+        assert!(part.events.len() <= PART_EVENTS);
+        after = part.through;
+        kept.extend(part.events.iter().map(|(id, frame)| (*id, seen(frame))));
         if after == Id(u64::MAX) {
             return kept;
         }

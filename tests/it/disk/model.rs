@@ -161,8 +161,8 @@ impl Subject<'_> {
             assert_eq!(receipt.id, token);
         }
         if !duplicate {
-            let page = self.history().page(self.newest(), Id(u64::MAX), &topics(&names(on))).unwrap();
-            let [(id, frame)] = &page.events[..] else { panic!("one event is new: {page:?}") };
+            let part = self.history().read(self.newest(), Id(u64::MAX), &topics(&names(on))).unwrap();
+            let [(id, frame)] = &part.events[..] else { panic!("one event is new: {part:?}") };
             assert!(*id > self.newest() && seen(frame).data == data, "ids only grow");
             assert!(given.is_some() || id.to_string() == receipt.id);
             self.model.0.push(Known { id: *id, topics: on.to_vec(), given, data });
@@ -200,9 +200,9 @@ impl Subject<'_> {
 
     /// All that comes after this.
     fn rest(&self, after: Id, topics: &[Topic]) -> Vec<String> {
-        let page = self.history().page(after, Id(u64::MAX), topics).unwrap();
-        assert_eq!((page.through, page.gap), (Id(u64::MAX), None));
-        page.events.iter().map(|(_, frame)| seen(frame).data).collect()
+        let part = self.history().read(after, Id(u64::MAX), topics).unwrap();
+        assert_eq!((part.through, part.gap), (Id(u64::MAX), None));
+        part.events.iter().map(|(_, frame)| seen(frame).data).collect()
     }
 
     fn check_topics(&self) {

@@ -60,7 +60,7 @@ fn an_id_that_is_no_longer_kept_may_be_used_again() {
 #[test]
 fn what_is_only_true_now_has_no_id_and_is_never_kept() {
     let folder = Folder::new();
-    let flags = ["--only-now", "cursors/*", "--only-now", "load", "--heartbeat", "20ms"];
+    let flags = ["--ephemeral", "cursors/*", "--ephemeral", "load", "--heartbeat", "20ms"];
     let program = serve(&folder, &flags);
     let mut listener = Browser::open(program.address, "/topics?topic=cursors/1&topic=load&topic=loaded");
     // From the first heartbeat on it is surely listening.
@@ -88,7 +88,7 @@ fn for_a_browser_that_is_behind_what_is_only_true_now_is_dropped_and_the_rest_co
     /// Of the kept ones, a queue holds as many.
     const EVENTS: usize = 14;
     let folder = Folder::new();
-    let program = serve(&folder, &["--only-now", "now"]);
+    let program = serve(&folder, &["--ephemeral", "now"]);
     let socket = crate::support::narrow_socket(program.address);
     let raw = crate::support::Raw::over(socket);
     let mut slow = Browser::open_on(raw, "/topics?topic=now&topic=kept", "");

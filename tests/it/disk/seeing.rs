@@ -6,7 +6,7 @@ use crate::support::{get, post, publish, request};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
-/// More than one page.
+/// More than one part.
 const EVENTS: usize = 600;
 
 /// The objects that `callout history` prints with these arguments.

@@ -2,8 +2,9 @@
 
 use crate::disk::Folder;
 use crate::support::PATIENCE;
-use callout::store::embedded::{Embedded, memory_opener, opener};
-use callout::store::{Edit, Feeds, NewPost, Post, PostEvent, PostId, Posts};
+use callout::posts::store::embedded::{Embedded, memory_opener, opener};
+use callout::posts::store::{FeedStore, PostStore};
+use callout::posts::{Edit, NewPost, Post, PostEvent, PostId};
 use std::collections::BTreeMap;
 
 /// For each feed its posts, newest first.

@@ -157,7 +157,7 @@ fn methods_that_a_route_does_not_take_are_405_with_those_it_does() {
     // HEAD tells what GET would say of a stream, and opens none.
     let head = request(at, "HEAD /api/feeds/go HTTP/1.1\r\nAccept: text/event-stream", "");
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
-    assert_eq!(server.app().places.taken(), 0);
+    assert_eq!(server.app().permits.in_use(), 0);
 }
 
 #[test]

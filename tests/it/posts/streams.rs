@@ -154,7 +154,7 @@ fn nobody_watches_nothing_is_kept_for_them() {
     settle(at);
     let streams = [Browser::open(at, "/api/feeds/go"), Browser::open(at, &path(&post))];
     drop(streams);
-    until("they have left", || server.app().places.taken() == 0);
+    until("they have left", || server.app().permits.in_use() == 0);
     edit(at, &post, "changed #go");
     // A newcomer is shown what is true now, not what was when somebody last watched.
     assert_eq!(state(&mut Browser::open(at, &path(&post)))["content"], "changed #go");

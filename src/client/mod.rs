@@ -1,0 +1,250 @@
+//! The thread of one stream: head, replay, then
+//! `select! { its subscription · silence (heartbeat) · gone (disconnect) }`.
+//!
+//! A client sees each kept event at most once, in id order, with no gap between replay and live. If
+//! there is a gap (its id is older than what is kept, or unknown), it is told: an `event: reset`. How:
+//!
+//! 1. It reads pages of the history up to [`Hub::last`], which is never ahead of what it will join.
+//! 2. It joins. The hub answers with the last id that it passed on before; newer ones are queued.
+//! 3. It reads the short rest up to that id. What is queued begins right behind it.
+
+use crate::error::Error;
+use crate::event::{Event, Frame, Id};
+use crate::history::{History, Part, Start};
+use crate::hub::outlet::{Batch, End, Next, Outlet, Piece};
+use crate::hub::wire::Wire;
+use crate::hub::{ClientId, Hub};
+use crate::topic::Topic;
+use crossbeam_channel::{Receiver, Sender, at, select};
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// A comment for the times when there is nothing to say.
+const HEARTBEAT: &[u8] = b":\n\n";
+
+/// What a browser that joins is told to wait before it comes back: a time of its own for each, so that
+/// they do not all come back at once.
+const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 2_000..=5_000;
+
+/// The same where the history cannot be read: it may take a while.
+const POSTPONED_MILLIS: std::ops::RangeInclusive<u32> = 5_000..=15_000;
+
+/// Gives what is true now as a frame (presence, statistics, state), or nothing if there is nothing.
+/// It is asked when a stream begins and when it has missed something while it was behind.
+pub type Snapshot = Box<dyn Fn() -> Option<Frame> + Send>;
+
+/// What a stream is to carry: the answer of a route to a request for events.
+pub struct Stream {
+    /// What it listens to: sorted, without doubles.
+    pub topics: Arc<[Topic]>,
+    /// Where it begins.
+    pub start: Start,
+    /// What is true now, for topics that have such a thing.
+    pub snapshot: Option<Snapshot>,
+    /// Whatever has to end with the stream (its place, its name among those present): dropped when it is
+    /// over.
+    pub guards: Vec<Box<dyn Any + Send>>,
+}
+
+impl Stream {
+    /// A stream on these topics and nothing else.
+    pub fn new(mut topics: Vec<Topic>, start: Start) -> Stream {
+        topics.sort_unstable();
+        topics.dedup();
+        Stream { topics: topics.into(), start, snapshot: None, guards: Vec::new() }
+    }
+}
+
+/// How often a silent stream is written to, and how long one write may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// After so much silence a comment is sent.
+    pub heartbeat: Duration,
+    /// A browser that has not taken a frame in this time is hung up on.
+    pub write_deadline: Duration,
+}
+
+/// What is known of a visit when it is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit {
+    /// Bytes written to the browser.
+    pub bytes: u64,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// One browser's stream, on the thread of its connection.
+pub struct Client {
+    id: ClientId,
+    wire: Wire,
+    pace: Pace,
+    outlet: Arc<Outlet>,
+    subscription: Receiver<Piece>,
+    gone: Receiver<End>,
+    bytes: u64,
+}
+
+impl Client {
+    /// A client that writes to this wire.
+    pub fn new(wire: Wire, pace: Pace) -> Client {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let socket = match &wire {
+            Wire::Socket(socket) => Some(socket.clone()),
+            Wire::Writer(_) => None,
+        };
+        let (outlet, subscription, gone) = Outlet::new(socket);
+        let id = ClientId(NEXT.fetch_add(1, Relaxed));
+        Client { id, wire, pace, outlet: Arc::new(outlet), subscription, gone, bytes: 0 }
+    }
+
+    /// The channel through which the client learns that its browser hung up.
+    pub fn gone(&self) -> Sender<End> {
+        self.outlet.gone()
+    }
+
+    /// Writes `head` (the HTTP head, already encoded) and then the stream, until it ends. Blocks for
+    /// as long as the browser stays.
+    pub fn run(mut self, head: Vec<u8>, stream: Stream, hub: &Hub, history: &dyn History) -> Visit {
+        let end = self.visit(head, &stream, hub, history).unwrap_or_else(|error| {
+            // A closed socket is not an error: it is how a visit ends. Who closed it says why.
+            let timed_out = error.kind() == io::ErrorKind::TimedOut;
+            self.gone.try_recv().unwrap_or(if timed_out { End::TooSlow } else { End::HungUp })
+        });
+        match end {
+            End::Drain { .. } => self.wire.finish(),
+            End::TooSlow => {
+                hub.counters().too_slow.fetch_add(1, Relaxed);
+                self.wire.abort();
+            }
+            End::HungUp => {}
+        }
+        Visit { bytes: self.bytes + self.outlet.straight_bytes(), end }
+    }
+
+    fn visit(&mut self, head: Vec<u8>, stream: &Stream, hub: &Hub, history: &dyn History) -> io::Result<End> {
+        let resume = match history.resume(&stream.start, &stream.topics) {
+            Ok(resume) => resume,
+            Err(error) => return self.postpone(&head, &error),
+        };
+        let mut opening = head;
+        opening.extend_from_slice(
+            hello(self.pace.heartbeat, stream.snapshot.is_some(), &resume.position).as_bytes(),
+        );
+        if let (true, Start::After(asked)) = (resume.gap, &stream.start) {
+            opening.extend_from_slice(&reset(asked, &resume.position));
+        }
+        self.write(&opening)?;
+        drop(opening);
+
+        let mut place = resume.after;
+        while place < hub.last() {
+            match history.read(place, hub.last(), &stream.topics) {
+                Ok(part) => place = self.replay(part, place)?,
+                Err(error) => return self.postpone(&[], &error),
+            }
+        }
+        let subscription = hub.register(self.id, stream.topics.clone(), self.outlet.clone());
+        while place < subscription.live_after {
+            match history.read(place, subscription.live_after, &stream.topics) {
+                Ok(part) => place = self.replay(part, place)?,
+                Err(error) => return self.postpone(&[], &error),
+            }
+        }
+        self.report(stream, 0)?;
+        self.follow(stream)
+    }
+
+    /// Writes a page and says up to where the browser now has everything.
+    fn replay(&mut self, part: Part, place: Id) -> io::Result<Id> {
+        let mut bytes = Vec::new();
+        if let Some(edge) = part.gap {
+            bytes.extend_from_slice(&reset(&place.to_string(), &edge.to_string()));
+        }
+        part.events.iter().for_each(|(_, frame)| bytes.extend_from_slice(frame));
+        self.write(&bytes)?;
+        Ok(part.through)
+    }
+
+    /// The live part. The hub sends straight; this thread only wakes for what the socket did not take,
+    /// for silence, and for the end.
+    fn follow(&mut self, stream: &Stream) -> io::Result<End> {
+        loop {
+            let silence = at(self.outlet.sent_at() + self.pace.heartbeat);
+            select! {
+                recv(self.subscription) -> piece => {
+                    let piece = piece.expect("the outlet, which holds the other end, is ours too");
+                    self.write(piece.bytes())?;
+                    self.report(stream, piece.bytes().len())?;
+                }
+                recv(silence) -> _ => self.heartbeat(),
+                recv(self.gone) -> end => match end.expect("the outlet, which holds the other end, is ours too") {
+                    End::Drain { retry_millis } => return self.drain(retry_millis),
+                    end => return Ok(end),
+                },
+            }
+        }
+    }
+
+    /// Tells the outlet that a piece is written, and writes what is true now if some of it was dropped.
+    fn report(&mut self, stream: &Stream, mut piece_bytes: usize) -> io::Result<()> {
+        while self.outlet.written(piece_bytes) == Next::Missed {
+            piece_bytes = 0;
+            let snapshot = stream.snapshot.as_ref().and_then(|snapshot| snapshot());
+            if let Some(frame) = snapshot {
+                self.write(&frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing was sent for a while: let the other side, and all that is in between, see that we are
+    /// here. It is only true now, so a browser that is behind does without it.
+    fn heartbeat(&self) {
+        let now = Instant::now();
+        if now.duration_since(self.outlet.sent_at()) >= self.pace.heartbeat {
+            self.outlet.send(&Batch { all: HEARTBEAT.into(), kept: None }, now);
+        }
+    }
+
+    /// Writes what is queued, then when to come back. The outlet takes nothing more.
+    fn drain(&mut self, retry_millis: u32) -> io::Result<End> {
+        while let Ok(piece) = self.subscription.try_recv() {
+            self.write(piece.bytes())?;
+        }
+        self.write(format!("retry: {retry_millis}\n\n").as_bytes())?;
+        Ok(End::Drain { retry_millis })
+    }
+
+    /// The history cannot be read now. An EventSource gives up for good on an error status, so it is
+    /// told to come back instead.
+    fn postpone(&mut self, head: &[u8], error: &Error) -> io::Result<End> {
+        // The history itself says once what is wrong; thousands of browsers need not repeat it.
+        log::debug!("a stream is told to come back: {error:?}");
+        self.write(head)?;
+        self.drain(fastrand::u32(POSTPONED_MILLIS))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.wire.write(bytes, self.pace.write_deadline)?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// What opens every stream. The comment fires `onopen`, pushes through buffers, keeps data that begins with
+/// U+FEFF from being taken for a byte order mark, and says how many seconds of silence are usual, so that
+/// a page can tell when a stream is dead, and whether what is true now will follow the replay.
+fn hello(heartbeat: Duration, has_snapshot: bool, position: &str) -> String {
+    let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
+    let snapshot = if has_snapshot { " snapshot" } else { "" };
+    format!(":ok heartbeat={heartbeat_secs}{snapshot}\n\nretry: {retry_millis}\nid: {position}\n\n")
+}
+
+/// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.
+fn reset(asked: &str, position: &str) -> Frame {
+    let data = serde_json::json!({ "requested": asked, "continues_after": position }).to_string();
+    Event::reset(data).encode(Id::parse(position))
+}

@@ -1,0 +1,110 @@
+//! Reading a body: so many bytes, or chunks, with one limit and one deadline for either.
+
+use super::connection::Source;
+use crate::error::Error;
+use crate::http::Request;
+use crate::http::request::Framing;
+use std::io;
+use std::time::Instant;
+
+/// The most bytes of trailer fields behind the last chunk. They are read and forgotten.
+const TRAILER_BYTES_MAX: usize = 4 * 1024;
+
+/// The longest line that announces a chunk, with its extensions.
+const CHUNK_LINE_BYTES_MAX: usize = 256;
+
+/// Why there is no body.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Tell the sender.
+    Refused(Error, Option<Box<Request>>),
+    /// There is nobody to tell any more.
+    Closed,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Refused(error, None)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Failure::Refused(Error::Timeout("body"), None),
+            _ => Failure::Closed,
+        }
+    }
+}
+
+/// Takes the body from the source, at most `bytes_max` bytes and not later than `until`. More are
+/// refused with [`Error::TooLarge`] without being read or given room.
+pub(super) fn read(
+    source: &mut Source,
+    framing: Framing,
+    bytes_max: usize,
+    until: Instant,
+) -> Result<Vec<u8>, Failure> {
+    match framing {
+        Framing::Length(bytes) if bytes > bytes_max => Err(Error::TooLarge { bytes_max }.into()),
+        Framing::Length(bytes) => Ok(source.take(bytes, until)?),
+        Framing::Chunked => read_chunks(source, bytes_max, until),
+    }
+}
+
+/// RFC 9112, section 7.1.
+fn read_chunks(source: &mut Source, bytes_max: usize, until: Instant) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    loop {
+        let chunk_bytes = read_chunk_size(source, until)?;
+        if chunk_bytes == 0 {
+            break;
+        }
+        if chunk_bytes > (bytes_max - body.len()) as u64 {
+            return Err(Error::TooLarge { bytes_max }.into());
+        }
+        body.extend(source.take(chunk_bytes as usize, until)?);
+        if source.take(2, until)? != b"\r\n" {
+            return Err(Error::bad("a chunk is longer than its size says").into());
+        }
+    }
+    let mut trailer_bytes = 0;
+    loop {
+        let line = read_line(source, TRAILER_BYTES_MAX - trailer_bytes, until)?;
+        trailer_bytes += line.len();
+        if line == b"\r\n" {
+            return Ok(body);
+        }
+    }
+}
+
+fn read_chunk_size(source: &mut Source, until: Instant) -> Result<u64, Failure> {
+    let line = read_line(source, CHUNK_LINE_BYTES_MAX, until)?;
+    // The library takes no digits at all for zero, and a lone CR for a line end: either would let what
+    // follows be read in two ways.
+    let is_plain = line[0].is_ascii_hexdigit() && line.iter().filter(|&&byte| byte == b'\r').count() == 1;
+    match httparse::parse_chunk_size(&line) {
+        Ok(httparse::Status::Complete((_, bytes))) if is_plain => Ok(bytes),
+        _ => Err(Error::bad("the size of a chunk is not a hexadecimal number").into()),
+    }
+}
+
+/// A line with its CRLF.
+fn read_line(source: &mut Source, bytes_max: usize, until: Instant) -> Result<Vec<u8>, Failure> {
+    loop {
+        let end = source.buffered().iter().position(|&byte| byte == b'\n');
+        let bytes = end.map_or(source.buffered().len(), |index| index + 1);
+        if bytes > bytes_max {
+            return Err(Error::bad("a line between the chunks is too long").into());
+        }
+        let Some(end) = end else {
+            source.fill(until)?;
+            continue;
+        };
+        let line = source.take(end + 1, until)?;
+        if !line.ends_with(b"\r\n") {
+            return Err(Error::bad("a line between the chunks does not end in CRLF").into());
+        }
+        return Ok(line);
+    }
+}

@@ -1,0 +1,244 @@
+//! The way to one browser: straight into its socket, or through its own thread when it is behind.
+//!
+//! The hub and the client's thread share an [`Outlet`]. Whoever may write to a socket is decided under
+//! the outlet's lock, and nobody blocks while holding it:
+//!
+//! - Nothing is queued: whoever has a frame sends it straight, without blocking, under the lock.
+//! - The socket did not take all of it: the rest goes into the subscription, a channel. From
+//!   then on only the client's thread writes, blocking and without the lock, until the count of what is
+//!   queued is back at zero.
+//!
+//! So a browser with room in its socket costs no thread switch, and the two ways never mix.
+
+use crate::event::Frame;
+use crate::hub::wire::{has_hung_up, send_now};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use parking_lot::Mutex;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Frames, and bytes of them, waiting for one browser that reads too slowly or is still being replayed
+/// what it missed. When either is full, the hub hangs up; the browser comes back with its
+/// `Last-Event-ID` and is replayed what it missed.
+pub const QUEUE_FRAMES: usize = 1024;
+/// See [`QUEUE_FRAMES`]. One frame may be larger.
+pub const QUEUE_BYTES: usize = 1024 * 1024;
+
+/// Why a visit is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The browser closed the connection, or half of it, or it broke.
+    HungUp,
+    /// Its queue was full or a write reached its deadline.
+    TooSlow,
+    /// The server drains: write what is queued, tell it when to come back, end cleanly.
+    Drain {
+        /// What to tell it, in milliseconds.
+        retry_millis: u32,
+    },
+}
+
+/// A frame, or what is left of one after the socket took its beginning.
+pub struct Piece {
+    frame: Frame,
+    from: usize,
+}
+
+impl Piece {
+    /// The bytes that are still to be written.
+    pub fn bytes(&self) -> &[u8] {
+        &self.frame[self.from..]
+    }
+}
+
+/// What one write to all listeners of some topics consists of.
+pub struct Batch {
+    /// All events, in their order.
+    pub all: Frame,
+    /// Only those that are kept, for a browser that is behind; none if there are none.
+    pub kept: Option<Frame>,
+}
+
+/// What became of a frame, for the hub's counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It is in the socket.
+    Straight,
+    /// It waits for the client's thread.
+    Queued,
+    /// The browser is behind and nothing in it is kept: dropped.
+    Dropped,
+    /// The visit is over, perhaps just now because the queue was full.
+    Closed,
+}
+
+/// What the client's thread does after it has written a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// More is queued.
+    Behind,
+    /// All is written, but something that is only true now was dropped meanwhile: write what is true
+    /// now, and then report again.
+    Missed,
+    /// All is written; the hub may send straight.
+    Straight,
+}
+
+/// The way to one browser. Made by [`Outlet::new`], shared by the hub and the client's thread.
+pub struct Outlet {
+    /// None where the listener does not show its socket; then every frame is queued.
+    socket: Option<Arc<TcpStream>>,
+    subscription: Sender<Piece>,
+    gone: Sender<End>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Pieces in the subscription, plus the one that the client's thread is writing. While it is not
+    /// zero, only that thread writes. It starts at one, for the replay.
+    queued: usize,
+    /// Bytes of the frames in the subscription.
+    queued_bytes: usize,
+    /// Something only true now was dropped since the client's thread last wrote what is true.
+    missed: bool,
+    /// False once the visit is over; then nothing is sent any more.
+    open: bool,
+    /// When bytes last went out, for the heartbeat.
+    sent_at: Instant,
+    /// Bytes sent straight.
+    straight_bytes: u64,
+}
+
+impl Outlet {
+    /// An outlet on which the client's thread still has the replay to write, the subscription that it
+    /// reads, and the channel that tells it when the visit is over.
+    pub fn new(socket: Option<Arc<TcpStream>>) -> (Outlet, Receiver<Piece>, Receiver<End>) {
+        // Bounded by the counts in the state. A bounded channel would have all its room at once, for each
+        // of thousands of browsers that are hardly ever behind.
+        let (subscription, pieces) = unbounded();
+        // One message is enough: a visit ends once.
+        let (gone, ends) = bounded(1);
+        let state = State {
+            queued: 1,
+            queued_bytes: 0,
+            missed: true,
+            open: true,
+            sent_at: Instant::now(),
+            straight_bytes: 0,
+        };
+        (Outlet { socket, subscription, gone, state: Mutex::new(state) }, pieces, ends)
+    }
+
+    /// Passes a batch on: straight if the browser is not behind, else through the subscription. Never
+    /// blocks.
+    pub fn send(&self, batch: &Batch, now: Instant) -> Sent {
+        let mut state = self.state.lock();
+        if !state.open {
+            return Sent::Closed;
+        }
+        let from = match &self.socket {
+            Some(socket) if state.queued == 0 => match send_now(socket, &batch.all) {
+                Ok(sent) => sent,
+                Err(_) => return self.close(&mut state, End::HungUp),
+            },
+            _ => 0,
+        };
+        if from > 0 {
+            state.sent_at = now;
+            state.straight_bytes += from as u64;
+        }
+        if from == batch.all.len() {
+            return Sent::Straight;
+        }
+        // A frame that is cut has to be finished whatever it holds, and the first that does not fit makes
+        // the client's thread wait for room, with its deadline. Only a browser that is behind already
+        // gives up what is only true now.
+        let frame = if from > 0 || state.queued == 0 {
+            &batch.all
+        } else {
+            state.missed |= batch.kept.as_ref().is_none_or(|kept| kept.len() < batch.all.len());
+            match &batch.kept {
+                Some(kept) => kept,
+                None => return Sent::Dropped,
+            }
+        };
+        let bytes = frame.len() - from;
+        let fits = state.queued_bytes == 0 || state.queued_bytes + bytes <= QUEUE_BYTES;
+        if state.queued >= QUEUE_FRAMES || !fits {
+            // Full means gone, and gone is safe: it comes back with its last id.
+            return self.close(&mut state, End::TooSlow);
+        }
+        match self.subscription.send(Piece { frame: frame.clone(), from }) {
+            Ok(()) => {
+                state.queued += 1;
+                state.queued_bytes += bytes;
+                Sent::Queued
+            }
+            // The client's thread is gone.
+            Err(_) => self.close(&mut state, End::HungUp),
+        }
+    }
+
+    /// The client's thread has written a piece of so many bytes (or the replay, or what is true now,
+    /// which were not queued: 0) and asks what it is to do next.
+    pub fn written(&self, piece_bytes: usize) -> Next {
+        let mut state = self.state.lock();
+        state.sent_at = Instant::now();
+        state.queued_bytes -= piece_bytes;
+        if state.queued == 1 && state.missed {
+            // The count stays at one: the thread writes once more, and the hub still keeps away.
+            state.missed = false;
+            return Next::Missed;
+        }
+        state.queued -= 1;
+        if state.queued == 0 { Next::Straight } else { Next::Behind }
+    }
+
+    /// The channel that ends the visit.
+    pub fn gone(&self) -> Sender<End> {
+        self.gone.clone()
+    }
+
+    /// When bytes last went out.
+    pub fn sent_at(&self) -> Instant {
+        self.state.lock().sent_at
+    }
+
+    /// Bytes that were sent straight, without the client's thread.
+    pub fn straight_bytes(&self) -> u64 {
+        self.state.lock().straight_bytes
+    }
+
+    /// Whether frames wait for the client's thread.
+    pub fn is_behind(&self) -> bool {
+        self.state.lock().queued > 0
+    }
+
+    /// Whether the browser has closed its end by now. Never blocks. Where the socket is not known, nobody
+    /// can say, and it counts as there.
+    pub fn has_hung_up(&self) -> bool {
+        self.socket.as_ref().is_some_and(|socket| has_hung_up(socket))
+    }
+
+    /// Ends the visit from outside, for the server's drain: nothing more is sent, the client's thread
+    /// finishes.
+    pub fn drain(&self, retry_millis: u32) {
+        let mut state = self.state.lock();
+        state.open = false;
+        // Full means that it already knows of another end, which is as good.
+        let _ = self.gone.try_send(End::Drain { retry_millis });
+    }
+
+    /// Hangs up: nothing more is sent, and a write that blocks in the client's thread ends.
+    fn close(&self, state: &mut State, end: End) -> Sent {
+        state.open = false;
+        // Full means that it already knows.
+        let _ = self.gone.try_send(end);
+        if let Some(socket) = &self.socket {
+            // It may be closed already, which is what was wanted.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        Sent::Closed
+    }
+}

@@ -1,0 +1,168 @@
+//! The files of the pages: compiled in, or served from a folder and never from outside it.
+
+use crate::http::hostile::{Witness, exchange};
+use crate::support::{Answer, Program, Raw, get, request};
+use std::fs;
+use std::path::PathBuf;
+
+/// A folder with a folder `www` in it, removed when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(path.join("www/sub")).unwrap();
+        Folder(path)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).unwrap();
+    }
+
+    fn serve(&self) -> Program {
+        Program::serve(&["--www", self.0.join("www").to_str().unwrap()])
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left in the build's own folder harms nobody.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn get_with(program: &Program, path: &str, fields: &str) -> Answer {
+    request(program.address, &format!("GET {path} HTTP/1.1\r\n{fields}"), "")
+}
+
+#[test]
+fn a_page_says_what_it_is_and_loads_nothing_from_elsewhere() {
+    let program = Program::serve(&[]);
+    let page = get(program.address, "/");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(page.header("cache-control"), Some("no-cache"));
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
+    for path in ["/index.html", "/pages/index"] {
+        assert_eq!(get(program.address, path).body, page.body, "{path}");
+    }
+    let style = get(program.address, "/site.css");
+    assert_eq!((style.status, style.header("content-type")), (200, Some("text/css; charset=utf-8")));
+}
+
+#[test]
+fn a_browser_that_has_the_file_is_answered_304_without_it() {
+    let program = Program::serve(&[]);
+    let page = get(program.address, "/");
+    let tag = page.header("etag").expect("a tag").to_owned();
+    assert!(tag.starts_with('"') && tag.ends_with('"') && tag.len() > 4, "{tag}");
+    for fields in [
+        format!("If-None-Match: {tag}"),
+        format!("If-None-Match: \"other\", {tag}"),
+        format!("If-None-Match: \"other\"\r\nIf-None-Match: {tag}"),
+        // RFC 9110, section 13.1.2: the comparison is weak, for a proxy that compresses weakens the tag.
+        format!("If-None-Match: W/{tag}"),
+        "If-None-Match: *".into(),
+    ] {
+        let mut raw = Raw::connect(program.address);
+        raw.send(format!("GET / HTTP/1.1\r\nHost: test\r\n{fields}\r\n\r\n"));
+        let answer = raw.answer();
+        assert_eq!((answer.status, answer.header("etag")), (304, Some(&*tag)), "{fields}: {answer:?}");
+        assert!(answer.header("content-length").is_none() && answer.body.is_empty());
+        raw.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(raw.answer().status, 200, "nothing stands behind a 304");
+    }
+    for tag in ["\"other\"", "", &tag.replace('"', "")] {
+        assert_eq!(get_with(&program, "/", &format!("If-None-Match: {tag}")).status, 200, "{tag}");
+    }
+}
+
+#[test]
+fn a_folder_is_served_as_it_is_now() {
+    let folder = Folder::new("now");
+    folder.write("www/index.html", "<p>first");
+    folder.write("www/chat.html", "<p>chat");
+    folder.write("www/sub/a b.txt", "below");
+    for name in ["x.js", "x.css", "x.svg", "x.png", "x.ico", "x.json", "x"] {
+        folder.write(&format!("www/{name}"), name);
+    }
+    let program = folder.serve();
+    let first = get(program.address, "/");
+    assert_eq!(first.body, b"<p>first");
+    let asks = format!("If-None-Match: {}", first.header("etag").expect("a tag"));
+    assert_eq!(get_with(&program, "/", &asks).status, 304);
+    folder.write("www/index.html", "<p>second");
+    let second = get_with(&program, "/", &asks);
+    assert_eq!((second.status, second.body), (200, b"<p>second".to_vec()));
+    assert_eq!(get(program.address, "/pages/chat").body, b"<p>chat");
+    assert_eq!(get(program.address, "/sub/a%20b.txt").body, b"below");
+    for (path, kind) in [
+        ("/x.js", "text/javascript; charset=utf-8"),
+        ("/x.css", "text/css; charset=utf-8"),
+        ("/x.svg", "image/svg+xml"),
+        ("/x.png", "image/png"),
+        ("/x.ico", "image/x-icon"),
+        ("/x.json", "application/json"),
+        ("/x", "text/plain; charset=utf-8"),
+    ] {
+        assert_eq!(get(program.address, path).header("content-type"), Some(kind), "{path}");
+    }
+}
+
+#[test]
+fn nothing_outside_the_folder_is_served() {
+    let folder = Folder::new("outside");
+    folder.write("secret", "s3cret");
+    folder.write("secret.html", "s3cret");
+    folder.write("www/index.html", "<p>hello");
+    let program = folder.serve();
+    let mut witness = Witness::of_program(&program);
+    let absolute = folder.0.join("secret").to_str().unwrap().to_owned();
+    let encoded = absolute.replace('/', "%2f");
+    for path in [
+        "/../secret",
+        "/%2e%2e/secret",
+        "/%2E%2e%2fsecret",
+        "/..%2fsecret",
+        "/sub/../../secret",
+        "/sub/%2e%2e/%2e%2e/secret",
+        "/./../secret",
+        "/.%2e/secret",
+        "/%252e%252e/secret",
+        "/..%5csecret",
+        "/..%00/secret",
+        "/pages/../../secret",
+        "/pages/..%2fsecret",
+        "/pages/..%2f..%2fsecret",
+        "/../www/../secret",
+        &absolute,
+        &format!("/{absolute}"),
+        &encoded,
+        &format!("/{encoded}"),
+        &format!("/pages/{encoded}"),
+        &format!("file://{absolute}"),
+    ] {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        let everything = exchange(program.address, head);
+        let refused = everything.contains("HTTP/1.1 404 ") || everything.contains("HTTP/1.1 400 ");
+        assert!(refused && !everything.contains("s3cret"), "{path}: {everything}");
+    }
+    witness.assert_calm();
+}
+
+#[test]
+fn what_is_no_file_is_answered_404() {
+    let folder = Folder::new("missing");
+    folder.write("www/index.html", "<p>hello");
+    let long = format!("/{}", "x".repeat(4_000));
+    for program in [folder.serve(), Program::serve(&[])] {
+        for path in
+            ["/sub", "/sub/", "//", "/.", "/index.html/", "/index.html/x", "/a%00b", "/%ff", "/é", &long]
+        {
+            let answer = get(program.address, path);
+            assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The pages' routes.
+
+mod activity;
+mod chat;
+mod check;
+mod notifications;
+mod wall;

@@ -1,0 +1,9 @@
+//! Streams: what reaches a browser, in which order, and how a stream ends.
+
+mod drain; // a server that stops tells everyone when to come back
+mod events; // what an event looks like on the wire
+mod outlet; // straight into the socket, or through a thread
+mod replay; // coming back with an id
+mod restart; // a server that was killed and is there again
+mod shortage; // no descriptors, no threads, no memory
+mod topics; // the topic API
