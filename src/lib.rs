@@ -58,15 +58,17 @@
 
 pub mod error;
 pub mod topic;
+pub mod selector;
 pub mod event;
 mod decode;
-mod os;
+pub mod os;
+pub mod access;
 pub mod disk;
 pub mod hub;
 pub mod history;
+pub mod publisher;
 pub mod client;
 pub mod http;
-pub mod access;
 pub mod live;
 pub mod posts;
 pub mod app;
@@ -76,7 +78,15 @@ pub mod routes;
 pub mod server;
 pub mod cli;
 
+pub use app::App;
 pub use error::Error;
-pub use event::{Draft, Event};
-pub use server::{Config, Server};
+pub use event::{Draft, Event, Frame};
+pub use history::{History, Start};
+pub use http::files::File;
+pub use http::{Answer, Request, Response};
+pub use pages::{Page, Pages};
+pub use publisher::{Publisher, Receipt};
+pub use routes::{Route, Topics, delete, get, patch, post};
+pub use selector::Selector;
+pub use server::{Builder, Config, Data, Failure, Server, StartError};
 pub use topic::Topic;

@@ -45,7 +45,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
     match answer.get("id") {
         Some(serde_json::Value::String(id)) => super::print(&format!("{id}\n")),
-        // What is only true now has none.
+        // An ephemeral event has none.
         Some(serde_json::Value::Null) => super::print(""),
         _ => return Err(Failure::Work(format!("{} does not answer like a callout", remote.base()))),
     };

@@ -3,9 +3,9 @@
 //! So an event is looked at once per group, not once per client, and the members of a group share the
 //! bytes of a batch.
 
+use super::outlet::{Batch, Outlet};
 use super::{ClientId, Dispatch};
 use crate::event::{Count, Frame};
-use crate::hub::outlet::{Batch, Outlet};
 use crate::topic::Topic;
 use slab::Slab;
 use std::collections::{BTreeSet, HashMap};

@@ -4,14 +4,13 @@
 //! the outlet's lock, and nobody blocks while holding it:
 //!
 //! - Nothing is queued: whoever has a frame sends it straight, without blocking, under the lock.
-//! - The socket did not take all of it: the rest goes into the subscription, a channel. From
-//!   then on only the client's thread writes, blocking and without the lock, until the count of what is
+//! - The socket did not take all of it: the rest goes into the queue, a channel. From then on only the client's thread writes, blocking and without the lock, until the count of what is
 //!   queued is back at zero.
 //!
 //! So a browser with room in its socket costs no thread switch, and the two ways never mix.
 
+use super::wire::{has_hung_up, send_now};
 use crate::event::Frame;
-use crate::hub::wire::{has_hung_up, send_now};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 use std::net::{Shutdown, TcpStream};
@@ -78,8 +77,8 @@ pub enum Sent {
 pub enum Next {
     /// More is queued.
     Behind,
-    /// All is written, but something that is only true now was dropped meanwhile: write what is true
-    /// now, and then report again.
+    /// All is written, but an ephemeral event was dropped meanwhile: write the snapshot, and then report
+    /// again.
     Missed,
     /// All is written; the hub may send straight.
     Straight,
@@ -89,18 +88,18 @@ pub enum Next {
 pub struct Outlet {
     /// None where the listener does not show its socket; then every frame is queued.
     socket: Option<Arc<TcpStream>>,
-    subscription: Sender<Piece>,
+    queue: Sender<Piece>,
     gone: Sender<End>,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Pieces in the subscription, plus the one that the client's thread is writing. While it is not
+    /// Pieces in the queue, plus the one that the client's thread is writing. While it is not
     /// zero, only that thread writes. It starts at one, for the replay.
     queued: usize,
-    /// Bytes of the frames in the subscription.
+    /// Bytes of the frames in the queue.
     queued_bytes: usize,
-    /// Something only true now was dropped since the client's thread last wrote what is true.
+    /// An ephemeral event was dropped since the client's thread last wrote the snapshot.
     missed: bool,
     /// False once the visit is over; then nothing is sent any more.
     open: bool,
@@ -111,12 +110,12 @@ struct State {
 }
 
 impl Outlet {
-    /// An outlet on which the client's thread still has the replay to write, the subscription that it
-    /// reads, and the channel that tells it when the visit is over.
+    /// An outlet on which the client's thread still has the replay to write, the queue that it reads, and the
+    /// channel that says when the visit is over.
     pub fn new(socket: Option<Arc<TcpStream>>) -> (Outlet, Receiver<Piece>, Receiver<End>) {
         // Bounded by the counts in the state. A bounded channel would have all its room at once, for each
         // of thousands of browsers that are hardly ever behind.
-        let (subscription, pieces) = unbounded();
+        let (queue, pieces) = unbounded();
         // One message is enough: a visit ends once.
         let (gone, ends) = bounded(1);
         let state = State {
@@ -127,10 +126,10 @@ impl Outlet {
             sent_at: Instant::now(),
             straight_bytes: 0,
         };
-        (Outlet { socket, subscription, gone, state: Mutex::new(state) }, pieces, ends)
+        (Outlet { socket, queue, gone, state: Mutex::new(state) }, pieces, ends)
     }
 
-    /// Passes a batch on: straight if the browser is not behind, else through the subscription. Never
+    /// Passes a batch on: straight if the browser is not behind, else through the queue. Never
     /// blocks.
     pub fn send(&self, batch: &Batch, now: Instant) -> Sent {
         let mut state = self.state.lock();
@@ -152,8 +151,8 @@ impl Outlet {
             return Sent::Straight;
         }
         // A frame that is cut has to be finished whatever it holds, and the first that does not fit makes
-        // the client's thread wait for room, with its deadline. Only a browser that is behind already
-        // gives up what is only true now.
+        // the client's thread wait for room, with its deadline. An ephemeral event is dropped only for a
+        // browser that is behind already.
         let frame = if from > 0 || state.queued == 0 {
             &batch.all
         } else {
@@ -169,7 +168,7 @@ impl Outlet {
             // Full means gone, and gone is safe: it comes back with its last id.
             return self.close(&mut state, End::TooSlow);
         }
-        match self.subscription.send(Piece { frame: frame.clone(), from }) {
+        match self.queue.send(Piece { frame: frame.clone(), from }) {
             Ok(()) => {
                 state.queued += 1;
                 state.queued_bytes += bytes;
@@ -180,7 +179,7 @@ impl Outlet {
         }
     }
 
-    /// The client's thread has written a piece of so many bytes (or the replay, or what is true now,
+    /// The client's thread has written a piece of so many bytes (or the replay, or the snapshot,
     /// which were not queued: 0) and asks what it is to do next.
     pub fn written(&self, piece_bytes: usize) -> Next {
         let mut state = self.state.lock();
