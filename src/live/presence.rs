@@ -108,7 +108,7 @@ impl Drop for Present {
 }
 
 fn broadcast(publisher: &Publisher, hub: &Hub, room: &Room, changes: &Receiver<()>) {
-    let grant = Grant::of_program(&[room.topic.clone()]);
+    let grant = Grant::of_program(std::slice::from_ref(&room.topic));
     for () in changes {
         if let Err(error) = publisher.broadcast(&grant, room.draft()) {
             log::error!("failed to broadcast who is present: {error}");

@@ -192,7 +192,7 @@ impl State {
         if let Some(frame) = latest.frame.clone() {
             // Under the lock, so that the hub is given states in the order in which they were read. Everyone may
             // wait for the hub.
-            publisher.broadcast_frame(&Grant::of_program(&[self.topic.clone()]), frame);
+            publisher.broadcast_frame(&Grant::of_program(std::slice::from_ref(&self.topic)), frame);
         }
         Ok(())
     }

@@ -14,8 +14,11 @@ pub const TOPICS_MAX: usize = 100;
 /// Makes an answer of a request. Runs on the request's thread and may block.
 pub type Handler = Box<dyn Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync>;
 
+/// Finds the topics that a request is about.
+type Find = dyn Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync;
+
 /// Says which topics a request is about.
-pub struct Topics(Box<dyn Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync>);
+pub struct Topics(Box<Find>);
 
 impl Topics {
     /// This topic, whatever the request says. Topics of pages begin with `$`, so that they are reached by their
