@@ -56,7 +56,7 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
     let mut data = Vec::new();
     let read = std::io::stdin().read_to_end(&mut data);
     read.map_err(|error| Failure::Work(format!("failed to read standard input: {error}")))?;
-    // A shell's line end is not part of what was said.
+    // The line end that a shell adds is not part of the message.
     if data.ends_with(b"\n") {
         data.pop();
     }

@@ -24,14 +24,14 @@ use std::time::Duration;
 /// Descriptors that are not connections: standard streams, listener, signals, watching, some files.
 const DESCRIPTORS_RESERVED: usize = 24;
 
-/// What `--heartbeat` and `--grace` may be: less is a flood, more is as good as none.
+/// The valid values of `--heartbeat` and `--grace`. A shorter heartbeat is a flood, a longer one as good as none.
 const HEARTBEATS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60 * 60);
 const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The exit code when a thread failed without which the server cannot go on.
+/// The exit code after an essential thread has panicked.
 const EXIT_FAILED: i32 = 70;
 
-/// Of the connections, one of so many is left for short requests, but not more than that.
+/// This share of the connections is left for short requests, but not more than the maximum.
 const SHORT_REQUESTS_SHARE: usize = 16;
 const SHORT_REQUESTS_MAX: usize = 256;
 
@@ -82,9 +82,13 @@ pub(super) static COMMAND: Command = Command {
         Flag {
             name: "no-activity",
             value: "",
-            help: "show nobody live statistics and what is being asked for",
+            help: "show no live statistics and no requests on the activity page",
         },
-        Flag { name: "body-bytes", value: "SIZE", help: "the largest message; larger ones get 413; 64KB" },
+        Flag {
+            name: "body-bytes",
+            value: "SIZE",
+            help: "the largest body; larger ones are answered 413; 64KB",
+        },
         Flag {
             name: "streams",
             value: "COUNT",
@@ -107,8 +111,8 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let grace = flags.value("grace", Duration::from_secs(5), "a time like 5s, at most a day", |text| {
         duration(text).filter(|time| *time <= GRACE_MAX)
     })?;
-    // Each stream is a descriptor, and the soft limit is often far below the hard one. Where it cannot
-    // be raised, what there is has to do.
+    // Each stream takes a descriptor, and the soft limit is often far below the hard one. If it cannot be raised,
+    // the server works with what there is.
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let config = config(flags, usize::try_from(descriptors).unwrap_or(usize::MAX))?;
     let work = |error: std::io::Error| Failure::Work(error.to_string());
@@ -117,7 +121,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
 
     let openness = openness(&config);
     let server = Server::builder().config(config).start().map_err(|why| Failure::Work(why.to_string()))?;
-    // A closed standard output has no reader.
+    // Standard output may be closed.
     let version = env!("CARGO_PKG_VERSION");
     let _ = writeln!(std::io::stdout(), "callout {version} listening on http://{}", server.address());
     openness.into_iter().for_each(|(level, line)| log::log!(level, "{line}"));
@@ -145,18 +149,18 @@ fn wait_for_signals(mut signals: Signals) -> std::io::Result<Receiver<()>> {
         let mut is_stopping = false;
         for signal in signals.forever() {
             match signal {
-                // The second one: somebody is in a hurry.
+                // A second signal ends the process at once.
                 SIGTERM | SIGINT if std::mem::replace(&mut is_stopping, true) => exit(128 + signal),
                 // The main thread waits for it.
                 SIGTERM | SIGINT => _ = stop.send(()),
-                _ => log::info!("signal {signal} means nothing here"),
+                _ => log::info!("signal {signal} is ignored"),
             }
         }
     })?;
     Ok(stops)
 }
 
-/// What is open to whom, for the log at the start.
+/// Lines for the log at the start: what is open to whom.
 fn openness(config: &Config) -> Vec<(Level, String)> {
     let (listen, pages) = (config.listen, &config.pages);
     let publishing = match config.publish_token {
@@ -233,15 +237,14 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
     })
 }
 
-/// An address and a port; a port alone is one on this machine only.
+/// An address with a port. A port alone means the loopback address.
 fn address(text: &str) -> Option<SocketAddr> {
     let port = || text.trim_start_matches(':').parse().ok().map(|port: u16| ([127, 0, 0, 1], port).into());
     let named = || std::net::ToSocketAddrs::to_socket_addrs(text).ok()?.next();
     text.parse().ok().or_else(port).or_else(named)
 }
 
-/// An origin as browsers send it: scheme and host, perhaps a port, nothing behind; in lower case, and without
-/// the port that goes with the scheme.
+/// An origin as browsers send it: scheme, host and, if it is not the scheme's default, port, in lower case.
 fn origin(text: String) -> Result<String, Failure> {
     let origin = text.to_ascii_lowercase();
     let bare = origin.strip_prefix("https://").map(|host| (host, ":443"));

@@ -39,13 +39,13 @@ const POSTPONED_MILLIS: std::ops::RangeInclusive<u32> = 5_000..=15_000;
 /// How often a silent stream is written to, and how long one write may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// After so much silence a comment is sent.
+    /// After this time of silence a comment is sent.
     pub heartbeat: Duration,
-    /// A browser that has not taken a frame in this time is hung up on.
+    /// A browser that has not taken a frame within this time is hung up on.
     pub write_deadline: Duration,
 }
 
-/// What is known of a visit when it is over.
+/// A stream that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit {
     /// Bytes written to the browser.

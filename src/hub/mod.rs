@@ -26,22 +26,21 @@ use std::sync::atomic::{
 };
 use std::time::Instant;
 
-/// Messages waiting for the hub. When full, whoever has one more waits.
+/// Messages waiting for the hub. When the inbox is full, senders wait.
 const INBOX_MESSAGES: usize = 512;
 
 /// Bytes gathered before a batch is sent although more is waiting, so that one write stays within what
 /// a socket takes at once. One event may still be larger.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// How often the hub looks again, giving way to others in between, before it sleeps: about 25 µs.
-/// Waking it costs a publisher a system call, and a small machine more than the event itself.
+/// How often the hub looks for another message before it sleeps, yielding the processor in between: about 25 µs.
+/// Waking the hub costs the publisher a system call, and on a small machine more than the event itself.
 const LINGER_TURNS: usize = 60;
 
 /// Reconnections per second that a drain aims at: the more streams, the longer the spread.
 const DRAIN_RECONNECTS_PER_SEC: usize = 500;
 
-/// The shortest delay before a drained browser comes back, and the longest where few are drained, in
-/// milliseconds.
+/// The shortest retry delay of a drained stream, and the longest where few are drained, in milliseconds.
 const DRAIN_RETRY_MILLIS: (u32, u32) = (1_000, 5_000);
 
 /// An event on its way to all who subscribe to one of its topics.
@@ -54,7 +53,7 @@ pub struct Dispatch {
     pub topics: Arc<[Topic]>,
     /// Its bytes. An event is encoded once; all its receivers share the bytes.
     pub frame: Frame,
-    /// Counts the browsers that the event is passed on to, where somebody asked for that.
+    /// Counts the browsers that the event is passed on to, if the publisher asked for the count.
     pub count: Option<Count>,
 }
 
@@ -70,7 +69,7 @@ impl Dispatch {
     }
 }
 
-/// Tells one client from another, for as long as the process runs.
+/// Identifies a client. No number is used twice while the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientId(pub u64);
 
@@ -89,7 +88,7 @@ enum Message {
     Drain,
 }
 
-/// How the browsers are doing at one moment.
+/// How many clients there are, and how many are behind, at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Clients that are registered.
@@ -100,15 +99,15 @@ pub struct Survey {
 
 /// The handle to the hub's thread; clones lead to the same one. The thread ends with the last handle.
 ///
-/// Where that thread has panicked, the server has failed and is about to end: events are passed on to nobody
-/// any more, and no client can register.
+/// After a panic of that thread the server has failed and is about to end: events are no longer passed on, and no
+/// client can register.
 #[derive(Clone)]
 pub struct Hub {
     inbox: Sender<Message>,
     counters: Arc<Counters>,
 }
 
-/// What the hub counts, for anyone to read.
+/// The hub's counters. Any thread may read them.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// The id up to which everything has been passed on.
@@ -160,17 +159,17 @@ impl Hub {
         Ok(Subscription { id, live_after, hub: self.clone() })
     }
 
-    /// Passes an event on. Waits while the inbox is full, never for a browser. Ids must come in growing
-    /// order, which the history sees to.
+    /// Passes an event on. Waits while the inbox is full, never for a browser. Ids must come in growing order;
+    /// the history makes sure of that.
     pub fn broadcast(&self, dispatch: Dispatch) {
         self.send(Message::Broadcast(dispatch));
     }
 
-    /// Looks at every browser once. Blocks until the hub has done so.
+    /// Counts the clients, looking at each once. Blocks until the hub has done so.
     pub fn survey(&self) -> Survey {
         let (answer, answers) = bounded(1);
         self.send(Message::Survey(answer));
-        // A hub that has ended has nobody left.
+        // A hub that has ended has no clients.
         answers.recv().unwrap_or_default()
     }
 
@@ -191,8 +190,8 @@ impl Hub {
     }
 
     fn send(&self, message: Message) {
-        // It fails only where the hub's thread has panicked. Then the server ends, and whoever waits for an
-        // answer finds its channel closed.
+        // Sending fails only after the hub's thread has panicked. Then the server ends, and a caller that waits for
+        // an answer finds its channel closed.
         let _ = self.inbox.send(message);
     }
 }
@@ -200,7 +199,7 @@ impl Hub {
 /// A client's registration with the hub. A stream leaves in one way (`Drop` of its subscription), whatever ended it.
 pub struct Subscription {
     id: ClientId,
-    /// The last id that was passed on before this client was there.
+    /// The last id that was passed on before this client registered.
     pub live_after: Id,
     hub: Hub,
 }
@@ -224,8 +223,8 @@ impl HubThread {
     fn run(mut self, inbox: Receiver<Message>) {
         while let Some(message) = next(&inbox) {
             self.handle(message);
-            // Batching without delay: let those who are about to publish do so, take what is there, and
-            // wait for nothing.
+            // Batching without delay: give publishers that are about to send a chance, take what is there, and do
+            // not wait for more.
             std::thread::yield_now();
             while self.gathered_bytes < BATCH_BYTES
                 && let Ok(message) = inbox.try_recv()
@@ -250,7 +249,7 @@ impl HubThread {
     }
 
     fn register(&mut self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, live_after: &Sender<Id>) {
-        // What was gathered before belongs to those who were there before.
+        // What was gathered so far is for the clients that were registered before.
         self.flush();
         if self.draining {
             outlet.drain(drain_retry_millis(self.groups.len()));
@@ -278,7 +277,7 @@ impl HubThread {
 
     fn survey(&self, answer: &Sender<Survey>) {
         let behind = self.groups.outlets().filter(|outlet| outlet.is_behind()).count();
-        // Whoever asked may have gone.
+        // The caller may have gone.
         let _ = answer.send(Survey { clients: self.groups.len(), behind });
     }
 
@@ -306,7 +305,7 @@ impl HubThread {
     }
 }
 
-/// The next message, or none when nobody is left who could send one.
+/// The next message, or none when all handles are gone.
 fn next(inbox: &Receiver<Message>) -> Option<Message> {
     for _ in 0..LINGER_TURNS {
         match inbox.try_recv() {
@@ -317,7 +316,7 @@ fn next(inbox: &Receiver<Message>) -> Option<Message> {
     inbox.recv().ok()
 }
 
-/// A time of its own for each browser, so that they do not all come back at once.
+/// A random retry delay, so that drained browsers do not all come back at once.
 fn drain_retry_millis(streams: usize) -> u32 {
     let (shortest, longest) = DRAIN_RETRY_MILLIS;
     let spread_millis = u32::try_from(streams * 1_000 / DRAIN_RECONNECTS_PER_SEC).unwrap_or(u32::MAX);
