@@ -51,7 +51,7 @@ follow() {
           name=message data='' id=''
           ;;
       esac
-    done < <(exec curl --silent --no-buffer --include "${headers[@]}" "$url/topics/$topic")
+    done < <(exec curl --silent --show-error --no-buffer --include "${headers[@]}" "$url/topics/$topic")
     # curl may wait on a stream that is dead.
     kill $! 2>/dev/null || true
     # What the server refuses it will refuse again.
