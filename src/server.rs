@@ -8,7 +8,7 @@ use crate::history::{Bounds, History, Status};
 use crate::http::direct::Direct;
 use crate::http::files::Files;
 use crate::http::tiny::Tiny;
-use crate::http::{Limits, Listener};
+use crate::http::{Limits, Listener, Proxies};
 use crate::hub::Hub;
 use crate::pages::activity::Activity;
 use crate::posts::PostService;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// How often a drain looks whether everyone has left.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
-/// How long each store may take to close, even where nothing is left of the grace.
+/// How long the listener and each store may take to close, even where nothing is left of the grace.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Which of the two listeners.
@@ -65,6 +65,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// What connections are held to.
     pub limits: Limits,
+    /// Proxies that are believed when they say which client a request comes from.
+    pub trusted_proxies: Proxies,
     /// Whether everybody may see live statistics and what is being asked for.
     pub activity: bool,
     /// More streams than this are told to come back later.
@@ -83,6 +85,7 @@ impl Default for Config {
             data: Data::Memory,
             bounds: Bounds::default(),
             limits: Limits::default(),
+            trusted_proxies: Proxies::default(),
             activity: true,
             streams_max: 900,
         }
@@ -129,9 +132,10 @@ impl Server {
             started,
         });
         let router = Arc::new(Router { app: app.clone(), own });
+        let (limits, proxies) = (config.limits, config.trusted_proxies);
         let listener = match config.kind {
-            Kind::Direct => Direct::start(config.listen, router, config.limits).map(boxed),
-            Kind::TinyHttp => Tiny::start(config.listen, router, config.limits).map(boxed),
+            Kind::Direct => Direct::start(config.listen, router, limits, proxies).map(boxed),
+            Kind::TinyHttp => Tiny::start(config.listen, router, limits, proxies).map(boxed),
         }
         .map_err(|error| {
             // The program around the server may try again, with another address.
@@ -163,12 +167,12 @@ impl Server {
             std::thread::sleep(DRAIN_LOOK);
         }
         let all_left = self.listener.busy() == 0;
-        self.listener.hang_up();
+        let has_ended = self.listener.close(CLOSE_DEADLINE);
         log_kept(&self.app.history.status());
         let rest = || until.saturating_duration_since(Instant::now()).max(CLOSE_DEADLINE);
         self.app.posts.close(rest());
         self.app.history.close(rest());
-        all_left
+        all_left && has_ended
     }
 }
 

@@ -127,7 +127,7 @@ impl Activity {
 
     /// Announces a request that was answered 200 or 201 to whoever listens. Never waits.
     pub fn announce(&self, answered: &Answered) {
-        let &Answered { method, path, status, took } = answered;
+        let &Answered { method, path, status, took, .. } = answered;
         if self.shared.listeners.load(Relaxed) == 0 || !matches!(status, 200 | 201) {
             return;
         }
