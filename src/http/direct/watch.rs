@@ -31,7 +31,8 @@ pub(super) struct Watch {
     registry: Registry,
     streams: Streams,
     next: AtomicUsize,
-    waker: Waker,
+    /// The thread has it too: closed before the thread has looked, it would have woken nobody.
+    waker: Arc<Waker>,
 }
 
 impl Watch {
@@ -42,11 +43,11 @@ impl Watch {
             registry: poll.registry().try_clone()?,
             streams: Streams::default(),
             next: AtomicUsize::new(0),
-            waker: Waker::new(poll.registry(), END)?,
+            waker: Arc::new(Waker::new(poll.registry(), END)?),
         };
-        let streams = watch.streams.clone();
+        let (streams, waker) = (watch.streams.clone(), watch.waker.clone());
         spawn("watch", move || {
-            let _member = member;
+            let (_member, _waker) = (member, waker);
             run(poll, &streams);
         })?;
         Ok(Arc::new(watch))
