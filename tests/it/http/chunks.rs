@@ -1,6 +1,7 @@
 //! Bodies in chunks: decoded, held to the same limit, and refused where they could be read in two ways.
 
-use crate::http::hostile::{BODY_BYTES_MAX, HIDDEN, Witness, chunked, exchange, responses};
+use crate::support::hostile::{BODY_BYTES_MAX, HIDDEN, chunked, exchange, responses};
+use crate::support::witness::Witness;
 use crate::support::{Program, Raw, server, status};
 
 #[test]

@@ -1,6 +1,8 @@
 //! Connections that hang: silent, dripping, reset, gone or deaf ones hold nothing and disturb nobody.
 
-use crate::http::hostile::{AT_ONCE, Witness, drip, has_strace, responses, sip_while, streams, under_strace};
+use crate::support::hostile::{drip, responses, sip_while};
+use crate::support::strace::{has_strace, under_strace};
+use crate::support::witness::{AT_ONCE, Witness, streams};
 use crate::support::{Browser, Program, Raw, narrow_socket, post, publish, server, server_with, status};
 use callout::server::Server;
 use socket2::SockRef;

@@ -1,8 +1,7 @@
 //! Bodies: how long they are, how long they may take, and that nothing is hidden in them.
 
-use crate::http::hostile::{
-    AT_ONCE, BODY_BYTES_MAX, HIDDEN, Witness, attack, chunked, drip, exchange, responses,
-};
+use crate::support::hostile::{BODY_BYTES_MAX, HIDDEN, attack, chunked, drip, exchange, responses};
+use crate::support::witness::{AT_ONCE, Witness};
 use crate::support::{Program, Raw, post, server, server_with, status};
 use socket2::SockRef;
 use std::io::Write;

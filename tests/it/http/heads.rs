@@ -1,6 +1,7 @@
 //! HTTP on the direct listener: heads good and bad, and how long a connection lasts.
 
-use crate::http::hostile::{AT_ONCE, Witness, drip, exchange, responses, streams};
+use crate::support::hostile::{drip, exchange, responses};
+use crate::support::witness::{AT_ONCE, Witness, streams};
 use crate::support::{Browser, Program, Raw, get, request, server, server_with, status};
 use std::io::Write;
 use std::net::Shutdown;

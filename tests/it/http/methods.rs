@@ -1,6 +1,7 @@
 //! Every method on every route: the head alone, 204 with `Allow`, or 405 with `Allow`.
 
-use crate::http::hostile::{Witness, exchange, responses};
+use crate::support::hostile::{exchange, responses};
+use crate::support::witness::Witness;
 use crate::support::{Program, Raw, get, header_names, status};
 
 /// Each route and what `Allow` says about it.
