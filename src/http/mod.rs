@@ -8,10 +8,12 @@ pub mod request;
 pub mod response;
 pub mod path;
 pub mod files;
-pub mod proxies;
+mod network;
+mod proxies;
 pub mod direct;
 pub mod tiny;
 
+pub use network::Network;
 pub use path::Captures;
 pub use proxies::Proxies;
 pub use request::Request;

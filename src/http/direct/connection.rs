@@ -115,8 +115,8 @@ impl Connection {
 
     /// Reads one request with its body. It counts as busy from the moment when its head is complete.
     fn read(&mut self, first_head_until: Option<Instant>) -> Result<(Request, BusyGuard), Unread> {
-        let limits = self.shared.limits;
         let head = self.read_head(first_head_until)?;
+        let limits = &self.shared.limits;
         let busy = self.shared.busy.guard();
         self.source.skip(head.bytes);
         let mut request = head.request;

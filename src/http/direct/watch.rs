@@ -108,11 +108,11 @@ fn run(mut poll: Poll, streams: &Streams) {
             if event.token() == END {
                 return;
             }
-            if event.is_read_closed() || event.is_error() {
-                if let Some(gone) = streams.get(&event.token().0) {
-                    // A full channel means that the stream has been ended already.
-                    let _ = gone.try_send(End::HungUp);
-                }
+            if (event.is_read_closed() || event.is_error())
+                && let Some(gone) = streams.get(&event.token().0)
+            {
+                // A full channel means that the stream has been ended already.
+                let _ = gone.try_send(End::HungUp);
             }
         }
     }
