@@ -34,6 +34,10 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The most header fields. More are answered 431 and the connection closed.
 const HEADERS_MAX: usize = 100;
 
+/// The stack of a thread that serves a connection or a stream. A request needs far less, and only what is
+/// touched takes memory.
+const STACK_BYTES: usize = 256 * 1024;
+
 /// What a request is answered with.
 pub enum Answer {
     /// A whole response.
@@ -72,7 +76,7 @@ pub struct Answered<'a> {
 /// What a listener serves.
 pub trait Site: Send + Sync + 'static {
     /// Answers a request. Runs on the request's thread and may block.
-    fn answer(&self, request: &Request) -> Answer;
+    fn answer(&self, request: &mut Request) -> Answer;
 
     /// Answers bytes that are not a request that can be served. `request` is what was understood, without
     /// its body; none if not even the head was understood.
@@ -85,7 +89,8 @@ pub trait Site: Send + Sync + 'static {
     fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit;
 }
 
-/// A listener that runs. Dropping it stops it and hangs up on every connection; its threads end soon after.
+/// A listener that runs. Dropping it stops it and hangs up on every connection. Then its threads end, which the
+/// [`Threads`](crate::os::threads::Threads) that it was started with can wait for, and its descriptors are closed.
 pub trait Listener: Send + Sync {
     /// The address that it listens on, with the port that was chosen if 0 was asked for.
     fn address(&self) -> SocketAddr;
@@ -96,10 +101,9 @@ pub trait Listener: Send + Sync {
     /// How many requests are being answered, streams among them.
     fn busy(&self) -> usize;
 
-    /// Stops, hangs up on every connection that is still open, and blocks until all threads of the listener
-    /// have ended and all its descriptors are closed, but not longer than `deadline`. False if some were
-    /// still busy then: a handler that blocks cannot be interrupted.
-    fn close(self: Box<Self>, deadline: Duration) -> bool;
+    /// Hangs up on every connection that is still open, now and from now on. Does not block. A handler that
+    /// is at work is not interrupted, but its answer reaches nobody.
+    fn hang_up(&self);
 }
 
 /// The limits of a listener's connections that an operator may want to change.
@@ -136,7 +140,7 @@ impl Default for Limits {
 }
 
 /// Asks the site for its answer. A panic in one request is answered 500 and ends nothing else.
-fn answer(site: &dyn Site, request: &Request) -> Answer {
+fn answer(site: &dyn Site, request: &mut Request) -> Answer {
     catch_unwind(AssertUnwindSafe(|| site.answer(request))).unwrap_or_else(|_| {
         let what = format!("{} {} panicked", request.method, printable(request.path()));
         log::error!("{what}");

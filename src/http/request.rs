@@ -1,5 +1,7 @@
 //! A request: what a client asked for, complete with its body, and the readers of its parts.
 
+use super::path::Captures;
+use crate::access::Grant;
 use crate::error::Error;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, Uri, Version};
@@ -24,6 +26,10 @@ pub struct Request {
     pub peer: SocketAddr,
     /// The address of the client: the peer's, or what a trusted proxy said of its own peer.
     pub client: IpAddr,
+    /// What the route's pattern gave names to.
+    pub(crate) captures: Captures,
+    /// What access has granted; none until it was asked.
+    pub(crate) grant: Option<Grant>,
 }
 
 impl Request {
@@ -35,12 +41,23 @@ impl Request {
         headers: HeaderMap,
         peer: SocketAddr,
     ) -> Request {
-        Request { method, uri, version, headers, body: Vec::new(), peer, client: peer.ip() }
+        let (captures, client) = (Captures::default(), peer.ip());
+        Request { method, uri, version, headers, body: Vec::new(), peer, client, captures, grant: None }
     }
 
     /// The path, percent-encoded as it came.
     pub fn path(&self) -> &str {
         self.uri.path()
+    }
+
+    /// The part of the path that the route's pattern calls by this name, decoded; empty if it has none.
+    pub fn capture(&self, name: &str) -> &str {
+        self.captures.get(name)
+    }
+
+    /// What access has granted this request. [`Error::Internal`] outside a route's handler.
+    pub fn grant(&self) -> Result<&Grant, Error> {
+        self.grant.as_ref().ok_or_else(|| Error::Internal("a request was handled without a grant".into()))
     }
 
     /// The first value of a query parameter, decoded.

@@ -72,6 +72,11 @@ impl Response {
         self
     }
 
+    /// The same with these header fields too.
+    pub(crate) fn with_all(self, fields: Vec<(HeaderName, Cow<'static, str>)>) -> Response {
+        fields.into_iter().fold(self, |response, (name, value)| response.with(name, value))
+    }
+
     /// The bytes of the head and, unless a HEAD request leaves it out, of the body. `close` tells the client
     /// that the connection ends afterwards, as it must after an open body.
     pub fn encode(&self, close: bool, with_body: bool) -> Vec<u8> {

@@ -7,16 +7,19 @@
 
 use super::busy::Busy;
 use super::proxies::Proxies;
-use super::{Answer, Answered, HEADERS_MAX, Limits, Listener, Request, Response, Site, answer, log_request};
+use super::{
+    Answer, Answered, HEADERS_MAX, Limits, Listener, Request, Response, STACK_BYTES, Site, answer,
+    log_request,
+};
 use crate::client::{Client, Stream};
 use crate::error::Error;
 use crate::hub::wire::Wire;
-use crate::os::threads::{Membership, ThreadGroup, spawn};
+use crate::os::threads::Threads;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Threads that answer requests; a stream gets one of its own. When all are taken, requests wait.
 const WORKERS: usize = 4;
@@ -26,7 +29,6 @@ pub struct Tiny {
     address: SocketAddr,
     server: Arc<tiny_http::Server>,
     shared: Arc<Shared>,
-    threads: ThreadGroup,
 }
 
 /// What all threads of the listener share.
@@ -35,13 +37,13 @@ struct Shared {
     limits: Limits,
     proxies: Proxies,
     busy: Busy,
+    threads: Threads,
 }
 
 /// A thread that answers requests.
 struct Worker {
     server: Arc<tiny_http::Server>,
     shared: Arc<Shared>,
-    member: Membership,
 }
 
 impl Tiny {
@@ -52,16 +54,28 @@ impl Tiny {
         site: Arc<dyn Site>,
         limits: Limits,
         proxies: Proxies,
+        threads: &Threads,
     ) -> io::Result<Tiny> {
-        let server = Arc::new(tiny_http::Server::http(address).map_err(io::Error::other)?);
-        let address = server.server_addr().to_ip().unwrap_or(address);
-        let (threads, member) = ThreadGroup::new();
-        let shared = Arc::new(Shared { site, limits, proxies, busy: Busy::new() });
-        let tiny = Tiny { address, server, shared, threads };
+        Tiny::over(TcpListener::bind(address)?, site, limits, proxies, threads)
+    }
+
+    /// Serves a socket that listens already. Fails if a thread cannot be started.
+    pub fn over(
+        listener: TcpListener,
+        site: Arc<dyn Site>,
+        limits: Limits,
+        proxies: Proxies,
+        threads: &Threads,
+    ) -> io::Result<Tiny> {
+        let address = listener.local_addr()?;
+        let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
+        let (server, busy, threads) = (Arc::new(server), Busy::new(), threads.clone());
+        let shared = Arc::new(Shared { site, limits, proxies, busy, threads });
+        let tiny = Tiny { address, server, shared };
         for _ in 0..WORKERS {
             let (server, shared) = (tiny.server.clone(), tiny.shared.clone());
-            let worker = Worker { server, shared, member: member.clone() };
-            spawn("tiny_http", move || worker.run())?;
+            let worker = Worker { server, shared };
+            tiny.shared.threads.spawn("tiny_http", move || worker.run())?;
         }
         Ok(tiny)
     }
@@ -80,13 +94,9 @@ impl Listener for Tiny {
         self.shared.busy.count()
     }
 
-    /// The connections are the library's, and cannot be hung up on: each is closed when its peer closes it,
-    /// and the library's own threads end some seconds after that.
-    fn close(self: Box<Self>, deadline: Duration) -> bool {
-        let threads = self.threads.clone();
-        drop(self);
-        threads.wait(deadline)
-    }
+    /// Does nothing: the connections are the library's. Each is closed when its peer closes it, and the
+    /// library's own threads end some seconds after that.
+    fn hang_up(&self) {}
 }
 
 impl Drop for Tiny {
@@ -117,9 +127,9 @@ impl Worker {
                 self.shared.site.answered(&answered);
             }
             Answer::Stream(response, stream) => {
-                let (shared, member) = (self.shared.clone(), self.member.clone());
-                let spawned = spawn("stream", move || {
-                    let (_member, _busy) = (member, busy);
+                let shared = self.shared.clone();
+                let spawned = self.shared.threads.spawn_passing("stream", STACK_BYTES, move || {
+                    let _busy = busy;
                     let (method, path, status) = (&method, &path, response.status.as_u16());
                     let answered = Answered { client, method, path, status, took: began.elapsed() };
                     shared.site.answered(&answered);
@@ -152,7 +162,7 @@ impl Shared {
         let answer = match read_body(incoming, self.limits.body_bytes_max) {
             Ok(body) => {
                 request.body = body;
-                answer(&*self.site, &request)
+                answer(&*self.site, &mut request)
             }
             Err(error) => Answer::Full(self.site.refuse(&error, Some(&request))),
         };

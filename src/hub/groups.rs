@@ -1,16 +1,17 @@
-//! Who listens to what: clients with the same topics form a group, and a topic leads to its groups.
+//! Who subscribes to what: clients with the same topics form a group, and a topic leads to its groups.
 //!
 //! So an event is looked at once per group, not once per client, and the members of a group share the
 //! bytes of a batch.
 
+use super::outlet::{Batch, Outlet};
 use super::{ClientId, Dispatch};
 use crate::event::{Count, Frame};
-use crate::hub::outlet::{Batch, Outlet};
 use crate::topic::Topic;
 use slab::Slab;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// All groups, and the ways to find one: by its topics, by one of its topics, by one of its members.
 #[derive(Default)]
 pub(super) struct Groups {
     groups: Slab<Group>,
@@ -65,10 +66,10 @@ impl Groups {
         }
     }
 
-    /// Puts an event with the groups that listen to one of its topics, once each.
+    /// Adds an event to each group that subscribes to one of its topics, once.
     pub(super) fn gather(&mut self, dispatch: Dispatch) {
-        // Two of an event's topics may lead to one group. All its events so far are older than this
-        // one, so the group's newest frame tells whether it has it.
+        // Two of an event's topics may lead to one group. The group's newest frame shows whether it has this event
+        // already, since all others are older.
         for topic in dispatch.topics.iter() {
             for &group in self.by_topic.get(topic).into_iter().flatten() {
                 let gathered = &mut self.groups[group].gathered;
@@ -82,8 +83,8 @@ impl Groups {
         }
     }
 
-    /// Gives each group's batch, with its number of events, to each of the group's outlets, and starts
-    /// anew. `send` says whether an outlet took the batch.
+    /// Passes each group's batch, with its number of events, to each of the group's outlets, and empties the groups.
+    /// `send` says whether an outlet took the batch.
     pub(super) fn flush(&mut self, mut send: impl FnMut(&Batch, u64, &Outlet) -> bool) {
         for group in self.touched.drain(..) {
             // A group may have closed since it was touched.
@@ -97,7 +98,7 @@ impl Groups {
                 let listens = counts.is_empty() || !outlet.has_hung_up();
                 reached += usize::from(send(&batch, events, outlet) && listens);
             }
-            // Whoever asked may have gone.
+            // The publisher may have gone.
             counts.iter().for_each(|count| count.send(reached).unwrap_or_default());
         }
     }

@@ -14,7 +14,7 @@ use crate::http::busy::{Busy, BusyGuard};
 use crate::http::proxies::Proxies;
 use crate::http::{Answer, Answered, Limits, Request, Response, Site, answer, log_request, printable};
 use crate::hub::wire::Wire;
-use crate::os::threads::Membership;
+use crate::os::threads::Threads;
 use http::header::CONNECTION;
 use http::{Method, Version};
 use socket2::SockRef;
@@ -40,18 +40,20 @@ pub(super) struct Shared {
     pub(super) watch: Arc<Watch>,
     pub(super) busy: Busy,
     pub(super) connections: Arc<Connections>,
+    pub(super) threads: Threads,
 }
 
 impl Shared {
-    /// No connections yet. Starts the watch thread as a member of the listener's threads.
+    /// No connections yet. Starts the watch thread.
     pub(super) fn new(
         site: Arc<dyn Site>,
         limits: Limits,
         proxies: Proxies,
-        member: Membership,
+        threads: &Threads,
     ) -> io::Result<Shared> {
+        let (watch, threads) = (Watch::start(threads)?, threads.clone());
         let connections = Arc::new(Connections::new(limits.connections_max));
-        Ok(Shared { site, limits, proxies, watch: Watch::start(member)?, busy: Busy::new(), connections })
+        Ok(Shared { site, limits, proxies, watch, busy: Busy::new(), connections, threads })
     }
 }
 
@@ -94,13 +96,13 @@ impl Connection {
     pub(super) fn serve(mut self) {
         let mut first_head_until = Some(Instant::now() + self.shared.limits.head_deadline);
         loop {
-            let (request, busy) = match self.read(first_head_until.take()) {
+            let (mut request, busy) = match self.read(first_head_until.take()) {
                 Ok(read) => read,
                 Err(Unread::Refused(error, request)) => return self.refuse(&error, request.as_deref()),
                 Err(Unread::Closed) => return,
             };
             let began = Instant::now();
-            match answer(&*self.shared.site, &request) {
+            match answer(&*self.shared.site, &mut request) {
                 Answer::Full(response) => {
                     if !self.respond(&request, &response, began) {
                         return;

@@ -11,10 +11,10 @@ mod watch;
 mod connection;
 
 use super::proxies::Proxies;
-use super::{Limits, Listener, Response, Site};
+use super::{Limits, Listener, Response, STACK_BYTES, Site};
 use crate::error::Error;
 use crate::hub::wire::send_now;
-use crate::os::threads::{Membership, ThreadGroup, spawn, spawn_sized};
+use crate::os::threads::Threads;
 use connection::{Connection, Shared};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
@@ -22,9 +22,6 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// A connection's stack. A request needs far less, and only what is touched takes memory.
-const STACK_BYTES: usize = 256 * 1024;
 
 /// Connections that the kernel completes before they are accepted, so that a burst of thousands is not
 /// refused. (The kernel takes its own maximum, `net.core.somaxconn`, where that is less.)
@@ -43,7 +40,6 @@ pub struct Direct {
     address: SocketAddr,
     listener: Arc<TcpListener>,
     shared: Arc<Shared>,
-    threads: ThreadGroup,
 }
 
 impl Direct {
@@ -54,13 +50,24 @@ impl Direct {
         site: Arc<dyn Site>,
         limits: Limits,
         proxies: Proxies,
+        threads: &Threads,
     ) -> io::Result<Direct> {
-        let listener = Arc::new(bind(address)?);
-        let (threads, member) = ThreadGroup::new();
-        let shared = Arc::new(Shared::new(site, limits, proxies, member.clone())?);
-        let direct = Direct { address: listener.local_addr()?, listener, shared, threads };
+        Direct::over(bind(address)?, site, limits, proxies, threads)
+    }
+
+    /// Serves a socket that listens already. Fails if a thread cannot be started.
+    pub fn over(
+        listener: TcpListener,
+        site: Arc<dyn Site>,
+        limits: Limits,
+        proxies: Proxies,
+        threads: &Threads,
+    ) -> io::Result<Direct> {
+        let listener = Arc::new(listener);
+        let shared = Arc::new(Shared::new(site, limits, proxies, threads)?);
+        let direct = Direct { address: listener.local_addr()?, listener, shared };
         let (listener, shared) = (direct.listener.clone(), direct.shared.clone());
-        spawn("accept", move || accept(&listener, &shared, &member))?;
+        threads.spawn_essential("accept", move || accept(&listener, &shared))?;
         Ok(direct)
     }
 }
@@ -81,17 +88,15 @@ impl Listener for Direct {
         self.shared.busy.count()
     }
 
-    fn close(self: Box<Self>, deadline: Duration) -> bool {
-        let threads = self.threads.clone();
-        drop(self);
-        threads.wait(deadline)
+    fn hang_up(&self) {
+        self.shared.connections.hang_up();
     }
 }
 
 impl Drop for Direct {
     fn drop(&mut self) {
         self.stop();
-        self.shared.connections.hang_up();
+        self.hang_up();
     }
 }
 
@@ -105,11 +110,11 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The accept thread, which runs until the listener stops.
-fn accept(listener: &TcpListener, shared: &Arc<Shared>, member: &Membership) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut logged_at: Option<Instant> = None;
     while shared.connections.wait_for_room() {
         let error = match listener.accept() {
-            Ok((socket, peer)) => match admit(socket, peer, shared, member.clone()) {
+            Ok((socket, peer)) => match admit(socket, peer, shared) {
                 Ok(()) => continue,
                 Err(error) => error,
             },
@@ -129,15 +134,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, member: &Membership) {
 }
 
 /// Gives the connection its thread. Where none can be started, the peer is told so.
-fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, member: Membership) -> io::Result<()> {
+fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> io::Result<()> {
     prepare(&socket, shared.limits);
     let socket = Arc::new(socket);
     let connection = Connection::new(socket.clone(), peer, shared.clone());
-    let spawned = spawn_sized("connection", STACK_BYTES, move || {
-        let _member = member;
-        connection.serve();
-    });
-    spawned.map(drop).inspect_err(|_| {
+    let spawned = shared.threads.spawn_passing("connection", STACK_BYTES, move || connection.serve());
+    spawned.inspect_err(|_| {
         let response =
             Response::error(&Error::Unavailable("the server has no thread left; come back later".into()));
         // There is no thread that could wait until the peer takes the answer.

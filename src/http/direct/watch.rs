@@ -5,7 +5,7 @@
 //! here it looks the same as a browser that is gone.
 
 use crate::hub::outlet::End;
-use crate::os::threads::{Membership, spawn};
+use crate::os::threads::Threads;
 use crossbeam_channel::Sender;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -36,8 +36,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Starts the thread as a member of its listener's threads.
-    pub(super) fn start(member: Membership) -> io::Result<Arc<Watch>> {
+    /// Starts the thread.
+    pub(super) fn start(threads: &Threads) -> io::Result<Arc<Watch>> {
         let poll = Poll::new()?;
         let watch = Watch {
             registry: poll.registry().try_clone()?,
@@ -46,8 +46,8 @@ impl Watch {
             waker: Arc::new(Waker::new(poll.registry(), END)?),
         };
         let (streams, waker) = (watch.streams.clone(), watch.waker.clone());
-        spawn("watch", move || {
-            let (_member, _waker) = (member, waker);
+        threads.spawn("watch", move || {
+            let _waker = waker;
             run(poll, &streams);
         })?;
         Ok(Arc::new(watch))
