@@ -5,7 +5,6 @@ use crate::access::Grant;
 use crate::error::Error;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, Uri, Version};
-use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
 
@@ -123,10 +122,4 @@ impl Request {
             values.iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
         words.any(|text| text.trim().eq_ignore_ascii_case(word))
     }
-}
-
-/// Decodes a part of a path. [`Error::Bad`] if the result is not UTF-8.
-pub fn percent_decode(text: &str) -> Result<String, Error> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| Error::bad("the path is not percent-encoded UTF-8"))
 }

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::client::{Client, Stream, Visit};
 use crate::error::Error;
 use crate::http::path::capture;
-use crate::http::request::percent_decode;
+use crate::http::path::percent_decode;
 use crate::http::{Answer, Answered, Request, Response, Site};
 use crate::pages::{Pages, chat};
 use http::header::ALLOW;
