@@ -74,18 +74,21 @@ impl Dispatch {
 pub struct ClientId(pub u64);
 
 enum Message {
-    /// The answer is the id up to which the client has to read the history.
-    Register {
-        id: ClientId,
-        topics: Arc<[Topic]>,
-        outlet: Arc<Outlet>,
-        live_after: Sender<Id>,
-    },
+    Register(Registration),
     Unregister(ClientId),
     Broadcast(Dispatch),
     Survey(Sender<Survey>),
     BeginAfter(Id),
     Drain,
+}
+
+/// A client that wants to be registered.
+struct Registration {
+    id: ClientId,
+    topics: Arc<[Topic]>,
+    outlet: Arc<Outlet>,
+    /// Gets the id up to which the client has to read the history.
+    live_after: Sender<Id>,
 }
 
 /// How many clients there are, and how many are behind, at one moment.
@@ -129,6 +132,7 @@ impl Hub {
         let counters = Arc::new(Counters::default());
         let thread = HubThread {
             groups: Groups::default(),
+            registering: Vec::new(),
             gathered_bytes: 0,
             last: Id::default(),
             draining: false,
@@ -154,7 +158,7 @@ impl Hub {
         outlet: Arc<Outlet>,
     ) -> Result<Subscription, Error> {
         let (live_after, answer) = bounded(1);
-        self.send(Message::Register { id, topics, outlet, live_after });
+        self.send(Message::Register(Registration { id, topics, outlet, live_after }));
         let live_after = answer.recv().map_err(|_| Error::Unavailable("the hub has stopped".into()))?;
         Ok(Subscription { id, live_after, hub: self.clone() })
     }
@@ -213,6 +217,8 @@ impl Drop for Subscription {
 /// Only the hub thread touches the list of clients, so there is no lock around it.
 struct HubThread {
     groups: Groups,
+    /// Clients that are registered at the end of the batch that is being gathered.
+    registering: Vec<Registration>,
     gathered_bytes: usize,
     last: Id,
     draining: bool,
@@ -237,9 +243,7 @@ impl HubThread {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Register { id, topics, outlet, live_after } => {
-                self.register(id, topics, outlet, &live_after)
-            }
+            Message::Register(registration) => self.register(registration),
             Message::Unregister(id) => self.unregister(id),
             Message::Broadcast(dispatch) => self.broadcast(dispatch),
             Message::Survey(answer) => self.survey(&answer),
@@ -248,16 +252,10 @@ impl HubThread {
         }
     }
 
-    fn register(&mut self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>, live_after: &Sender<Id>) {
-        // What was gathered so far is for the clients that were registered before.
-        self.flush();
-        if self.draining {
-            outlet.drain(drain_retry_millis(self.groups.len()));
-        }
-        self.groups.insert(id, topics, outlet);
-        self.counters.clients.store(self.groups.len(), Relaxed);
-        // The client waits for it.
-        let _ = live_after.send(self.last);
+    /// A client that registers during a batch is registered at its end. Flushing for each would make many small
+    /// batches of a flood.
+    fn register(&mut self, registration: Registration) {
+        self.registering.push(registration);
     }
 
     fn unregister(&mut self, id: ClientId) {
@@ -288,7 +286,7 @@ impl HubThread {
         self.groups.outlets().for_each(|outlet| outlet.drain(drain_retry_millis(streams)));
     }
 
-    /// Sends what was gathered: one batch per group, one write per client.
+    /// Sends what was gathered: one batch per group, one write per client. Then registers those who asked for it.
     fn flush(&mut self) {
         let now = Instant::now();
         let mut delivered = 0;
@@ -302,6 +300,15 @@ impl HubThread {
         self.gathered_bytes = 0;
         self.counters.delivered.fetch_add(delivered, Relaxed);
         self.counters.last.store(self.last.0, Release);
+        for Registration { id, topics, outlet, live_after } in self.registering.drain(..) {
+            if self.draining {
+                outlet.drain(drain_retry_millis(self.groups.len()));
+            }
+            self.groups.insert(id, topics, outlet);
+            // The client waits for it.
+            let _ = live_after.send(self.last);
+        }
+        self.counters.clients.store(self.groups.len(), Relaxed);
     }
 }
 
