@@ -53,7 +53,7 @@ impl Grant {
     /// The program's own right to publish to these topics and to subscribe to them.
     pub(crate) fn of_program(topics: &[Topic]) -> Grant {
         let address = IpAddr::from([127, 0, 0, 1]);
-        let caller = Caller { identity: Identity::Program, address };
+        let caller = Caller { identity: Identity::Program, address, is_local: true };
         Grant { caller, publish: topics.to_vec(), subscribe: topics.to_vec() }
     }
 
@@ -99,7 +99,8 @@ impl Access {
 
     /// Says yes to all that a request asks for, or why not: [`Error::Unauthorized`], [`Error::Forbidden`].
     pub fn grant(&self, headers: &HeaderMap, address: IpAddr, wanted: Wanted) -> Result<Grant, Error> {
-        let caller = Caller { identity: self.identify(headers), address };
+        let is_local = identity::is_local(address, headers);
+        let caller = Caller { identity: self.identify(headers), address, is_local };
         wanted.publish.iter().try_for_each(|topic| self.may_publish(caller, topic))?;
         wanted.subscribe.iter().try_for_each(|topic| self.may_subscribe(caller, topic))?;
         wanted.action.map_or(Ok(()), |action| self.may(caller, action))?;
@@ -127,7 +128,7 @@ impl Access {
                 "what callout's own pages keep is shown only with a publish token, and this server has none"
                     .into(),
             )),
-            Action::Retract if is_open && !caller.address.is_loopback() => Err(Error::Forbidden(
+            Action::Retract if is_open && !caller.is_local => Err(Error::Forbidden(
                 "without a publish token, events are taken back only from the machine that callout runs on"
                     .into(),
             )),
@@ -183,6 +184,16 @@ mod tests {
 
     fn action(action: Action) -> Wanted {
         Wanted { action: Some(action), ..Wanted::default() }
+    }
+
+    #[test]
+    fn a_request_that_was_forwarded_is_not_local() {
+        for field in ["x-forwarded-for", "forwarded"] {
+            let headers =
+                HeaderMap::from_iter([(field.parse().unwrap(), HeaderValue::from_static("unknown"))]);
+            let granted = Access::default().grant(&headers, HERE.into(), action(Action::Retract));
+            assert!(matches!(granted, Err(Error::Forbidden(_))), "{field}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::access::Secret;
 use crate::client::Pace;
 use crate::history::Bounds;
 use crate::history::disk::Durability;
-use crate::http::Limits;
+use crate::http::{Limits, Network};
 use crate::os::kernel::give_back_code;
 use crate::os::threads::spawn;
 use crate::pages::Pages;
@@ -55,6 +55,11 @@ pub(super) static COMMAND: Command = Command {
             name: "cors",
             value: "ORIGIN",
             help: "an origin (https://example.org) whose pages may read and publish;\nrepeatable, `*` for all; without it only callout's own pages may",
+        },
+        Flag {
+            name: "trusted-proxy",
+            value: "ADDRESS",
+            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded); repeatable;\nwithout it nobody is",
         },
         Flag {
             name: "data",
@@ -229,6 +234,11 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             age_max: flags.value("keep-age", default.bounds.age_max, "a time like 7days", duration)?,
         },
         limits: Limits { body_bytes_max: body_bytes, connections_max, pace, ..default.limits },
+        trusted_proxies: flags
+            .list("trusted-proxy")
+            .into_iter()
+            .map(trusted_proxy)
+            .collect::<Result<_, _>>()?,
         pages: pages(flags)?,
         activity: !flags.is_on("no-activity"),
         streams_max: flags
@@ -259,6 +269,11 @@ fn origin(text: String) -> Result<String, Failure> {
             Err(super::Usage(format!("`{text}` is no value for --cors, which takes {right}")).into())
         }
     }
+}
+
+fn trusted_proxy(text: String) -> Result<Network, Failure> {
+    let wrong = |error| super::Usage(format!("`{text}` is no value for --trusted-proxy: {error}"));
+    Ok(text.parse().map_err(wrong)?)
 }
 
 /// A topic that belongs to no page, or a prefix of such topics.

@@ -136,11 +136,13 @@ impl Builder {
             page_states: PageStates::default(),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
+        let (at, limits, proxies, threads) =
+            (config.listen, config.limits, config.trusted_proxies, &app.threads);
         let started = match (config.kind, listener) {
-            (Kind::Direct, None) => Direct::start(config.listen, router, config.limits).map(shared),
-            (Kind::Direct, Some(listener)) => Direct::over(listener, router, config.limits).map(shared),
-            (Kind::TinyHttp, None) => Tiny::start(config.listen, router, config.limits).map(shared),
-            (Kind::TinyHttp, Some(listener)) => Tiny::over(listener, router, config.limits).map(shared),
+            (Kind::Direct, None) => Direct::start(at, router, limits, proxies, threads).map(shared),
+            (Kind::Direct, Some(open)) => Direct::over(open, router, limits, proxies, threads).map(shared),
+            (Kind::TinyHttp, None) => Tiny::start(at, router, limits, proxies, threads).map(shared),
+            (Kind::TinyHttp, Some(open)) => Tiny::over(open, router, limits, proxies, threads).map(shared),
         };
         match started {
             Ok(listener) => Ok(Server::new(app, listener)),

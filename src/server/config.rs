@@ -3,7 +3,7 @@
 use crate::access::Secret;
 use crate::history::Bounds;
 use crate::history::disk::Durability;
-use crate::http::Limits;
+use crate::http::{Limits, Proxies};
 use crate::pages::Pages;
 use crate::selector::Selector;
 use std::net::SocketAddr;
@@ -59,6 +59,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// What connections are held to.
     pub limits: Limits,
+    /// Proxies that are believed when they say which client a request comes from.
+    pub trusted_proxies: Proxies,
     /// The pages that the server has.
     pub pages: Pages,
     /// Whether the activity page shows live statistics and requests.
@@ -79,6 +81,7 @@ impl Default for Config {
             data: Data::Memory,
             bounds: Bounds::default(),
             limits: Limits::default(),
+            trusted_proxies: Proxies::default(),
             pages: Pages::default(),
             activity: true,
             streams_max: 900,

@@ -1,8 +1,8 @@
 //! A disc that fails: publishing is refused with the reason, nothing else stops, and nothing that was
 //! refused ever appears.
 
-use super::disc::{Disc, Survives};
 use super::{draft, everything, start, topics};
+use crate::support::disc::{Disc, Survives};
 use crate::support::{Browser, PATIENCE, Raw, grant, hub_after, until};
 use callout::Error;
 use callout::client::{Client, Pace, Stream};

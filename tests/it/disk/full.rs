@@ -1,7 +1,7 @@
 //! A disk that is full, and one whose syncs fail, under the real program.
 
 use super::{Folder, serve};
-use crate::http::hostile::{has_strace, under_strace};
+use crate::support::strace::{has_strace, under_strace};
 use crate::support::{Browser, Program, get, post, until};
 use std::fs;
 use std::process::Command;

@@ -2,7 +2,6 @@
 
 mod clock;
 mod damage;
-pub mod disc;
 mod faults;
 mod full;
 mod herd;

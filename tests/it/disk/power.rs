@@ -1,8 +1,8 @@
 //! A power cut at any moment: the history is opened from what a disc might then hold.
 
-use super::disc::{Disc, Entry, Survives};
 use super::{draft, everything, rounds, start};
 use crate::support::PATIENCE;
+use crate::support::disc::{Disc, Entry, Survives};
 use callout::history::disk::{Disk, Durability};
 use callout::history::{Bounds, History};
 use std::collections::HashSet;

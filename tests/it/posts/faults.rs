@@ -2,8 +2,8 @@
 //! and it works again by itself. A file that is damaged is named, and never replaced.
 
 use super::{create, edit, path, read, settle};
-use crate::disk::disc::{Disc, Survives};
 use crate::disk::{Folder, callout, serve};
+use crate::support::disc::{Disc, Survives};
 use crate::support::{get, until};
 use callout::Error;
 use callout::os::threads::Threads;
