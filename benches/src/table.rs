@@ -75,14 +75,13 @@ impl Table {
         rounds: &Rounds<T>,
         value: impl Fn(&T) -> f64,
     ) {
+        let figure = figure.into();
+        for (kind, rounds) in rounds {
+            let values: Vec<_> = rounds.iter().map(|round| format!("{:.decimals$}", value(round))).collect();
+            eprintln!("{figure}: {} {}", kind.name(), values.join(", "));
+        }
         let values =
             |kind: &Kind| -> Option<Vec<f64>> { Some(rounds.get(kind)?.iter().map(&value).collect()) };
-        let figure = figure.into();
-        let decimal = |value: &f64| format!("{value:.decimals$}");
-        for kind in rounds.keys() {
-            let rounds = values(kind).iter().flatten().map(decimal).collect::<Vec<_>>().join(", ");
-            eprintln!("{figure}: {} {rounds}", kind.name());
-        }
         let ratios = |a: Kind, b: Kind| -> Option<Vec<f64>> {
             let (a, b) = values(&a).zip(values(&b))?;
             Some(a.iter().zip(b).map(|(a, b)| a / b).collect())

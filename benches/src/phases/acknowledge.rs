@@ -33,8 +33,7 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
             let rounds = bench.alternate(&callouts, |kind| {
                 let folder = Folder::on_disk()?;
                 let server = bench.start_on_disk(kind, &folder, durability)?;
-                let round = publish::measure(bench, &server, publishers)?;
-                Ok(round)
+                publish::measure(bench, &server, publishers)
             })?;
             table.row(format!("{load}; events per second"), 0, Goal::More, &rounds, |round| {
                 round.requests_per_sec

@@ -80,12 +80,11 @@ fn measure(bench: &Bench, kind: Kind) -> Result<Round> {
     // Each stream has had an event by now, so that the memory for the first one is included.
     thread::sleep(REST);
     let streams_bytes = server.resident_bytes()? as f64 - process_bytes;
-    let round = Round {
+    Ok(Round {
         process_mb: process_bytes / MB_BYTES,
         opened_secs,
         reached,
         reached_millis,
         stream_kb: streams_bytes / opened as f64 / KB_BYTES,
-    };
-    Ok(round)
+    })
 }

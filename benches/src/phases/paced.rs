@@ -59,11 +59,10 @@ fn measure(bench: &Bench, kind: Kind) -> Result<Round> {
     let faults = crowd.settle(publisher.published(), SETTLE_PATIENCE)?;
 
     let latencies = Durations::new(latencies_nanos);
-    let round = Round {
+    Ok(Round {
         server_micros: reading.server_micros_per_delivery(),
         p50_millis: latencies.millis_at(0.50),
         p99_millis: latencies.millis_at(0.99),
         faults,
-    };
-    Ok(round)
+    })
 }

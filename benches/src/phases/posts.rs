@@ -17,7 +17,7 @@ use crate::server::{Durability, Folder, Kind, Server};
 use crate::stats::Durations;
 use crate::table::{Goal, Table};
 use crate::wire::message::MESSAGE_BYTES;
-use crate::wire::request::{FEED_PATH, FEED_POSTS, PATH, PublishRequest};
+use crate::wire::request::{FEED_PATH, FEED_POSTS, PublishRequest};
 
 const CLIENTS: [usize; 2] = [1, 16];
 
@@ -82,8 +82,7 @@ fn write(bench: &Bench, kind: Kind, clients: usize) -> Result<Work> {
     let folder = Folder::on_disk()?;
     let server = bench.start_on_disk(kind, &folder, Durability::Strict)?;
     let team = Team::start(server.addr(), clients, bench.clock, bench.effort.publish, PublishRequest::post);
-    let work = team.join()?;
-    Ok(work)
+    team.join()
 }
 
 fn latency(bench: &Bench, kind: Kind) -> Result<Latency> {
@@ -104,8 +103,7 @@ fn latency(bench: &Bench, kind: Kind) -> Result<Latency> {
     })?;
     ensure!(crowd.settle(publisher.published(), PATIENCE)?.hung_up == 0, "the server ended the stream");
     let latencies = Durations::new(latencies_nanos);
-    let latency = Latency { p50_millis: latencies.millis_at(0.50), p99_millis: latencies.millis_at(0.99) };
-    Ok(latency)
+    Ok(Latency { p50_millis: latencies.millis_at(0.50), p99_millis: latencies.millis_at(0.99) })
 }
 
 fn cost(bench: &Bench, kind: Kind) -> Result<Cost> {
@@ -117,7 +115,7 @@ fn cost(bench: &Bench, kind: Kind) -> Result<Cost> {
     let states = messages as f64 / (SUBSCRIBERS * FEED_POSTS) as f64;
     let state_millis = cpu_millis / states;
 
-    let crowd = Crowd::open_path(server.addr(), SUBSCRIBERS, PATH)?;
+    let crowd = Crowd::open(server.addr(), SUBSCRIBERS)?;
     ensure!(crowd.open_count() == SUBSCRIBERS, "not all streams opened");
     let padding_bytes = FEED_POSTS * (POST_BYTES + MESSAGE_BYTES) - MESSAGE_BYTES;
     let request = PublishRequest::padded(server.addr(), padding_bytes);

@@ -33,10 +33,7 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     table.section("publish: one subscriber, keep-alive publishers that wait, 100 bytes");
     let mut loads = Vec::new();
     for (publishers, goal) in LOADS {
-        let rounds = bench.alternate(&bench.kinds, |kind| {
-            let round = measure(bench, &bench.start(kind)?, publishers)?;
-            Ok(round)
-        })?;
+        let rounds = bench.alternate(&bench.kinds, |kind| measure(bench, &bench.start(kind)?, publishers))?;
         let figure = format!("publishers: {publishers}; requests per second");
         table.row(figure, 0, goal, &rounds, |round| round.requests_per_sec);
         loads.push(rounds);

@@ -143,6 +143,5 @@ fn measure(bench: &Bench, kind: Kind, load: &Load, window_events: u64, length: D
     };
     let faults = crowd.settle(published, SETTLE_PATIENCE)?;
 
-    let round = Round { window_events, reading, faults };
-    Ok(round)
+    Ok(Round { window_events, reading, faults })
 }
