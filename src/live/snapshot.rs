@@ -32,7 +32,7 @@ const PAUSE_PER_WATCHER: Duration = Duration::from_micros(40);
 /// How long it takes until a state is read again that could not be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// Reads what is true now, as JSON; none if there is nothing.
+/// Reads what is true now, as JSON; none if there is nothing any more, and never will be again.
 type Read = Box<dyn Fn() -> Result<Option<String>, Error> + Send + Sync>;
 
 /// The states that are watched. Clones share them.
@@ -127,8 +127,8 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// What is true now, as an event `data`; nothing if there is nothing, or if it cannot be read now, in which
-    /// case it comes when it can.
+    /// What is true now, as an event `data`, or as an event `end` if there is nothing any more. None if it
+    /// cannot be read now; it is broadcast when it can.
     pub fn frame(&self) -> Option<Frame> {
         let mut newest = self.state.newest.lock();
         if let Err(error) = self.state.refresh(&mut newest) {
@@ -164,12 +164,11 @@ impl State {
         if newest.change == change {
             return Ok(());
         }
-        let json = (self.read)()?;
-        let frame = json.map(|data| {
-            let topics = vec![self.topic.clone()];
-            let draft = Draft { topics, name: Some("data".into()), data, ..Draft::default() };
-            Event::new(draft).expect("its name is valid").encode(None)
-        });
+        // Browsers drop an event without data, so `end` has an empty object.
+        let (name, data) = (self.read)()?.map_or(("end", "{}".into()), |data| ("data", data));
+        let topics = vec![self.topic.clone()];
+        let draft = Draft { topics, name: Some(name.into()), data, ..Draft::default() };
+        let frame = Some(Event::new(draft).expect("its name is valid").encode(None));
         if frame != newest.frame {
             newest.frame = frame;
         }
