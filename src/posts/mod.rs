@@ -12,6 +12,7 @@ mod filing;
 mod post;
 pub mod store;
 mod tags;
+mod timestamp;
 
 use crate::error::Error;
 use crate::hub::Hub;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{Feed, FeedList, FeedStore, NO_POST, PostStore, Status};
 pub use tags::{TAG_CHARS_MAX, TAGS_MAX};
+pub use timestamp::Timestamp;
 
 /// The posts of a feed that its stream shows.
 pub const STREAM_POSTS: usize = 50;
