@@ -38,6 +38,11 @@ pub const fn patch(path: &'static str, page: Page) -> Route {
     Route { method: Method::PATCH, path, page }
 }
 
+/// `DELETE` on this path; see [`get`].
+pub const fn delete(path: &'static str, page: Page) -> Route {
+    Route { method: Method::DELETE, path, page }
+}
+
 static ROUTES: &[Route] = &[
     get("/", |app, request, _| file(app, request, "index.html")),
     get("/pages/{name}", |app, request, captures| {
@@ -61,9 +66,11 @@ static ROUTES: &[Route] = &[
     post("/messages", wall::put),
     get("/api/feeds", posts::feeds),
     get("/api/feeds/{name}", posts::feed),
+    get("/api/posts", posts::list),
     post("/api/posts", posts::create),
     get("/api/posts/{post}", posts::show),
     patch("/api/posts/{post}", posts::edit),
+    delete("/api/posts/{post}", posts::delete),
     post("/api/generate/post", posts::generate),
     get("/check/{id}", check::listen),
     post("/check/{id}", check::send),

@@ -11,7 +11,7 @@ use crate::http::tiny::Tiny;
 use crate::http::{Limits, Listener};
 use crate::hub::Hub;
 use crate::pages::activity::Activity;
-use crate::posts::PostService;
+use crate::posts::{self, PostService};
 use crate::routes::{Route, Router, shown_path};
 use std::io;
 use std::net::SocketAddr;
@@ -104,12 +104,12 @@ impl Server {
 
     /// The same with routes of the program's own, which come before callout's.
     pub fn start_with(config: Config, own: &'static [Route]) -> io::Result<Server> {
-        let directory = match &config.data {
-            Data::Memory => None,
-            Data::Directory(directory, _) => Some(directory.clone()),
+        let posts_address = match &config.data {
+            Data::Memory => posts::Address::Memory,
+            Data::Directory(directory, _) => posts::Address::Folder(directory.clone()),
         };
         let (history, hub) = open_history(config.data, config.bounds)?;
-        let posts = PostService::start(hub.clone(), directory).map_err(io::Error::other)?;
+        let posts = PostService::start(hub.clone(), posts_address).map_err(io::Error::other)?;
         let started = Instant::now();
         let permits = Permits::new(config.streams_max);
         let has_token = config.publish_token.is_some();

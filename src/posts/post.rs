@@ -197,18 +197,35 @@ fn check_length(field: &str, text: &str, chars_max: usize) -> Result<(), Error> 
     Ok(())
 }
 
-/// A post was made or changed.
+/// What happened to a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostChange {
+    /// There is a new post.
+    Created,
+    /// The post changed.
+    Updated,
+    /// The post is gone.
+    Deleted,
+}
+
+/// One change of a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostEvent {
-    /// Larger than that of every event before it.
+    /// Larger than the number of every event before it.
     pub number: u64,
-    /// The post as it was then.
+    /// What happened.
+    pub change: PostChange,
+    /// The post right after the event; a deleted post as it was last.
     pub post: Post,
 }
 
 impl PostEvent {
-    /// What happened, as the name of an event.
+    /// The name under which the event is broadcast.
     pub fn name(&self) -> &'static str {
-        if self.post.version == 1 { "PostCreated" } else { "PostUpdated" }
+        match self.change {
+            PostChange::Created => "PostCreated",
+            PostChange::Updated => "PostUpdated",
+            PostChange::Deleted => "PostDeleted",
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The routes of the posts, and every status that they answer.
 
-use super::{create, edit, feeds, ids, patch, path, read, settle, text, whole_feed};
+use super::{all_posts, create, edit, feeds, ids, patch, path, read, settle, text, whole_feed};
 use crate::support::{Browser, get, post, request, server};
 use humantime::format_rfc3339_millis;
 use serde_json::{Value, json};
@@ -169,8 +169,8 @@ fn methods_that_a_route_does_not_take_are_405_with_those_it_does() {
     for (path, allow) in [
         ("/api/feeds", "get, head, options"),
         ("/api/feeds/go", "get, head, options"),
-        ("/api/posts", "post, options"),
-        (&*post, "get, patch, head, options"),
+        ("/api/posts", "get, post, head, options"),
+        (&*post, "get, patch, delete, head, options"),
         ("/api/generate/post", "post, options"),
     ] {
         let answer = request(at, &format!("PUT {path} HTTP/1.1"), "");
@@ -260,7 +260,7 @@ fn a_feed_is_read_in_parts_newest_first() {
         ("limit=-1".into(), "`limit`"),
         ("limit=x".into(), "`limit`"),
         ("before=x".into(), "`before` is the id"),
-        (format!("before={}", text(&other["id"])), "`before` is no post of the feed `go`"),
+        (format!("before={}", text(&other["id"])), "`before` is not a post of the feed `go`"),
         (format!("limit=0&before={next}"), "`limit`"),
     ] {
         let answer = get(at, &format!("/api/feeds/go?{query}"));
@@ -268,6 +268,37 @@ fn a_feed_is_read_in_parts_newest_first() {
         assert!(text(&answer.json()["error"]).contains(why), "{query}: {answer:?}");
     }
     let stream = request(at, "GET /api/feeds/go?limit=5 HTTP/1.1\r\nAccept: text/event-stream", "");
+    assert_eq!(stream.status, 400, "{stream:?}");
+}
+
+#[test]
+fn all_posts_are_listed_newest_first_also_without_tags() {
+    let server = server();
+    let at = server.address();
+    assert_eq!(read(at, "/api/posts"), json!({ "posts": [], "next": null }));
+    let content =
+        |number: usize| if number.is_multiple_of(3) { format!("{number}") } else { format!("{number} #go") };
+    let mut posts: Vec<Value> = (0..60).map(|number| create(at, &content(number))).collect();
+    // An edited post keeps its position. No waiting: the list shows what was acknowledged.
+    posts[0] = edit(at, &posts[0], "no more #tags");
+    posts[41] = edit(at, &posts[41], "no tags");
+    posts.reverse();
+    let first = read(at, "/api/posts");
+    assert_eq!(first, json!({ "posts": posts[..50], "next": posts[49]["id"] }));
+    for limit in [1, 7, 59, 60, 61, 200] {
+        assert_eq!(all_posts(at, limit), posts, "{limit}");
+    }
+    for (query, why) in [
+        ("limit=0", "`limit` is a number from 1 to 200"),
+        ("limit=201", "`limit`"),
+        ("before=x", "`before` is the id"),
+        ("before=00000000-0000-4000-8000-000000000000", "`before` is not the id of a post"),
+    ] {
+        let answer = get(at, &format!("/api/posts?{query}"));
+        assert_eq!(answer.status, 400, "{query}: {answer:?}");
+        assert!(text(&answer.json()["error"]).contains(why), "{query}: {answer:?}");
+    }
+    let stream = request(at, "GET /api/posts?limit=5 HTTP/1.1\r\nAccept: text/event-stream", "");
     assert_eq!(stream.status, 400, "{stream:?}");
 }
 
