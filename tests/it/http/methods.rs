@@ -15,7 +15,7 @@ const ROUTES: &[(&str, &str)] = &[
     // Where the chat is posted to is also the stream of a user of that name.
     ("/sse/message", "POST, GET, HEAD, OPTIONS"),
     ("/check/attacked", "GET, POST, HEAD, OPTIONS"),
-    ("/api/posts", "POST, OPTIONS"),
+    ("/notify", "POST, OPTIONS"),
 ];
 
 const STREAMS: &[&str] =

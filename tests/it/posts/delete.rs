@@ -24,7 +24,7 @@ fn a_deleted_post_is_gone_everywhere() {
     assert_eq!((feeds(at)["go"], feeds(at)["t2"]), (4, 0));
     let health = read(at, "/healthz");
     assert_eq!((&health["posts"]["posts"], &health["posts"]["unhandled"]), (&json!(4), &json!(0)));
-    // It is no position in a list any more.
+    // A deleted post does not mark a position in a list.
     for list in ["/api/posts", "/api/feeds/go"] {
         let answer = get(at, &format!("{list}?before={}", text(&posts[2]["id"])));
         assert_eq!(answer.status, 400, "{answer:?}");

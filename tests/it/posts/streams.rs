@@ -54,6 +54,7 @@ fn the_list_of_all_posts_shows_the_newest_fifty() {
     let at = server.address();
     let mut posts: Vec<Value> = (0..51).map(|number| create(at, &format!("{number}"))).collect();
     posts.reverse();
+    settle(at);
     let mut list = Browser::open(at, "/api/posts");
     assert_eq!(state(&mut list), json!({ "posts": posts[..50], "next": posts[49]["id"] }));
     delete(at, &posts[3]);
@@ -72,7 +73,7 @@ fn a_deleted_post_is_gone_from_every_state_and_ends_its_own() {
     let mut streams = ["/api/posts", "/api/feeds/go", "/api/feeds"].map(|path| Browser::open(at, path));
     assert_eq!(state(&mut one), post);
     streams.iter_mut().for_each(|stream| drop(state(stream)));
-    // From here on nobody is shown one state twice.
+    // From here on no subscriber is shown one state twice.
     joined(&server, 4);
     delete(at, &post);
     let end = one.next();

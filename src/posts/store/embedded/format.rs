@@ -26,6 +26,7 @@ pub(super) fn lay_out(txn: &WriteTransaction) -> Result<(), redb::Error> {
     }
     let mut numbers = txn.open_table(NUMBERS)?;
     if number(&numbers, FORMAT_KEY)? == Some(1) {
+        log::info!("posts are migrated from format 1 to format {FORMAT}, which callout 0.1.0 cannot open");
         order_posts(txn)?;
     }
     set_number(&mut numbers, FORMAT_KEY, FORMAT)
