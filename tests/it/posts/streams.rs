@@ -135,6 +135,20 @@ fn a_client_that_has_its_answer_and_then_looks_sees_the_change() {
 }
 
 #[test]
+fn the_same_holds_for_the_list_of_posts_and_for_creating_and_deleting() {
+    let server = server();
+    let at = server.address();
+    let shown = || state(&mut Browser::open(at, "/api/posts"))["posts"].clone();
+    let _subscriber = Browser::open(at, "/api/posts");
+    for _ in 0..50 {
+        let post = create(at, "#go");
+        assert_eq!(shown(), json!([post]));
+        delete(at, &post);
+        assert_eq!(shown(), json!([]));
+    }
+}
+
+#[test]
 fn many_changes_in_one_moment_are_few_states_and_the_last_is_right() {
     const EDITS: u64 = 300;
     let server = server();
