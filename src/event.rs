@@ -138,7 +138,7 @@ impl Event {
     }
 
     /// The event's bytes: the publisher's id or else `id` stands on the wire, or none where both are
-    /// missing (an event that is only true now).
+    /// missing (an ephemeral event).
     pub fn encode(&self, id: Option<Id>) -> Frame {
         let mut text = String::with_capacity(self.data.len() + 64);
         // Writing to a String cannot fail.

@@ -58,7 +58,7 @@ pub struct Answered<'a> {
 /// What a listener serves.
 pub trait Site: Send + Sync + 'static {
     /// Answers a request. Runs on the request's thread and may block.
-    fn answer(&self, request: &Request) -> Answer;
+    fn answer(&self, request: &mut Request) -> Answer;
 
     /// Answers what could not be taken as a request. `request` has what was understood of it, without
     /// its body, if its head was.
@@ -118,7 +118,7 @@ impl Default for Limits {
 }
 
 /// Asks the site. A panic in one request is answered 500 and ends nothing else.
-fn answer(site: &dyn Site, request: &Request) -> Answer {
+fn answer(site: &dyn Site, request: &mut Request) -> Answer {
     catch_unwind(AssertUnwindSafe(|| site.answer(request))).unwrap_or_else(|_| {
         let what = format!("{} {} panicked", request.method, request.path());
         log::error!("{what}");

@@ -3,6 +3,8 @@
 //! Everything here is a pure function of bytes. A head that could be read in two ways is refused, so
 //! that nothing is smuggled past a proxy.
 
+use super::path::Captures;
+use crate::access::Grant;
 use crate::error::Error;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
@@ -10,6 +12,7 @@ use memchr::memchr_iter;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 
 /// The longest head, in bytes. A longer one is answered 431 and the connection closed.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -35,12 +38,28 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body, decoded if it came in chunks; empty if there was none.
     pub body: Vec<u8>,
+    /// The client's address.
+    pub client: IpAddr,
+    /// What the route's pattern gave names to.
+    pub(crate) captures: Captures,
+    /// What access has granted; none until it was asked.
+    pub(crate) grant: Option<Grant>,
 }
 
 impl Request {
     /// The path, percent-encoded as it came.
     pub fn path(&self) -> &str {
         self.uri.path()
+    }
+
+    /// The part of the path that the route's pattern calls by this name, decoded; empty if it has none.
+    pub fn capture(&self, name: &str) -> &str {
+        self.captures.get(name)
+    }
+
+    /// What access has granted this request. [`Error::Internal`] outside a route's handler.
+    pub fn grant(&self) -> Result<&Grant, Error> {
+        self.grant.as_ref().ok_or_else(|| Error::Internal("a request was handled without a grant".into()))
     }
 
     /// The first value of a query parameter, decoded.
@@ -170,6 +189,9 @@ impl Head {
             version: if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 },
             headers: headers(parsed.headers)?,
             body: Vec::new(),
+            client: IpAddr::from([0, 0, 0, 0]),
+            captures: Captures::default(),
+            grant: None,
         };
         check_host(&request)?;
         let framing = framing(&request)?;

@@ -72,6 +72,11 @@ impl Response {
         self
     }
 
+    /// The same with these header fields too.
+    pub(crate) fn with_all(self, fields: Vec<(HeaderName, Cow<'static, str>)>) -> Response {
+        fields.into_iter().fold(self, |response, (name, value)| response.with(name, value))
+    }
+
     /// The head and, unless it is left out (HEAD), the body. `close` says that the connection ends
     /// after it, as it has to after an open body.
     pub fn encode(&self, close: bool, with_body: bool) -> Vec<u8> {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::hub::wire::Wire;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -37,8 +37,14 @@ struct Shared {
 impl Tiny {
     /// Binds and serves from then on. Fails if the address cannot be had.
     pub fn start(address: SocketAddr, site: Arc<dyn Site>, limits: Limits) -> io::Result<Tiny> {
-        let server = Arc::new(tiny_http::Server::http(address).map_err(io::Error::other)?);
-        let address = server.server_addr().to_ip().unwrap_or(address);
+        Tiny::over(TcpListener::bind(address)?, site, limits)
+    }
+
+    /// Serves a socket that listens already. Fails if the system has no thread left.
+    pub fn over(listener: TcpListener, site: Arc<dyn Site>, limits: Limits) -> io::Result<Tiny> {
+        let address = listener.local_addr()?;
+        let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
+        let server = Arc::new(server);
         let shared = Arc::new(Shared { site, limits, busy: AtomicUsize::new(0) });
         for _ in 0..WORKERS {
             let (server, shared) = (server.clone(), shared.clone());
@@ -120,7 +126,7 @@ fn ask(incoming: &mut tiny_http::Request, shared: &Shared) -> Answer {
         Ok(body) => request.body = body,
         Err(error) => return Answer::Full(site.refuse(&error, Some(&request))),
     }
-    answer(site, &request)
+    answer(site, &mut request)
 }
 
 fn convert_head(incoming: &tiny_http::Request) -> Result<Request, Error> {
@@ -139,6 +145,9 @@ fn convert_head(incoming: &tiny_http::Request) -> Result<Request, Error> {
         version: Version::HTTP_11,
         headers,
         body: Vec::new(),
+        client: incoming.remote_addr().map_or([0, 0, 0, 0].into(), std::net::SocketAddr::ip),
+        captures: Default::default(),
+        grant: None,
     })
 }
 

@@ -4,15 +4,18 @@
 
 use crate::app::App;
 use crate::error::Error;
-use crate::http::{Answer, Captures, Request, Response};
+use crate::http::{Answer, Request, Response};
 use crate::live::snapshot::Watcher;
-use crate::posts::STREAM_POSTS;
-use crate::posts::store::NO_POST;
+use crate::posts::store::{NO_FEED, NO_POST};
 use crate::posts::{Edit, NewPost, Post, PostId};
+use crate::posts::{STREAM_POSTS, topics};
 use crate::topic::Topic;
 use http::StatusCode;
 use http::header::{ETAG, IF_MATCH, LOCATION};
 use serde::Deserialize;
+
+/// The topic that posts are published to, and that the stream of all posts is of.
+pub const TOPIC: &str = topics::POSTS;
 
 /// The most posts in one answer. Asking for more is answered 400.
 const LIMIT_MAX: usize = 200;
@@ -46,42 +49,63 @@ struct Change {
 }
 
 /// All feeds: `{"feeds":[{"name","posts"}…]}`.
-pub fn feeds(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+pub fn feeds(app: &App, request: &Request) -> Result<Answer, Error> {
     if request.wants_events() {
-        return stream(app, app.posts.subscribe_feeds()?);
+        return stream(app, request, app.posts.subscribe_feeds()?);
     }
     Ok(Answer::json(&app.posts.feeds()?))
 }
 
 /// Posts of a feed, newest first: `{"name","posts":[…],"next"}`. A stream shows the newest.
-pub fn feed(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
-    // Tags are in lower case, so `#HelloWorld` leads to the feed `helloworld`.
-    let name = captures.get("name").to_ascii_lowercase();
+pub fn feed(app: &App, request: &Request) -> Result<Answer, Error> {
+    let name = feed_name(request);
     match Wanted::read(request)? {
-        Wanted::Stream => stream(app, app.posts.subscribe_feed(&name)?),
+        Wanted::Stream => stream(app, request, app.posts.subscribe_feed(&name)?),
         Wanted::Json { before, limit } => Ok(Answer::json(&app.posts.feed(&name, before, limit)?)),
     }
 }
 
 /// All posts, newest first: `{"posts":[…],"next"}`. A stream shows the newest.
-pub fn list(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+pub fn list(app: &App, request: &Request) -> Result<Answer, Error> {
     match Wanted::read(request)? {
-        Wanted::Stream => stream(app, app.posts.subscribe_posts()?),
+        Wanted::Stream => stream(app, request, app.posts.subscribe_posts()?),
         Wanted::Json { before, limit } => Ok(Answer::json(&app.posts.posts(before, limit)?)),
     }
 }
 
+/// The topic of the list of feeds.
+pub fn feeds_topic(_request: &Request) -> Result<Vec<Topic>, Error> {
+    Ok(vec![Topic::new(topics::FEEDS)?])
+}
+
+/// The topic of the feed that the path names.
+pub fn feed_topic(request: &Request) -> Result<Vec<Topic>, Error> {
+    // A name that cannot be in a topic cannot be a tag either.
+    let topic = topics::feed(&feed_name(request)).map_err(|_| Error::NotFound(NO_FEED.into()))?;
+    Ok(vec![topic])
+}
+
+/// The topic of the post that the path names.
+pub fn post_topic(request: &Request) -> Result<Vec<Topic>, Error> {
+    Ok(vec![topics::post(post_id(request)?)?])
+}
+
+/// Tags are in lower case, so `#HelloWorld` leads to the feed `helloworld`.
+fn feed_name(request: &Request) -> String {
+    request.capture("name").to_ascii_lowercase()
+}
+
 /// A post. A stream of it gets an event `end` when the post is deleted.
-pub fn show(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
-    let id = post_id(captures)?;
+pub fn show(app: &App, request: &Request) -> Result<Answer, Error> {
+    let id = post_id(request)?;
     if request.wants_events() {
-        return stream(app, app.posts.subscribe_post(id)?);
+        return stream(app, request, app.posts.subscribe_post(id)?);
     }
     Ok(Answer::Full(respond(StatusCode::OK, &app.posts.post(id)?)))
 }
 
 /// Creates a post. Answers 201 with the post, and with its address in `Location`.
-pub fn create(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+pub fn create(app: &App, request: &Request) -> Result<Answer, Error> {
     let New { title, content, author } =
         request.json(r##"{"title":"…","content":"… #tag","author":"…"}"##)?;
     created(app, NewPost::new(&title, content, &author)?)
@@ -89,21 +113,21 @@ pub fn create(app: &App, request: &Request, _captures: &Captures) -> Result<Answ
 
 /// Edits a post's title, content or both. Answers with the post. With `If-Match`, edits it only at one of the
 /// versions named there, and answers 412 otherwise.
-pub fn edit(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
-    let id = post_id(captures)?;
+pub fn edit(app: &App, request: &Request) -> Result<Answer, Error> {
+    let id = post_id(request)?;
     let Change { title, content } = request.json(r#"{"title":"…","content":"…"}"#)?;
     let edit = Edit::new(title.as_deref(), content, versions(request)?)?;
     Ok(Answer::Full(respond(StatusCode::OK, &app.posts.edit(id, edit)?)))
 }
 
 /// Deletes a post. Answers 204. `If-Match` is read as for [`edit`].
-pub fn delete(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
-    app.posts.delete(post_id(captures)?, versions(request)?)?;
+pub fn delete(app: &App, request: &Request) -> Result<Answer, Error> {
+    app.posts.delete(post_id(request)?, versions(request)?)?;
     Ok(Answer::Full(Response::empty(StatusCode::NO_CONTENT)))
 }
 
 /// Creates a random post.
-pub fn generate(app: &App, _request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+pub fn generate(app: &App, _request: &Request) -> Result<Answer, Error> {
     let tags = fastrand::choose_multiple(WORDS, fastrand::usize(1..=3));
     let title = format!("{} {}", pick(OPENINGS), tags[0]);
     let hashtags: Vec<String> = tags.iter().map(|tag| format!("#{tag}")).collect();
@@ -149,14 +173,14 @@ fn respond(status: StatusCode, post: &Post) -> Response {
     Response::json(status, post).with(ETAG, format!("\"{}\"", post.version))
 }
 
-fn stream(app: &App, (topic, watcher): (Topic, Watcher)) -> Result<Answer, Error> {
-    let mut stream = app.stream_now(vec![topic])?;
+fn stream(app: &App, request: &Request, watcher: Watcher) -> Result<Answer, Error> {
+    let mut stream = app.ephemeral_stream(request)?;
     stream.snapshot = Some(Box::new(move || watcher.frame()));
     Ok(Answer::stream(stream))
 }
 
-fn post_id(captures: &Captures) -> Result<PostId, Error> {
-    PostId::parse(captures.get("post")).ok_or_else(|| Error::NotFound(NO_POST.into()))
+fn post_id(request: &Request) -> Result<PostId, Error> {
+    PostId::parse(request.capture("post")).ok_or_else(|| Error::NotFound(NO_POST.into()))
 }
 
 /// The versions that `If-Match` names (RFC 9110, section 13.1.1); none if any version will do. A proxy that

@@ -5,12 +5,13 @@
 
 use super::PostEvent;
 use super::store::{FeedStore, PostStore, Stores};
-use super::{FEEDS_TOPIC, POSTS_TOPIC, feed_topic, post_topic, to_json};
+use super::{to_json, topics};
+use crate::access::Grant;
 use crate::error::Error;
-use crate::event::{Draft, Event};
-use crate::hub::{Dispatch, Hub};
+use crate::event::Draft;
 use crate::live::snapshot::Snapshots;
-use crate::os::threads::Vital;
+use crate::os::threads::Threads;
+use crate::publisher::Publisher;
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde_json::json;
@@ -28,22 +29,23 @@ const POST_EVENTS_TOPIC: &str = "$posts/events";
 const FEED_EVENTS_TOPIC: &str = "$feeds/events";
 
 struct FilingThread {
-    hub: Hub,
+    publisher: Publisher,
     posts: Arc<dyn PostStore>,
     feeds: Arc<dyn FeedStore>,
     snapshots: Snapshots,
 }
 
 /// Starts the thread, which ends with the store of the posts.
-pub(super) fn start(hub: Hub, stores: &Stores, snapshots: Snapshots) -> io::Result<()> {
+pub(super) fn start(
+    publisher: Publisher,
+    threads: &Threads,
+    stores: &Stores,
+    snapshots: Snapshots,
+) -> io::Result<()> {
     let (posts, feeds) = (stores.posts.clone(), stores.feeds.clone());
     let bell = posts.bell();
-    let filing = FilingThread { hub, posts, feeds, snapshots };
-    std::thread::Builder::new().name("filing".into()).spawn(move || {
-        let _vital = Vital("filing");
-        filing.run(&bell);
-    })?;
-    Ok(())
+    let filing = FilingThread { publisher, posts, feeds, snapshots };
+    threads.spawn_essential("filing", move || filing.run(&bell))
 }
 
 impl FilingThread {
@@ -78,23 +80,22 @@ impl FilingThread {
     fn broadcast_changes(&self, events: &[PostEvent], changed: &BTreeSet<String>) -> Result<(), Error> {
         for event in events {
             self.broadcast(POST_EVENTS_TOPIC, event.name(), to_json(&event.post)?)?;
-            self.snapshots.note_change(&post_topic(event.post.id)?);
+            self.snapshots.note_change(&topics::post(event.post.id)?);
         }
-        self.snapshots.note_change(&Topic::new(POSTS_TOPIC)?);
+        self.snapshots.note_change(&Topic::new(topics::POSTS)?);
         for name in changed {
             self.broadcast(FEED_EVENTS_TOPIC, "FeedUpdated", json!({ "name": name }).to_string())?;
-            self.snapshots.note_change(&feed_topic(name)?);
+            self.snapshots.note_change(&topics::feed(name)?);
         }
         if !changed.is_empty() {
-            self.snapshots.note_change(&Topic::new(FEEDS_TOPIC)?);
+            self.snapshots.note_change(&Topic::new(topics::FEEDS)?);
         }
         Ok(())
     }
 
     fn broadcast(&self, topic: &str, name: &str, data: String) -> Result<(), Error> {
         let topics = vec![Topic::new(topic)?];
-        let event = Event::new(Draft { topics, name: Some(name.into()), data, ..Draft::default() })?;
-        self.hub.broadcast(Dispatch::ephemeral(&event));
-        Ok(())
+        let grant = Grant::of_program(&topics);
+        self.publisher.broadcast(&grant, Draft { topics, name: Some(name.into()), data, ..Draft::default() })
     }
 }

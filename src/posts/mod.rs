@@ -14,10 +14,12 @@ mod post;
 pub mod store;
 mod tags;
 mod timestamp;
+pub mod topics;
 
 use crate::error::Error;
-use crate::hub::Hub;
 use crate::live::snapshot::{Snapshots, Watcher};
+use crate::os::threads::Threads;
+use crate::publisher::Publisher;
 use crate::topic::Topic;
 use parking_lot::Mutex;
 pub use post::{Content, Edit, NewPost, Post, PostChange, PostEvent, PostId};
@@ -25,7 +27,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 pub use store::{Address, open};
-use store::{Feed, FeedList, NO_POST, PostList, Status, Stores};
+use store::{Feed, FeedList, NO_FEED, NO_POST, PostList, Status, Stores};
 pub use tags::{TAG_CHARS_MAX, TAGS_MAX};
 pub use timestamp::Timestamp;
 
@@ -34,7 +36,8 @@ pub const STREAM_POSTS: usize = 50;
 
 /// The handle to posts and feeds.
 pub struct PostService {
-    hub: Hub,
+    publisher: Publisher,
+    threads: Threads,
     address: Address,
     /// None until the first request, if there were no posts when the server started.
     running: Mutex<Option<Arc<Running>>>,
@@ -49,9 +52,9 @@ struct Running {
 impl PostService {
     /// A service whose stores are at this address. Where there are posts already, the stores are opened and
     /// the feeds are brought up to date. The error is for the operator.
-    pub fn start(hub: Hub, address: Address) -> Result<PostService, String> {
+    pub fn start(publisher: Publisher, threads: Threads, address: Address) -> Result<PostService, String> {
         let has_posts = address.may_hold_posts();
-        let service = PostService { hub, address, running: Mutex::default() };
+        let service = PostService { publisher, threads, address, running: Mutex::default() };
         if has_posts {
             *service.running.lock() = Some(Arc::new(service.run()?));
         }
@@ -100,40 +103,39 @@ impl PostService {
     /// [`store::FeedStore::feed`].
     pub fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Feed, Error> {
         let feed = self.running()?.stores.feeds.feed(name, before, limit)?;
-        feed.ok_or_else(|| Error::NotFound("there is no feed of this name: no post ever had this tag".into()))
+        feed.ok_or_else(|| Error::NotFound(NO_FEED.into()))
     }
 
-    /// Subscribes to a post: its topic, and the guard of its snapshot. The snapshot ends when the post is
-    /// deleted.
-    pub fn subscribe_post(&self, id: PostId) -> Result<(Topic, Watcher), Error> {
+    /// Subscribes to a post: the guard of its snapshot, which ends when the post is deleted.
+    pub fn subscribe_post(&self, id: PostId) -> Result<Watcher, Error> {
         self.post(id)?;
         let running = self.running()?;
         let posts = running.stores.posts.clone();
-        Ok(running.subscribe(post_topic(id)?, move || posts.get(id)?.map(to_json).transpose()))
+        Ok(running.snapshots.watch(topics::post(id)?, move || posts.get(id)?.map(to_json).transpose()))
     }
 
     /// Subscribes to the newest [`STREAM_POSTS`] posts.
-    pub fn subscribe_posts(&self) -> Result<(Topic, Watcher), Error> {
+    pub fn subscribe_posts(&self) -> Result<Watcher, Error> {
         let running = self.running()?;
         let posts = running.stores.posts.clone();
         let read = move || to_json(posts.newest(None, STREAM_POSTS)?).map(Some);
-        Ok(running.subscribe(Topic::new(POSTS_TOPIC)?, read))
+        Ok(running.snapshots.watch(Topic::new(topics::POSTS)?, read))
     }
 
     /// Subscribes to the list of feeds.
-    pub fn subscribe_feeds(&self) -> Result<(Topic, Watcher), Error> {
+    pub fn subscribe_feeds(&self) -> Result<Watcher, Error> {
         let running = self.running()?;
         let feeds = running.stores.feeds.clone();
-        Ok(running.subscribe(Topic::new(FEEDS_TOPIC)?, move || to_json(feeds.list()?).map(Some)))
+        Ok(running.snapshots.watch(Topic::new(topics::FEEDS)?, move || to_json(feeds.list()?).map(Some)))
     }
 
     /// Subscribes to the newest [`STREAM_POSTS`] posts of a feed.
-    pub fn subscribe_feed(&self, name: &str) -> Result<(Topic, Watcher), Error> {
+    pub fn subscribe_feed(&self, name: &str) -> Result<Watcher, Error> {
         self.feed(name, None, 1)?;
         let running = self.running()?;
-        let (feeds, topic, name) = (running.stores.feeds.clone(), feed_topic(name)?, name.to_owned());
+        let (feeds, topic, name) = (running.stores.feeds.clone(), topics::feed(name)?, name.to_owned());
         let read = move || feeds.feed(&name, None, STREAM_POSTS)?.map(to_json).transpose();
-        Ok(running.subscribe(topic, read))
+        Ok(running.snapshots.watch(topic, read))
     }
 
     /// The state of the posts; none where the stores were never opened.
@@ -164,42 +166,22 @@ impl PostService {
     }
 
     fn run(&self) -> Result<Running, String> {
-        let stores = open(&self.address)?;
+        let stores = open(&self.address, &self.threads)?;
         let failed = |error| format!("failed to start a thread for the posts: {error}");
-        let snapshots = Snapshots::start(self.hub.clone()).map_err(failed)?;
-        filing::start(self.hub.clone(), &stores, snapshots.clone()).map_err(failed)?;
+        let snapshots = Snapshots::start(self.publisher.clone(), &self.threads).map_err(failed)?;
+        filing::start(self.publisher.clone(), &self.threads, &stores, snapshots.clone()).map_err(failed)?;
         Ok(Running { stores, snapshots })
     }
 }
 
 impl Running {
-    fn subscribe(
-        &self,
-        topic: Topic,
-        read: impl Fn() -> Result<Option<String>, Error> + Send + Sync + 'static,
-    ) -> (Topic, Watcher) {
-        (topic.clone(), self.snapshots.watch(topic, read))
-    }
-
     /// The post has changed. The filing thread notes the same when it handles the event; but a client that has
     /// its answer and then opens a stream has to see the change.
     fn note_change(&self, id: PostId) -> Result<(), Error> {
-        self.snapshots.note_change(&post_topic(id)?);
-        self.snapshots.note_change(&Topic::new(POSTS_TOPIC)?);
+        self.snapshots.note_change(&topics::post(id)?);
+        self.snapshots.note_change(&Topic::new(topics::POSTS)?);
         Ok(())
     }
-}
-
-/// Topics of snapshots. They are reserved, so that only the routes of the posts lead to them.
-const POSTS_TOPIC: &str = "$posts";
-const FEEDS_TOPIC: &str = "$feeds";
-
-fn post_topic(id: PostId) -> Result<Topic, Error> {
-    Topic::new(&format!("$post/{id}"))
-}
-
-fn feed_topic(name: &str) -> Result<Topic, Error> {
-    Topic::new(&format!("$feed/{name}"))
 }
 
 fn to_json(value: impl Serialize) -> Result<String, Error> {

@@ -21,7 +21,7 @@ use crate::disk::{Layout, Store};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::hub::Hub;
-use crate::os::threads::Vital;
+use crate::os::threads::Threads;
 use crate::topic::Topic;
 use commit::act;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -105,6 +105,7 @@ impl Disk {
         opener: Opener,
         bounds: Bounds,
         durability: Durability,
+        threads: &Threads,
         start_hub: impl FnOnce(Id) -> io::Result<Hub>,
     ) -> Result<(Disk, Hub), String> {
         let (writer, shared) = Writer::open(opener, bounds, durability)?;
@@ -112,10 +113,9 @@ impl Disk {
         let hub = start_hub(last).map_err(|error| error.to_string())?;
         let inbox = Arc::new(Inbox::default());
         let (running, ended) = bounded(0);
-        let thread = std::thread::Builder::new().name("history".into());
         let (own_inbox, own_hub) = (inbox.clone(), hub.clone());
-        let spawned = thread.spawn(move || {
-            let (_vital, _running): (Vital, Sender<()>) = (Vital("history"), running);
+        let spawned = threads.spawn_essential("history", move || {
+            let _running: Sender<()> = running;
             writer.run(&own_inbox, &own_hub);
         });
         spawned.map_err(|error| format!("failed to start the history's thread: {error}"))?;

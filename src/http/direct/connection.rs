@@ -46,7 +46,7 @@ pub(super) fn serve(socket: Arc<TcpStream>, shared: &Shared) {
     let mut wire = Wire::Socket(socket.clone());
     let mut first_head_until = Some(Instant::now() + shared.limits.head_deadline);
     loop {
-        let (request, _busy) = match read(&mut source, &mut wire, first_head_until.take(), shared) {
+        let (mut request, _busy) = match read(&mut source, &mut wire, first_head_until.take(), shared) {
             Ok(read) => read,
             Err(Failure::Closed) => return,
             Err(Failure::Refused(error, request)) => {
@@ -54,7 +54,7 @@ pub(super) fn serve(socket: Arc<TcpStream>, shared: &Shared) {
             }
         };
         let began = Instant::now();
-        match answer(&*shared.site, &request) {
+        match answer(&*shared.site, &mut request) {
             Answer::Full(response) => {
                 let with_body = request.method != Method::HEAD;
                 let close = (response.is_open && with_body) || wants_close(&request) || shared.wants_room();

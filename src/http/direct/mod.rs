@@ -70,7 +70,12 @@ pub struct Direct {
 impl Direct {
     /// Binds and serves from then on. Fails if the address cannot be had.
     pub fn start(address: SocketAddr, site: Arc<dyn Site>, limits: Limits) -> io::Result<Direct> {
-        let listener = Arc::new(bind(address)?);
+        Direct::over(bind(address)?, site, limits)
+    }
+
+    /// Serves a socket that listens already. Fails if the system has no thread left.
+    pub fn over(listener: TcpListener, site: Arc<dyn Site>, limits: Limits) -> io::Result<Direct> {
+        let listener = Arc::new(listener);
         let shared = Arc::new(Shared {
             site,
             limits,

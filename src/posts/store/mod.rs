@@ -14,6 +14,7 @@ pub mod embedded;
 
 use super::{Edit, NewPost, Post, PostEvent, PostId};
 use crate::error::Error;
+use crate::os::threads::Threads;
 use crossbeam_channel::Receiver;
 use embedded::Embedded;
 use serde::Serialize;
@@ -34,6 +35,9 @@ pub const FEEDS_SHOWN_MAX: usize = 10_000;
 
 /// The text of a 404 for a post.
 pub const NO_POST: &str = "there is no post of this id";
+
+/// The text of a 404 for a feed.
+pub const NO_FEED: &str = "there is no feed of this name: no post ever had this tag";
 
 /// The posts, and the events that report their changes. All methods may be called from any thread and block
 /// until they are done. [`Error::Unavailable`] from any of them: it cannot be done now, and was not done.
@@ -203,8 +207,8 @@ pub struct Stores {
     pub feeds: Arc<dyn FeedStore>,
 }
 
-/// Opens the stores at this address. The error is for the operator.
-pub fn open(address: &Address) -> Result<Stores, String> {
+/// Opens the stores at this address and starts their threads. The error is for the operator.
+pub fn open(address: &Address, threads: &Threads) -> Result<Stores, String> {
     let opener = match address {
         Address::Memory => embedded::memory_opener(),
         Address::Folder(folder) => embedded::opener(folder.clone()),
@@ -217,7 +221,7 @@ pub fn open(address: &Address) -> Result<Stores, String> {
             });
         }
     };
-    let embedded = Arc::new(Embedded::start(opener)?);
+    let embedded = Arc::new(Embedded::start(opener, threads)?);
     Ok(Stores { posts: embedded.clone(), feeds: embedded })
 }
 
@@ -236,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_build_without_a_database_says_how_to_get_one_that_has_it() {
-        let refused = |url: &str| open(&url.into()).map(drop).unwrap_err();
+        let refused = |url: &str| open(&url.into(), &Threads::default()).map(drop).unwrap_err();
         for (url, feature) in [("mysql://db/posts", "mysql"), ("mongodb://db/feeds", "mongodb")] {
             let wanted = format!("this build has no {feature} support; rebuild with --features {feature}");
             assert_eq!(refused(url), wanted);

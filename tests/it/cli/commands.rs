@@ -91,6 +91,7 @@ fn a_mistake_in_the_call_is_one_clear_line_and_code_2() {
         (&["serve", "--publish-token", "sec ret"], "visible ASCII"),
         (&["serve", "--publish-token", "sëcret"], "visible ASCII"),
         (&["serve", "--ephemeral", "$*"], "callout's own"),
+        (&["serve", "--pages", "chat,blog"], "`blog` is no page"),
         (&["serve", "--log", "loud"], "debug"),
         (&["serve", "--keep-events", "-1"], "keep-events"),
         (&["serve", "--keep-bytes", "12 apples"], "12 apples"),

@@ -3,13 +3,14 @@
 
 use super::disc::{Disc, Survives};
 use super::{draft, everything, start, topics};
-use crate::support::{Browser, PATIENCE, Raw, until};
+use crate::support::{Browser, PATIENCE, Raw, grant, hub_after, until};
 use callout::Error;
 use callout::client::{Client, Pace, Stream};
 use callout::history::disk::{Disk, Durability};
 use callout::history::{Bounds, History, Start};
 use callout::hub::wire::Wire;
 use callout::hub::{Dispatch, Hub};
+use callout::os::threads::Threads;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -163,7 +164,8 @@ fn many_who_publish_and_read_while_the_disc_fails_do_not_lock_each_other_up() {
 fn streams_and_heartbeats_and_what_is_only_true_now_go_on_while_the_disc_fails() {
     let disc = Disc::created();
     let (disk, hub) =
-        Disk::start(disc.opener(), Bounds::default(), Durability::Strict, Hub::start).expect("it opens");
+        Disk::start(disc.opener(), Bounds::default(), Durability::Strict, &Threads::default(), hub_after)
+            .expect("it opens");
     let disk = Arc::new(disk);
     let open = |start: Start| stream(&hub, &disk, start);
     let mut before = open(Start::Live);
@@ -207,7 +209,12 @@ fn stream_raw(hub: &Hub, disk: &Arc<Disk>, start: Start) -> Raw {
     thread::spawn(move || {
         let pace = Pace { heartbeat: Duration::from_millis(1), write_deadline: PATIENCE };
         let client = Client::new(Wire::Socket(Arc::new(socket)), pace);
-        client.run(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), Stream::new(topics(&["t"]), start), &hub, &*disk)
+        client.run(
+            b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
+            Stream::new(&grant(topics(&["t"])), start),
+            &hub,
+            &*disk,
+        )
     });
     raw
 }

@@ -13,11 +13,11 @@ mod promises;
 mod seeing;
 mod trim;
 
-use crate::support::{Parser, Program, Seen};
+use crate::support::{Parser, Program, Seen, hub_after};
 use callout::event::{Draft, Event, Frame, Id};
 use callout::history::disk::{Disk, Durability, NAME, Opener};
 use callout::history::{Bounds, History, PART_EVENTS};
-use callout::hub::Hub;
+use callout::os::threads::Threads;
 use callout::topic::Topic;
 use std::fs;
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ pub fn serve(folder: &Folder, flags: &[&str]) -> Program {
 
 /// A history on disk, with a hub of its own.
 pub fn start(opener: Opener, bounds: Bounds, durability: Durability) -> Disk {
-    Disk::start(opener, bounds, durability, Hub::start).expect("it opens").0
+    Disk::start(opener, bounds, durability, &Threads::default(), hub_after).expect("it opens").0
 }
 
 pub fn topics(names: &[&str]) -> Vec<Topic> {

@@ -2,12 +2,12 @@
 //! it says, whatever is done in whatever order.
 
 use super::{Folder, draft, seen, topics};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, hub_after};
 use callout::event::Id;
 use callout::history::disk::{Disk, Durability, opener};
 use callout::history::memory::Memory;
 use callout::history::{Bounds, History, Start};
-use callout::hub::Hub;
+use callout::os::threads::Threads;
 use callout::topic::Topic;
 use proptest::prelude::*;
 
@@ -240,7 +240,7 @@ proptest! {
         let reopen = |closed: Option<Box<dyn History>>| -> Box<dyn History> {
             closed.into_iter().for_each(|history| history.close(PATIENCE));
             let opener = opener(folder.path());
-            let (disk, _) = Disk::start(opener, bounds(), Durability::Relaxed, Hub::start).expect("it opens");
+            let (disk, _) = Disk::start(opener, bounds(), Durability::Relaxed, &Threads::default(), hub_after).expect("it opens");
             Box::new(disk)
         };
         let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, model: Model::default() };
@@ -251,7 +251,7 @@ proptest! {
     fn a_history_in_memory_does_what_the_model_does(acts in prop::collection::vec(act(), 1..60)) {
         // It does not survive, so nothing is opened anew.
         let reopen = |closed: Option<Box<dyn History>>| closed.unwrap_or_else(|| {
-            Box::new(Memory::new(Hub::start(Id::default()).expect("a thread"), bounds()))
+            Box::new(Memory::new(hub_after(Id::default()).expect("a thread"), bounds()))
         });
         let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, model: Model::default() };
         acts.iter().for_each(|act| subject.act(act));

@@ -1,4 +1,4 @@
-//! What publishers may rely on: trying again is safe, what is only true now is never kept, and with
+//! What publishers may rely on: trying again is safe, an ephemeral event is never kept, and with
 //! `--durability relaxed` an acknowledged event is on disk soon.
 
 use super::{Folder, serve};
@@ -58,7 +58,7 @@ fn an_id_that_is_no_longer_kept_may_be_used_again() {
 }
 
 #[test]
-fn what_is_only_true_now_has_no_id_and_is_never_kept() {
+fn an_ephemeral_event_has_no_id_and_is_never_kept() {
     let folder = Folder::new();
     let flags = ["--ephemeral", "cursors/*", "--ephemeral", "load", "--heartbeat", "20ms"];
     let program = serve(&folder, &flags);
@@ -72,7 +72,7 @@ fn what_is_only_true_now_has_no_id_and_is_never_kept() {
         assert_eq!((seen.data.as_str(), &seen.id), (topic, &position), "the last id stays");
         let refused = post(program.address, &format!("/topics/{topic}?id=mine"), "x");
         assert_eq!(refused.status, 400);
-        assert!(refused.json()["error"].as_str().unwrap().contains("only true now"));
+        assert!(refused.json()["error"].as_str().unwrap().contains("ephemeral"));
     }
     assert_eq!(kept_events(&program), 0);
     // `load` without a star is that topic alone.

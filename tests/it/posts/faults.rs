@@ -6,6 +6,7 @@ use crate::disk::disc::{Disc, Survives};
 use crate::disk::{Folder, callout, serve};
 use crate::support::{get, until};
 use callout::Error;
+use callout::os::threads::Threads;
 use callout::posts::store::embedded::{Embedded, NAME};
 use callout::posts::store::{FeedStore, PostStore};
 use callout::posts::{Edit, NewPost, Post, PostId};
@@ -71,7 +72,7 @@ fn a_refused_change_is_undone_and_writing_works_again_by_itself() {
 /// three has a round in which it comes first.
 fn refuse_changes(way: usize, first_change: usize) {
     let disc = Disc::created();
-    let store = Embedded::start(disc.opener()).expect("it opens");
+    let store = Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
     let first = store.create(new("first #a")).expect("it is kept");
     let second = store.create(new("second #a")).expect("it is kept");
     handle(&store);
@@ -105,7 +106,7 @@ fn refuse_changes(way: usize, first_change: usize) {
     drop(store);
 
     let left = disc.cut(disc.log().len(), Survives::Everything);
-    let store = Embedded::start(left.opener()).expect("it opens");
+    let store = Embedded::start(left.opener(), &Threads::default()).expect("it opens");
     handle(&store);
     assert_eq!(everything(&store), wanted, "way {way}, change {first_change}");
 }
@@ -122,7 +123,7 @@ struct Acknowledged {
 fn acknowledged_changes_survive_a_power_cut_at_any_moment() {
     for round in 0..60 {
         let disc = Disc::created();
-        let store = Embedded::start(disc.opener()).expect("it opens");
+        let store = Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
         let (mut posts, mut changes): (Vec<PostId>, Vec<Acknowledged>) = (Vec::new(), Vec::new());
         for number in 0..16 {
             let content = format!("{number} #t{}", number % 5);
@@ -151,7 +152,7 @@ fn acknowledged_changes_survive_a_power_cut_at_any_moment() {
         let moment = fastrand::usize(..=disc.log().len());
         let survives = [Survives::Nothing, Survives::Everything, Survives::First, Survives::Some];
         let left = disc.cut(moment, survives[round % survives.len()]);
-        let store = Embedded::start(left.opener()).expect("it opens");
+        let store = Embedded::start(left.opener(), &Threads::default()).expect("it opens");
         handle(&store);
         let (kept, feeds) = everything(&store);
         for Acknowledged { id, version, .. } in changes.iter().filter(|change| change.at <= moment) {

@@ -4,6 +4,7 @@ use super::{all_posts, check_feeds, create, delete, edit, feeds, ids, path, read
 use crate::disk::disc::{Disc, Survives};
 use crate::disk::{Folder, serve};
 use crate::support::PATIENCE;
+use callout::os::threads::Threads;
 use callout::posts::store::embedded::{Embedded, NAME, opener};
 use callout::posts::store::{FeedStore, PostStore};
 use callout::posts::{NewPost, PostId};
@@ -87,11 +88,11 @@ fn a_power_cut_or_a_failing_disc_during_the_migration_loses_nothing() {
     for name in FOLDERS {
         let bytes = fs::read(data(name).join(NAME)).expect("the file");
         let disc = Disc::holding(bytes.clone());
-        Embedded::start(disc.opener()).expect("it opens").close(PATIENCE);
+        Embedded::start(disc.opener(), &Threads::default()).expect("it opens").close(PATIENCE);
         for moment in 0..=disc.log().len() {
             for survives in [Survives::Nothing, Survives::Everything, Survives::First, Survives::Some] {
                 let left = disc.cut(moment, survives);
-                let store = Embedded::start(left.opener()).expect("it opens");
+                let store = Embedded::start(left.opener(), &Threads::default()).expect("it opens");
                 assert_eq!(titles(&store), TITLES, "{name}, {moment}, {survives:?}");
                 store.apply(store.unhandled().expect("events")).expect("they are filed");
                 assert_eq!(store.list().expect("it can be read").feeds.len(), 4);
@@ -100,9 +101,9 @@ fn a_power_cut_or_a_failing_disc_during_the_migration_loses_nothing() {
         for sync in 1..=3 {
             let disc = Disc::holding(bytes.clone());
             disc.fail_sync(sync);
-            let failed = Embedded::start(disc.opener()).map(drop);
+            let failed = Embedded::start(disc.opener(), &Threads::default()).map(drop);
             assert!(failed.is_err(), "{name}, sync {sync}");
-            let store = Embedded::start(disc.opener()).expect("it opens");
+            let store = Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
             assert_eq!(titles(&store), TITLES, "{name}, sync {sync}");
         }
     }
@@ -121,7 +122,7 @@ fn to_format_1(file: &Path) {
 #[test]
 fn the_order_of_posts_is_taken_from_the_feeds_and_the_outbox_and_new_posts_come_after_them() {
     let folder = Folder::new();
-    let store = Embedded::start(opener(folder.path())).expect("it opens");
+    let store = Embedded::start(opener(folder.path()), &Threads::default()).expect("it opens");
     let create = |store: &Embedded, title: &str, content: &str| -> PostId {
         store.create(NewPost::new(title, content.into(), "a").expect("a post")).expect("it is kept").id
     };
@@ -137,7 +138,7 @@ fn the_order_of_posts_is_taken_from_the_feeds_and_the_outbox_and_new_posts_come_
     store.close(PATIENCE);
     to_format_1(&folder.path().join(NAME));
 
-    let store = Embedded::start(opener(folder.path())).expect("it opens");
+    let store = Embedded::start(opener(folder.path()), &Threads::default()).expect("it opens");
     let mut wanted = vec!["not filed", "not filed, no tags", "filed 2", "filed 1", "filed, no tags"];
     assert_eq!(titles(&store), wanted);
     let new = create(&store, "new", "#a");
@@ -148,6 +149,6 @@ fn the_order_of_posts_is_taken_from_the_feeds_and_the_outbox_and_new_posts_come_
     store.delete(before_new.posts[0].id, None).expect("it is deleted");
     wanted.remove(1);
     store.close(PATIENCE);
-    let store = Embedded::start(opener(folder.path())).expect("it opens");
+    let store = Embedded::start(opener(folder.path()), &Threads::default()).expect("it opens");
     assert_eq!(titles(&store), wanted);
 }

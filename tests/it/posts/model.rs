@@ -2,6 +2,7 @@
 
 use crate::disk::Folder;
 use crate::support::PATIENCE;
+use callout::os::threads::Threads;
 use callout::posts::store::embedded::{Embedded, memory_opener, opener};
 use callout::posts::store::{FeedStore, PostStore};
 use callout::posts::{Edit, NewPost, Post, PostChange, PostEvent, PostId};
@@ -93,7 +94,7 @@ fn change(store: &Embedded, ids: &mut Vec<PostId>, number: usize) -> usize {
 fn handling_an_event_twice_or_late_changes_nothing() {
     let mut deleted = 0;
     for round in 0..20 {
-        let store = Embedded::start(memory_opener()).expect("it opens");
+        let store = Embedded::start(memory_opener(), &Threads::default()).expect("it opens");
         let (mut ids, mut all) = (Vec::new(), Vec::new());
         for number in 0..150 {
             deleted += change(&store, &mut ids, number);
@@ -121,7 +122,7 @@ fn handling_an_event_twice_or_late_changes_nothing() {
 #[test]
 fn no_late_event_brings_a_deleted_post_back_however_long_ago_it_was_deleted() {
     let folder = Folder::new();
-    let store = Embedded::start(opener(folder.path())).expect("it opens");
+    let store = Embedded::start(opener(folder.path()), &Threads::default()).expect("it opens");
     let new = |content: &str| store.create(NewPost::new("t", content.into(), "a").expect("a post"));
     let id = new("#a").expect("it is kept").id;
     store.edit(id, Edit::new(None, Some("#a #b".into()), None).expect("an edit")).expect("it is kept");
@@ -149,7 +150,7 @@ fn no_late_event_brings_a_deleted_post_back_however_long_ago_it_was_deleted() {
     let wanted = stored(&store);
     store.close(PATIENCE);
     drop(store);
-    let store = Embedded::start(opener(folder.path())).expect("it opens");
+    let store = Embedded::start(opener(folder.path()), &Threads::default()).expect("it opens");
     for event in late {
         assert_eq!(store.apply(vec![event]).expect("it is filed"), Default::default());
     }
@@ -162,7 +163,7 @@ fn events_that_were_not_handled_before_the_end_are_handled_at_the_next_start() {
     let mut all: Vec<PostEvent> = Vec::new();
     let mut ids = Vec::new();
     for number in 0..8 {
-        let store = Embedded::start(opener(folder.path())).expect("it opens");
+        let store = Embedded::start(opener(folder.path()), &Threads::default()).expect("it opens");
         assert!(store.bell().try_recv().is_ok(), "the filing thread is told to look");
         // The changes of the life before, filed or not, but not forgotten.
         let events = unhandled(&store);

@@ -1,8 +1,13 @@
 //! What the tests talk with: real servers on port 0, raw sockets, and an event stream parser of their
 //! own. Nothing here sleeps; what does not come within [`PATIENCE`] fails the test.
 
-use callout::hub::Survey;
+use callout::Topic;
+use callout::access::{Access, Grant, Wanted};
+use callout::event::Id;
+use callout::hub::{Hub, Survey};
+use callout::os::threads::Threads;
 use callout::server::{Config, Server};
+use http::HeaderMap;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,9 +26,23 @@ pub fn server() -> Server {
 /// The same, after `change` had its way with the configuration.
 pub fn server_with(change: impl FnOnce(&mut Config)) -> Server {
     raise_descriptor_limit();
-    let mut config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+    let mut config = Config::default();
+    config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     change(&mut config);
-    Server::start(config).expect("a free port")
+    Server::builder().config(config).start().expect("a free port")
+}
+
+/// A hub that goes on after this id, as a history starts one.
+pub fn hub_after(last: Id) -> std::io::Result<Hub> {
+    let hub = Hub::start(&Threads::default())?;
+    hub.begin_after(last);
+    Ok(hub)
+}
+
+/// What lets a stream subscribe to these topics.
+pub fn grant(subscribe: Vec<Topic>) -> Grant {
+    let wanted = Wanted { subscribe, ..Wanted::default() };
+    Access::default().grant(&HeaderMap::new(), [127, 0, 0, 1].into(), wanted).expect("everybody may")
 }
 
 /// All tests share this process, and some hold both ends of a thousand connections: more than the soft limit
