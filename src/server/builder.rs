@@ -16,7 +16,7 @@ use crate::live::activity::Activity;
 use crate::live::stats::Stats;
 use crate::os::threads::Threads;
 use crate::pages::{Page, Pages};
-use crate::posts::PostService;
+use crate::posts::{self, PostService};
 use crate::publisher::Publisher;
 use crate::routes::{Route, Router, routes, shown_path};
 use crate::selector::Selector;
@@ -106,12 +106,12 @@ impl Builder {
             None => open_history(&config, &hub, &threads).map_err(StartError::History)?,
         };
         let publisher = Publisher::new(history.clone(), hub.clone(), config.ephemeral);
-        let folder = match config.data {
-            Data::Memory => None,
-            Data::Directory(folder, _) => Some(folder),
+        let address = match config.data {
+            Data::Memory => posts::Address::Memory,
+            Data::Directory(folder, _) => posts::Address::Folder(folder),
         };
         let posts =
-            PostService::start(publisher.clone(), threads.clone(), folder).map_err(StartError::Posts)?;
+            PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
         let stats = Stats::new(hub.clone(), history.clone(), permits.clone());
         let access = Access::new(config.publish_token, Origins::new(config.origins));
