@@ -1,9 +1,9 @@
 //! A file of format 1, as callout 0.1.0 wrote it: everything in it is there, and works on.
 
 use super::{all_posts, check_feeds, create, delete, edit, feeds, ids, path, read, settle, text, whole_feed};
-use crate::disk::disc::{Disc, Survives};
 use crate::disk::{Folder, serve};
 use crate::support::PATIENCE;
+use crate::support::disc::{Disc, Survives};
 use callout::os::threads::Threads;
 use callout::posts::store::embedded::{Embedded, NAME, opener};
 use callout::posts::store::{FeedStore, PostStore};
