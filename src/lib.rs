@@ -121,7 +121,7 @@ pub mod server;
 #[doc(hidden)]
 pub mod cli;
 
-pub use access::{Caller, Grant, Identity, Secret};
+pub use access::{Caller, Grant, Identity, Origin, Secret};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;

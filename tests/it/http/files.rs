@@ -68,11 +68,11 @@ fn a_browser_that_has_the_file_is_answered_304_without_it() {
         "If-None-Match: *".into(),
     ] {
         let mut raw = Raw::connect(program.address);
-        raw.send(format!("GET / HTTP/1.1\r\nHost: test\r\n{fields}\r\n\r\n"));
+        raw.send(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n"));
         let answer = raw.answer();
         assert_eq!((answer.status, answer.header("etag")), (304, Some(&*tag)), "{fields}: {answer:?}");
         assert!(answer.header("content-length").is_none() && answer.body.is_empty());
-        raw.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(raw.answer().status, 200, "nothing stands behind a 304");
     }
     for tag in ["\"other\"", "", &tag.replace('"', "")] {
@@ -145,7 +145,7 @@ fn nothing_outside_the_folder_is_served() {
         &format!("/pages/{encoded}"),
         &format!("file://{absolute}"),
     ] {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let everything = exchange(program.address, head);
         let refused = everything.contains("HTTP/1.1 404 ") || everything.contains("HTTP/1.1 400 ");
         assert!(refused && !everything.contains("s3cret"), "{path}: {everything}");
