@@ -120,7 +120,7 @@ impl Server {
             history,
             posts,
             hub,
-            files: config.www.map_or(Files::Embedded, Files::Directory),
+            files: Files::new(config.www, &[]),
             origins: config.origins,
             only_now: config.only_now,
             publish_token: config.publish_token,

@@ -11,6 +11,7 @@ pub mod files;
 pub mod path;
 pub mod request;
 pub mod response;
+mod template;
 pub mod tiny;
 pub mod watch;
 
