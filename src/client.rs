@@ -239,8 +239,8 @@ impl Client {
 /// a page can tell when a stream is dead, and whether what is true now will follow the replay.
 fn hello(heartbeat: Duration, has_present: bool, position: &str) -> String {
     let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
-    let present = if has_present { " present" } else { "" };
-    format!(":ok heartbeat={heartbeat_secs}{present}\n\nretry: {retry_millis}\nid: {position}\n\n")
+    let snapshot = if has_present { " snapshot" } else { "" };
+    format!(":ok heartbeat={heartbeat_secs}{snapshot}\n\nretry: {retry_millis}\nid: {position}\n\n")
 }
 
 /// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.

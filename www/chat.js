@@ -1,54 +1,51 @@
-// The chat: one stream for what is said and who is here, one POST for each thing said.
+// The chat: one stream for the messages and for who is here, one POST for each message.
 
-import { connect as listen } from "./callout.js";
-import { $, ask, complain, element, showState, time } from "./page.js";
+import { connect } from "./callout.js";
+import { $, ask, element, orNull, showState, showTrouble, time } from "./page.js";
 
-// Messages on the page; the oldest go first.
+// Messages on the page; the oldest are removed first.
 const MESSAGES_MAX = 500;
 
-// Ids of messages already shown. After a `reset` the server sends all that it keeps, and it keeps
-// 100,000 events unless told otherwise.
+// Ids of messages already shown. After a `reset` the server sends all that it keeps, which is 100,000 events unless
+// it was started with another limit.
 const IDS_MAX = 100_000;
 
-// Nearer to the end than this counts as reading the newest.
+// A log that is scrolled nearer to its end than this shows the newest message.
 const END_PX = 40;
 
 const NAME_KEY = "callout.user";
 
-const [user, message, connect, send, close] = ["user", "message", "connect", "send", "close"].map($);
-const [log, messages, users] = ["log", "messages", "users"].map($);
-
-// The stream, and whose it is: empty while the person wants none.
+// The stream, and the name it was opened with: empty while the person is not connected.
 let name = "";
 let stream = null;
 
 // What is on the page.
 const ids = new Set();
-let present = 0;
-let following = true;
+let userCount = 0;
+let showsNewest = true;
 let unread = 0;
 let scrolling = false;
 
 // ---- the stream ----
 
 function join() {
-  const wanted = user.value.trim();
+  const wanted = $("user").value.trim();
   if (!wanted) {
-    complain("Who are you? Give a name first.");
-    user.focus();
+    showTrouble("Enter your name first.");
+    $("user").focus();
     return false;
   }
-  complain("");
+  showTrouble("");
   name = wanted;
-  user.value = wanted;
-  remember(wanted);
-  // Whoever comes in is shown what was said last, also after a reload.
-  stream = listen({ url: `/sse?${new URLSearchParams({ user: name })}`, resume: false });
+  $("user").value = wanted;
+  orNull(() => localStorage.setItem(NAME_KEY, wanted));
+  // Each new stream begins with the latest messages, also after a reload.
+  stream = connect({ url: `/sse?${new URLSearchParams({ user: name })}`, resume: false });
   stream.on("state", () => show(stream.state));
   stream.on("message", (event) => isNew(event.id) && showMessage(event.json()));
   stream.on("presence", (event) => showUsers(event.json()));
   stream.on("reset", showGap);
-  stream.on("error", refused);
+  stream.on("error", showRefusal);
   show(stream.state);
   return true;
 }
@@ -59,36 +56,36 @@ function leave() {
   showUsers({ users: [] });
 }
 
-// The stream comes back by itself, unless it is the name that is refused.
-function refused({ status, data }) {
-  complain(data);
+// The stream reconnects by itself; but where the name is refused, another name has to be entered.
+function showRefusal({ status, data }) {
+  showTrouble(data);
   if (status !== 400) return;
   leave();
-  user.focus();
+  $("user").focus();
 }
 
-// ---- saying something ----
+// ---- sending a message ----
 
-async function say() {
-  const text = message.value;
+async function send() {
+  const text = $("message").value;
   if (!text.trim()) {
-    message.focus();
+    $("message").focus();
     return;
   }
-  // Whoever speaks is here.
+  // Whoever sends a message is here.
   if (!name && !join()) return;
-  send.disabled = true;
+  $("send").disabled = true;
   try {
     await ask("POST", "/sse/message", { user: name, message: text });
-    complain("");
+    showTrouble("");
     // Unless it was changed in the meantime.
-    if (message.value === text) message.value = "";
-    follow();
+    if ($("message").value === text) $("message").value = "";
+    showNewest();
   } catch (error) {
-    complain(`Not sent: ${error.message}.`);
+    showTrouble(`Not sent: ${error.message}.`);
   } finally {
-    send.disabled = false;
-    message.focus();
+    $("send").disabled = false;
+    $("message").focus();
   }
 }
 
@@ -96,12 +93,12 @@ async function say() {
 
 function show(state) {
   showState(state);
-  if (state === "live") complain("");
-  // A field that is disabled loses the focus, so the name is only locked.
-  user.readOnly = state !== "closed";
-  connect.disabled = state !== "closed";
-  close.disabled = state === "closed";
-  showCount();
+  if (state === "live") showTrouble("");
+  // The name is made read-only and not disabled: a field that is disabled loses the focus.
+  $("user").readOnly = state !== "closed";
+  $("connect").disabled = state !== "closed";
+  $("close").disabled = state === "closed";
+  showUserCount();
 }
 
 function isNew(id) {
@@ -111,74 +108,74 @@ function isNew(id) {
   return true;
 }
 
-function showMessage(said) {
-  const who = element("bdi", "user", said.user);
-  const text = element("p", "text", said.message);
-  // An Arabic message among English ones runs from right to left by itself.
+function showMessage({ user, message, at }) {
+  const text = element("p", "text", message);
+  // So an Arabic message among English ones runs from right to left.
   text.dir = "auto";
   const head = element("p", "head");
-  head.append(who, time(said.at));
+  head.append(element("bdi", "user", user), time(at));
   const item = element("li", "message");
-  item.classList.toggle("mine", said.user === name);
+  item.classList.toggle("mine", user === name);
   item.append(head, text);
   append(item);
-  if (!following) {
+  if (!showsNewest) {
     unread += 1;
     showUnread();
   }
 }
 
 function showGap() {
-  // One note is enough where nothing was said in between.
-  if (messages.lastElementChild?.classList.contains("gap")) messages.lastElementChild.remove();
-  const item = element("li", "gap", "Some messages may be missing here: the server no longer knows where we were. ");
+  // One note is enough where no message came in between.
+  const last = $("messages").lastElementChild;
+  if (last?.classList.contains("gap")) last.remove();
+  const item = element("li", "gap", "Messages may be missing here: the server no longer has all that it sent meanwhile. ");
   item.append(time(Date.now()));
   append(item);
 }
 
 function append(item) {
   $("empty").hidden = true;
-  messages.append(item);
-  while (messages.childElementCount > MESSAGES_MAX) messages.firstElementChild.remove();
+  $("messages").append(item);
+  while ($("messages").childElementCount > MESSAGES_MAX) $("messages").firstElementChild.remove();
   scroll();
 }
 
-function showUsers({ users: names, more = 0 }) {
-  users.replaceChildren(
-    ...names.map((name) => {
+function showUsers({ users, more = 0 }) {
+  $("users").replaceChildren(
+    ...users.map((name) => {
       const item = element("li", "user");
       item.append(element("bdi", "", name));
       return item;
     }),
   );
-  if (more) users.append(element("li", "more", `and ${more} more`));
-  present = names.length + more;
-  $("nobody").hidden = present > 0;
-  showCount();
+  if (more) $("users").append(element("li", "more", `and ${more} more`));
+  userCount = users.length + more;
+  $("nobody").hidden = userCount > 0;
+  showUserCount();
 }
 
-// Who is here now is not known while nothing arrives.
-function showCount() {
-  const live = $("state").dataset.state === "live";
-  users.classList.toggle("stale", !live);
-  const heading = live || !present ? "Here now" : "Here when last heard";
-  $("here").textContent = present ? `${heading}: ${present}` : heading;
+// While the stream is not live nobody knows who is here now.
+function showUserCount() {
+  const isLive = $("state").dataset.state === "live";
+  $("users").classList.toggle("stale", !isLive);
+  const heading = isLive || !userCount ? "Here now" : "Here when last connected";
+  $("here").textContent = userCount ? `${heading}: ${userCount}` : heading;
 }
 
-// ---- staying with the newest ----
+// ---- the newest message ----
 
-// Once per picture, however many messages came.
+// Scrolls once per frame, however many messages came.
 function scroll() {
-  if (scrolling || !following) return;
+  if (scrolling || !showsNewest) return;
   scrolling = true;
   requestAnimationFrame(() => {
     scrolling = false;
-    log.scrollTop = log.scrollHeight;
+    $("log").scrollTop = $("log").scrollHeight;
   });
 }
 
-function follow() {
-  following = true;
+function showNewest() {
+  showsNewest = true;
   unread = 0;
   showUnread();
   scroll();
@@ -189,52 +186,38 @@ function showUnread() {
   $("newest").textContent = unread === 1 ? "1 new message ↓" : `${unread} new messages ↓`;
 }
 
-log.addEventListener("scroll", () => {
-  // Our own scroll is still to come.
+$("log").addEventListener("scroll", () => {
+  // The page is about to scroll by itself.
   if (scrolling) return;
-  following = log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
-  if (following && unread) follow();
+  const { scrollHeight, scrollTop, clientHeight } = $("log");
+  showsNewest = scrollHeight - scrollTop - clientHeight < END_PX;
+  if (showsNewest && unread) showNewest();
 });
-new ResizeObserver(scroll).observe(log);
+new ResizeObserver(scroll).observe($("log"));
 $("newest").addEventListener("click", () => {
-  follow();
-  log.focus();
+  showNewest();
+  $("log").focus();
 });
 
-// ---- the person ----
+// ---- the forms ----
 
 $("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!name && join()) message.focus();
+  if (!name && join()) $("message").focus();
 });
-close.addEventListener("click", () => {
+$("close").addEventListener("click", () => {
   leave();
-  connect.focus();
+  $("connect").focus();
 });
 $("say").addEventListener("submit", (event) => {
   event.preventDefault();
-  say();
+  send();
 });
-message.addEventListener("keydown", (event) => {
+$("message").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
   event.preventDefault();
-  if (!send.disabled) say();
+  if (!$("send").disabled) send();
 });
 
-// Where a browser keeps nothing, the name is asked for each time.
-function remember(name) {
-  try {
-    localStorage.setItem(NAME_KEY, name);
-  } catch {}
-}
-
-function recall() {
-  try {
-    return localStorage.getItem(NAME_KEY) ?? "";
-  } catch {
-    return "";
-  }
-}
-
-user.value ||= recall();
-(user.value ? message : user).focus();
+$("user").value ||= orNull(() => localStorage.getItem(NAME_KEY)) ?? "";
+($("user").value ? $("message") : $("user")).focus();

@@ -238,10 +238,15 @@ impl Shared {
             "streams_behind": survey.behind,
             "published_per_sec": per_sec(now.published, ticker.sample.published),
             "delivered_per_sec": per_sec(now.delivered, ticker.sample.delivered),
-            "dropped_clients": books.too_slow.load(Relaxed),
-            "kept_events": kept.events,
-            "kept_bytes": kept.bytes,
-            "commit_millis": kept.commit.map(|commit| commit.as_secs_f64() * 1_000.0),
+            "version": env!("CARGO_PKG_VERSION"),
+            "published": now.published,
+            "delivered": now.delivered,
+            "too_slow": books.too_slow.load(Relaxed),
+            "history": {
+                "events": kept.events,
+                "bytes": kept.bytes,
+                "commit_micros": kept.commit.map(|commit| commit.as_micros() as u64),
+            },
         });
         ticker.sample = now;
     }
