@@ -36,14 +36,7 @@ fn statistics_come_at_once_and_go_on() {
     assert_eq!(seen.event, "stats");
     let first = seen.json();
     assert_eq!((&first["streams"], &first["history"]["events"]), (&2.into(), &1.into()), "{first}");
-    for name in [
-        "memory_bytes",
-        "threads",
-        "descriptors",
-        "descriptors_max",
-        "uptime_secs",
-        "cpu_percent",
-    ] {
+    for name in ["memory_bytes", "threads", "descriptors", "descriptors_max", "uptime_secs", "cpu_percent"] {
         assert!(first[name].is_number(), "{name}: {first}");
     }
     assert!(first["history"]["bytes"].is_number(), "{first}");
