@@ -116,6 +116,7 @@ impl Builder {
         let stats = Stats::new(hub.clone(), history.clone(), permits.clone());
         let access =
             Access::new(config.publish_token, Hosts::new(config.hosts), Origins::new(config.origins));
+        let hidden: Vec<&str> = config.pages.off().map(Page::name).collect();
         let routes = routes(own, &config.pages);
         let activity = (config.activity && config.pages.has(Page::Activity)).then(|| {
             let (routes, has_token) = (routes.clone(), !access.is_open());
@@ -129,7 +130,7 @@ impl Builder {
             permits,
             publisher,
             posts,
-            files: config.www.map_or(Files::Embedded, Files::Directory),
+            files: Files::new(config.www, &hidden),
             access,
             stats,
             activity,

@@ -113,6 +113,50 @@ fn a_folder_is_served_as_it_is_now() {
 }
 
 #[test]
+fn a_page_is_the_same_from_a_folder_as_compiled_in() {
+    let embedded = Program::serve(&[]);
+    let folder = Program::serve(&["--www", concat!(env!("CARGO_MANIFEST_DIR"), "/www")]);
+    let pages = [
+        "/",
+        "/sse.html",
+        "/activity.html",
+        "/notifications.html",
+        "/wall.html",
+        "/posts.html",
+        "/check.html",
+    ];
+    for path in pages.into_iter().chain(["/callout.js", "/site.css"]) {
+        let (one, other) = (get(embedded.address, path), get(folder.address, path));
+        assert_eq!((one.status, &one.body), (200, &other.body), "{path}");
+        for name in ["etag", "link", "content-security-policy"] {
+            assert_eq!(one.header(name), other.header(name), "{path}: {name}");
+        }
+    }
+    for program in [embedded, folder] {
+        assert_eq!(get(program.address, "/template.html").status, 404, "it is no page");
+    }
+}
+
+#[test]
+fn the_pages_of_a_folder_are_put_into_its_template() {
+    let folder = Folder::new("template");
+    folder.write("www/index.html", "<!doctype html><title>whole</title>");
+    folder.write("www/own.html", "<title>own</title>\n\n<main>hello</main>\n");
+    let program = folder.serve();
+    let own = || String::from_utf8(get(program.address, "/own.html").body).unwrap();
+    assert_eq!(own(), "<title>own</title>\n\n<main>hello</main>\n", "there is no template");
+    folder
+        .write("www/template.html", "<a href=\"/\"></a><a href=\"/own.html\"></a><!-- head --><!-- main -->");
+    let links = "<a href=\"/\"></a><a href=\"/own.html\" aria-current=\"page\"></a>";
+    assert_eq!(own(), format!("{links}<title>own</title><main>hello</main>"));
+    let tag = get(program.address, "/own.html").header("etag").map(String::from);
+    folder.write("www/template.html", "<p>changed<!-- main -->");
+    assert_eq!(own(), "<p>changed<main>hello</main>");
+    assert_ne!(get(program.address, "/own.html").header("etag").map(String::from), tag);
+    assert_eq!(get(program.address, "/").body, b"<!doctype html><title>whole</title>");
+}
+
+#[test]
 fn nothing_outside_the_folder_is_served() {
     let folder = Folder::new("outside");
     folder.write("secret", "s3cret");
