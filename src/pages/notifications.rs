@@ -13,7 +13,8 @@ use crate::http::{Answer, Request};
 use crate::topic::Topic;
 use http::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 use std::time::SystemTime;
 
 /// The longest user id, in bytes. A longer one is answered 400.
@@ -22,7 +23,8 @@ const USER_BYTES_MAX: usize = 200;
 #[derive(Deserialize)]
 struct Notification {
     event: Option<String>,
-    data: Value,
+    /// As it was sent: numbers of any length, and keys in their order.
+    data: Option<Box<RawValue>>,
     id: Option<String>,
 }
 
@@ -35,10 +37,13 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
 /// and were passed it.
 pub fn notify(app: &App, request: &Request) -> Result<Answer, Error> {
     let Notification { event, data, id } = request.json(r#"{"event":"…","data":"…"}"#)?;
-    let data = match data {
-        Value::Null => return Err(Error::bad("`data` is missing")),
-        Value::String(text) => text,
-        other => other.to_string(),
+    let data = data.ok_or_else(|| Error::bad("`data` is missing"))?;
+    let data = match data.get() {
+        // Text is sent without its quotes.
+        text if text.starts_with('"') => {
+            serde_json::from_str(text).map_err(|error| Error::bad(format!("`data` is no text: {error}")))?
+        }
+        other => other.to_owned(),
     };
     let topics = request.grant()?.publish().to_vec();
     let draft = Draft { topics, name: event, id, data, retry_millis: None };

@@ -131,6 +131,29 @@ fn data_is_text_as_it_is_or_any_other_json() {
 }
 
 #[test]
+fn data_that_is_no_text_is_sent_as_the_bytes_that_came() {
+    let server = server();
+    let at = server.address();
+    let mut ann = Browser::open(at, "/sse/ann");
+    for data in [
+        r#"{"b":1,"a":123456789012345678901234567890}"#,
+        r#"{ "b" : 1.0 , "b" : 2 }"#,
+        "[1e400, -0, 0.10]",
+        "0.30000000000000004441",
+        r#"["\u00e9", "é"]"#,
+        "{\n  \"a\": 1\n}",
+        "true",
+    ] {
+        let answer = post(at, "/notify/ann", format!(r#"{{"event":"note","data":{data}}}"#));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(next(&mut ann), data);
+    }
+    // Text is what its escapes say, without the quotes.
+    assert_eq!(post(at, "/notify/ann", r#"{"data":"\u00e9\n\"x\""}"#).status, 200);
+    assert_eq!(next(&mut ann), "é\n\"x\"");
+}
+
+#[test]
 fn a_notification_with_an_id_of_its_own_can_be_sent_again_safely() {
     let server = server();
     let at = server.address();
