@@ -2,8 +2,8 @@
 //! devices), and `POST /notify/{id}` reaches them all and nobody else. Without an id both are for everyone.
 //!
 //! A notification is kept, so that a browser that was away for a moment is sent it when it comes back.
-//! `GET /time` and `GET /time/{id}` send the time of day, which is ephemeral. Anybody may ask for that, so it has
-//! topics of its own, which need no publish token.
+//! `POST` and `GET` on `/time` and `/time/{id}` send the time of day, which is ephemeral. Anybody may ask for that, so
+//! it has topics of its own, which need no publish token.
 
 use crate::app::App;
 use crate::error::Error;
@@ -64,7 +64,7 @@ pub fn send_time(app: &App, request: &Request) -> Result<Answer, Error> {
     let topics = request.grant()?.publish().to_vec();
     let draft = Draft { topics, name: Some("timeEvent".into()), data: time.into(), ..Draft::default() };
     // HEAD asks only what GET would answer: nothing is sent.
-    let reached = if request.method == Method::GET { app.broadcast(request, draft)? } else { 0 };
+    let reached = if request.method == Method::HEAD { 0 } else { app.broadcast(request, draft)? };
     Ok(Answer::json(&json!({ "reached": reached, "time": time })))
 }
 

@@ -85,7 +85,7 @@ impl Router {
     /// Nothing is published, read or listed before `access` has said yes.
     fn ask(&self, route: &Route, request: &mut Request) -> Result<Answer, Error> {
         let access = &self.app.access;
-        access.origins.check_site(&request.method, &request.headers)?;
+        access.origins.check_site(&request.method, &request.headers, route.effect(request))?;
         let wanted = route.wanted(request)?;
         request.grant = Some(access.grant(&request.headers, request.client, wanted)?);
         (route.handler)(&self.app, request)

@@ -1,6 +1,6 @@
 //! A route: a method, a path, who may take it, and the handler that answers.
 
-use crate::access::{Action, Wanted};
+use crate::access::{Action, Effect, Wanted};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::{Answer, Request};
@@ -96,6 +96,18 @@ impl Route {
     /// The route belongs to this page, and is there when the page is on.
     pub(super) fn of(self, page: Page) -> Route {
         Route { page: Some(page), ..self }
+    }
+
+    /// What taking this route does beside reading.
+    pub(super) fn effect(&self, request: &Request) -> Effect {
+        // The posts are JSON, and streams for those who want events.
+        let is_json = self.page == Some(Page::Posts) && !request.wants_events();
+        match (&self.publishes, &self.subscribes) {
+            (Some(_), _) => Effect::Publishes,
+            (None, Some(_)) if is_json => Effect::None,
+            (None, Some(_)) => Effect::Subscribes,
+            (None, None) => Effect::None,
+        }
     }
 
     /// What the request asks for by taking this route.

@@ -34,6 +34,8 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         post("/notify/{id}", notifications::notify).publishes(Topics::from(notifications::addressee)).of(Page::Notifications),
         get("/time", notifications::send_time).publishes(Topics::from(notifications::time_addressee)).of(Page::Notifications),
         get("/time/{id}", notifications::send_time).publishes(Topics::from(notifications::time_addressee)).of(Page::Notifications),
+        post("/time", notifications::send_time).publishes(Topics::from(notifications::time_addressee)).of(Page::Notifications),
+        post("/time/{id}", notifications::send_time).publishes(Topics::from(notifications::time_addressee)).of(Page::Notifications),
 
         get("/api/streams", activity::subscribe).subscribes(Topics::fixed(ACTIVITY)).of(Page::Activity),
 

@@ -17,6 +17,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/sse/message", "POST, GET, HEAD, OPTIONS"),
     ("/check/attacked", "GET, POST, HEAD, OPTIONS"),
     ("/notify", "POST, OPTIONS"),
+    ("/time", "GET, POST, HEAD, OPTIONS"),
 ];
 
 const STREAMS: &[&str] =

@@ -154,6 +154,18 @@ fn data_that_is_no_text_is_sent_as_the_bytes_that_came() {
 }
 
 #[test]
+fn the_time_is_sent_by_a_post_as_well() {
+    let server = server();
+    let at = server.address();
+    let mut ann = Browser::open(at, "/sse/ann");
+    joined(&server, 1);
+    for path in ["/time/ann", "/time"] {
+        assert_eq!(reached(&post(at, path, "")), 1, "{path}");
+        assert_eq!(ann.next().event, "timeEvent");
+    }
+}
+
+#[test]
 fn a_notification_with_an_id_of_its_own_can_be_sent_again_safely() {
     let server = server();
     let at = server.address();
