@@ -1,6 +1,6 @@
 //! The files under `www/`: compiled in, or read from a directory while one works on them.
 
-use super::{Request, Response, template};
+use super::{Request, Response, printable, template};
 use crate::error::Error;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
@@ -100,7 +100,7 @@ impl Files {
     /// Answers with the file of this name (`sse.html`), or 304 if the browser has it.
     /// [`Error::NotFound`] if there is none.
     pub fn answer(&self, request: &Request, name: &str) -> Result<Response, Error> {
-        let missing = || Error::NotFound(format!("there is no `/{name}` here"));
+        let missing = || Error::NotFound(format!("there is no `{}` here", printable(request.path())));
         if self.hidden.iter().any(|page| page == page_of(name)) {
             return Err(missing());
         }
@@ -199,7 +199,7 @@ fn read(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
     match std::fs::read(directory.join(name)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_no_file(error.kind()) => Ok(None),
-        Err(error) => Err(Error::Internal(format!("failed to read `{name}`: {error}"))),
+        Err(error) => Err(Error::Internal(format!("failed to read {name:?}: {error}"))),
     }
 }
 

@@ -23,8 +23,9 @@ pub use response::Response;
 use crate::client::{Client, Pace, Stream, Visit};
 use crate::error::Error;
 use http::StatusCode;
-use percent_encoding::{CONTROLS, PercentEncode, utf8_percent_encode};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -143,7 +144,7 @@ impl Default for Limits {
 /// Asks the site for its answer. A panic in one request is answered 500 and ends nothing else.
 fn answer(site: &dyn Site, request: &mut Request) -> Answer {
     catch_unwind(AssertUnwindSafe(|| site.answer(request))).unwrap_or_else(|_| {
-        let what = format!("{} {} panicked", request.method, printable(request.path()));
+        let what = format!("{} {} panicked", printable(request.method.as_str()), printable(request.path()));
         log::error!("{what}");
         Answer::Full(Response::error(&Error::Internal(what)))
     })
@@ -153,12 +154,24 @@ fn answer(site: &dyn Site, request: &mut Request) -> Answer {
 /// because it may contain a secret.
 fn log_request(answered: &Answered, bytes: u64) {
     let Answered { client, method, path, status, took } = answered;
-    let (path, millis) = (printable(path), took.as_secs_f64() * 1_000.0);
+    let (method, path, millis) = (printable(method), printable(path), took.as_secs_f64() * 1_000.0);
     log::info!("{client} {method} {path} {status} {bytes}B {millis:.1}ms");
 }
 
-/// A path as it may stand in the log. What a client sent outside visible ASCII is percent-encoded: as it is,
-/// it could end the line, or command the terminal that shows it.
-pub(crate) fn printable(path: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(path, CONTROLS)
+/// The longest path in the log and on the activity page, in bytes. A longer one is cut.
+const SHOWN_BYTES_MAX: usize = 256;
+
+/// What stands for the rest of what is cut.
+const CUT: &str = "...";
+
+/// A path or a method as it may be shown to others. What a client sent outside visible ASCII is percent-encoded: as it is,
+/// it could end the line, turn its direction, or command the terminal that shows it.
+pub(crate) fn printable(path: &str) -> Cow<'_, str> {
+    let mut shown = Cow::from(utf8_percent_encode(path, CONTROLS));
+    if shown.len() > SHOWN_BYTES_MAX {
+        let shown = shown.to_mut();
+        shown.truncate(SHOWN_BYTES_MAX - CUT.len());
+        shown.push_str(CUT);
+    }
+    shown
 }
