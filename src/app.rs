@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The longest id that is echoed in a `reset`, in characters; what is longer was never one of callout's.
 const ASKED_CHARS_MAX: usize = 256;
@@ -45,6 +46,8 @@ pub struct App {
     pub(crate) activity: Option<Activity>,
     pub(crate) threads: Threads,
     pub(crate) page_states: PageStates,
+    /// Set once the server is about to stop, for those who ask whether it is ready.
+    pub(crate) draining: AtomicBool,
 }
 
 impl App {
@@ -84,6 +87,11 @@ impl App {
         let mut stream = Stream::new(request.grant()?, start);
         stream.guards.push(Box::new(self.permits.take()?));
         Ok(stream)
+    }
+
+    /// Whether the server is about to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
     }
 
     /// The state of a page: one for the server, made when it is first asked for, so that a page that nobody uses

@@ -28,6 +28,9 @@ const DESCRIPTORS_RESERVED: usize = 24;
 const HEARTBEATS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60 * 60);
 const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The valid values of `--idle`. Less would close connections between two requests of one page.
+const IDLES: RangeInclusive<Duration> = Duration::from_secs(1)..=GRACE_MAX;
+
 /// The exit code after an essential thread has panicked.
 const EXIT_FAILED: i32 = 70;
 
@@ -110,6 +113,16 @@ pub(super) static COMMAND: Command = Command {
             value: "TIME",
             help: "how long open requests may take to finish after SIGTERM; 5s",
         },
+        Flag {
+            name: "drain-delay",
+            value: "TIME",
+            help: "after SIGTERM, how long /healthz/ready says 503 before the drain begins,\nso that load balancers notice; 0s",
+        },
+        Flag {
+            name: "idle",
+            value: "TIME",
+            help: "how long a connection may stay silent after a request; more than\na load balancer in front keeps its own; 60s",
+        },
         Flag { name: "www", value: "FOLDER", help: "serve files from here instead of those compiled in" },
         Flag { name: "log", value: "LEVEL", help: "error, warn, info (a line per request) or debug; info" },
     ],
@@ -121,6 +134,10 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let grace = flags.value("grace", Duration::from_secs(5), "a time like 5s, at most a day", |text| {
         duration(text).filter(|time| *time <= GRACE_MAX)
     })?;
+    let drain_delay =
+        flags.value("drain-delay", Duration::ZERO, "a time like 5s, at most a day", |text| {
+            duration(text).filter(|time| *time <= GRACE_MAX)
+        })?;
     // Each stream takes a descriptor, and the soft limit is often far below the hard one. If it cannot be raised,
     // the server works with what there is.
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
@@ -140,6 +157,14 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let stop = wait_for_signals(signals).map_err(work)?;
     select! {
         recv(stop) -> _ => {
+            if !drain_delay.is_zero() {
+                log::info!("not ready any more, draining in {}", humantime::format_duration(drain_delay));
+                server.announce_stop();
+                select! {
+                    recv(server.failure()) -> _ => exit(EXIT_FAILED),
+                    default(drain_delay) => {}
+                }
+            }
             log::info!("draining");
             if !server.stop(grace) {
                 log::warn!("some requests were still open after the grace time");
@@ -207,6 +232,10 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
         )?,
         ..default.limits.pace
     };
+    let idle_deadline =
+        flags.value("idle", default.limits.idle_deadline, "a time like 60s, from 1s to a day", |text| {
+            duration(text).filter(|time| IDLES.contains(time))
+        })?;
     let keep_bytes = flags.value("keep-bytes", default.bounds.bytes_max, "a size like 64MB", bytes)?;
     let body_bytes = flags.value("body-bytes", default.limits.body_bytes_max, "a size like 64KB", bytes)?;
     let durability =
@@ -239,7 +268,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             bytes_max: keep_bytes,
             age_max: flags.value("keep-age", default.bounds.age_max, "a time like 7days", duration)?,
         },
-        limits: Limits { body_bytes_max: body_bytes, connections_max, pace, ..default.limits },
+        limits: Limits { body_bytes_max: body_bytes, connections_max, pace, idle_deadline, ..default.limits },
         trusted_proxies: flags
             .list("trusted-proxy")
             .into_iter()

@@ -19,6 +19,8 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         get("/", |app, request| file(app, request, "index.html")),
         get("/pages/{name}", |app, request| file(app, request, &format!("{}.html", request.capture("name")))),
         get("/healthz", health::show),
+        get("/healthz/live", health::live),
+        get("/healthz/ready", health::ready),
         get("/history", history::topics).needs(Action::History),
         get("/history/{topic...}", history::events).needs(Action::History),
 

@@ -24,6 +24,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Opens a history that feeds this hub.
 type OpenHistory = Box<dyn FnOnce(Hub) -> io::Result<Arc<dyn History>> + Send>;
@@ -136,6 +137,7 @@ impl Builder {
             activity,
             threads,
             page_states: PageStates::default(),
+            draining: AtomicBool::new(false),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
         let (at, limits, proxies, threads) =

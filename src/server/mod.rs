@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// How often a drain looks whether everyone has left.
@@ -117,6 +118,12 @@ impl Server {
         &self.parts().app
     }
 
+    /// Says to those who ask `/healthz/ready` that nothing more should be sent here. Everything else goes on, so that
+    /// load balancers can notice before [`Server::stop`] closes the listener. Does not block.
+    pub fn announce_stop(&self) {
+        self.app().draining.store(true, Relaxed);
+    }
+
     /// Drains: no new connections, every stream is told when to come back and ended cleanly, requests under way are
     /// finished. Blocks until all have left, or for `grace`; then closes what is left, and the stores. Says whether
     /// all had left. May be called from any thread; a second call has nothing left to do.
@@ -124,6 +131,7 @@ impl Server {
         let Parts { app, listener } = self.parts();
         let until = Instant::now() + grace;
         let Some(running) = self.running.lock().take() else { return listener.busy() == 0 };
+        self.announce_stop();
         listener.stop();
         app.hub.drain();
         while listener.busy() > 0 && Instant::now() < until {

@@ -9,5 +9,6 @@ mod ending; // nothing is left of a listener that ended
 mod files; // the files under `www/`
 mod framing; // heads that could be read in two ways
 mod heads; // heads good and bad, and how long a connection lasts
+mod health; // live, ready, and how long it stays
 mod methods; // every method on every path
 mod tiny; // the other listener
