@@ -14,11 +14,13 @@ use crate::selector::Selector;
 use crate::server::{Config, Data, Kind, Server};
 use crossbeam_channel::{Receiver, bounded, select};
 use log::{Level, LevelFilter};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Descriptors that are not connections: standard streams, listener, signals, watching, some files.
@@ -145,6 +147,10 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let work = |error: std::io::Error| Failure::Work(error.to_string());
     stderr_log::start(level).map_err(work)?;
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(work)?;
+
+    // A write over the file size limit then fails with EFBIG, and is refused like one on a full disk; by default the signal
+    // kills the process.
+    flag::register(SIGXFSZ, Arc::default()).map_err(work)?;
 
     let openness = openness(&config);
     let server = Server::builder().config(config).start().map_err(|why| Failure::Work(why.to_string()))?;

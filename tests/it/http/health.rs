@@ -3,6 +3,8 @@
 use crate::support::witness::AT_ONCE;
 use crate::support::{Browser, Program, Raw, get, post, server, until};
 use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -62,4 +64,40 @@ fn an_idle_connection_stays_for_the_time_of_its_flag() {
         let output = command.args(["serve", "--listen", "127.0.0.1:0", "--idle", wrong]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong}");
     }
+}
+
+#[test]
+fn a_file_that_may_not_grow_refuses_publishing_and_ends_nothing() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("filesize-{}", std::process::id()));
+    let mut command = Command::new("bash");
+    // In units of 1,024 bytes.
+    command.args(["-c", r#"ulimit -f 3072; exec "$0" "$@""#, env!("CARGO_BIN_EXE_callout"), "serve"]);
+    command.args(["--listen", "127.0.0.1:0", "--ephemeral", "now", "--data", folder.to_str().unwrap()]);
+    let program = Program::start(command);
+    let mut browser = Browser::open(program.address, "/topics?topic=t&topic=now");
+    let mut acknowledged = 0;
+    let refusal = loop {
+        let answer = post(program.address, "/topics/t", "x".repeat(30_000));
+        if answer.status != 200 {
+            break answer;
+        }
+        browser.next();
+        acknowledged += 1;
+        assert!(acknowledged < 300, "the file may grow");
+    };
+    let reason = refusal.json()["error"].as_str().unwrap().to_owned();
+    assert!(refusal.status == 503 && reason.contains("File too large"), "{reason}");
+    let ready = get(program.address, "/healthz/ready");
+    assert!(
+        ready.status == 503 && ready.json()["error"].as_str().unwrap().contains("File too large"),
+        "{ready:?}"
+    );
+    assert_eq!(get(program.address, "/healthz/live").status, 200);
+    assert_eq!(post(program.address, "/topics/now", "streams go on").status, 200);
+    browser.raw.socket().set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(browser.next().data, "streams go on");
+    program.signal("TERM");
+    let (code, log) = program.wait();
+    assert!(code == Some(0) && log.contains("File too large"), "{log}");
+    fs::remove_dir_all(folder).unwrap();
 }
