@@ -114,9 +114,10 @@ pub trait Listener: Send + Sync {
 /// alone and all of them together.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A head that is not complete after this time is answered 408, and the connection closed.
+    /// A head of which nothing, or less than a kilobyte a second, has come for this time is answered 408, and the
+    /// connection closed.
     pub head_deadline: Duration,
-    /// A body that is not complete after this time is answered 408, and the connection closed.
+    /// The same for a body.
     pub body_deadline: Duration,
     /// A connection that stays silent for this time after a request is closed.
     pub idle_deadline: Duration,

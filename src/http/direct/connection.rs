@@ -14,6 +14,7 @@ use crate::http::busy::{Busy, BusyGuard};
 use crate::http::proxies::Proxies;
 use crate::http::{Answer, Answered, Limits, Request, Response, Site, answer, log_request, printable};
 use crate::hub::wire::Wire;
+use crate::os::deadline::Deadline;
 use crate::os::threads::Threads;
 use http::header::CONNECTION;
 use http::{Method, Version};
@@ -94,9 +95,9 @@ impl Connection {
 
     /// Serves the connection until it ends. Blocks.
     pub(super) fn serve(mut self) {
-        let mut first_head_until = Some(Instant::now() + self.shared.limits.head_deadline);
+        let mut first_head = Some(Deadline::new(self.shared.limits.head_deadline));
         loop {
-            let (mut request, busy) = match self.read(first_head_until.take()) {
+            let (mut request, busy) = match self.read(first_head.take()) {
                 Ok(read) => read,
                 Err(Unread::Refused(error, request)) => return self.refuse(&error, request.as_deref()),
                 Err(Unread::Closed) => return,
@@ -116,8 +117,8 @@ impl Connection {
     }
 
     /// Reads one request with its body. It counts as busy from the moment when its head is complete.
-    fn read(&mut self, first_head_until: Option<Instant>) -> Result<(Request, BusyGuard), Unread> {
-        let head = self.read_head(first_head_until)?;
+    fn read(&mut self, first_head: Option<Deadline>) -> Result<(Request, BusyGuard), Unread> {
+        let head = self.read_head(first_head)?;
         let limits = &self.shared.limits;
         let busy = self.shared.busy.guard();
         self.source.skip(head.bytes);
@@ -131,8 +132,8 @@ impl Connection {
             let go_on = self.wire.write(b"HTTP/1.1 100 Continue\r\n\r\n", limits.pace.write_deadline);
             go_on.map_err(|_| Unread::Closed)?;
         }
-        let until = Instant::now() + limits.body_deadline;
-        match body::read(&mut self.source, head.framing, limits.body_bytes_max, until) {
+        let deadline = Deadline::new(limits.body_deadline);
+        match body::read(&mut self.source, head.framing, limits.body_bytes_max, deadline) {
             Ok(body) => request.body = body,
             Err(Failure::Refused(error)) => return Err(Unread::Refused(error, Some(Box::new(request)))),
             Err(Failure::Closed) => return Err(Unread::Closed),
@@ -142,19 +143,20 @@ impl Connection {
 
     /// Reads up to the end of a head. The first head of a connection has one deadline from the start; a
     /// later one may stay away for the idle deadline, and its own begins with its first byte.
-    fn read_head(&mut self, first_head_until: Option<Instant>) -> Result<Head, Unread> {
+    fn read_head(&mut self, first_head: Option<Deadline>) -> Result<Head, Unread> {
         let limits = &self.shared.limits;
         if self.source.buffered().is_empty() {
-            let until = first_head_until.unwrap_or_else(|| Instant::now() + limits.idle_deadline);
+            let idle = Instant::now() + limits.idle_deadline;
+            let until = first_head.map_or(idle, |deadline| deadline.at());
             // Nothing has come, so there is nothing to answer.
             self.source.fill(until).map_err(|_| Unread::Closed)?;
         }
-        let until = first_head_until.unwrap_or_else(|| Instant::now() + limits.head_deadline);
+        let mut deadline = first_head.unwrap_or_else(|| Deadline::new(limits.head_deadline));
         loop {
             if let Some(head) = Head::parse(self.source.buffered(), self.peer)? {
                 return Ok(head);
             }
-            self.source.fill(until).map_err(|error| match error.kind() {
+            self.source.fill_within(&mut deadline).map_err(|error| match error.kind() {
                 ErrorKind::TimedOut => Error::Timeout("request's head").into(),
                 _ => Unread::Closed,
             })?;
@@ -164,8 +166,8 @@ impl Connection {
     /// Writes a whole response, and says whether the connection may stay for another request.
     fn respond(&mut self, request: &Request, response: &Response, began: Instant) -> bool {
         let with_body = request.method != Method::HEAD;
-        let close =
-            (response.is_open && with_body) || wants_close(request) || self.shared.connections.wants_room();
+        let is_open = response.is_open && with_body;
+        let close = is_open || wants_close(request) || self.shared.connections.wants_room();
         let bytes = response.encode(close, with_body);
         let written = self.wire.write(&bytes, self.shared.limits.pace.write_deadline);
         let answered = Answered {
@@ -202,8 +204,7 @@ impl Connection {
         log_request(&Answered { took: began.elapsed(), ..answered }, visit.bytes);
     }
 
-    /// Answers what cannot be read any further, and ends the connection in a way that lets the answer
-    /// arrive.
+    /// Answers what cannot be read any further, and ends the connection.
     fn refuse(mut self, error: &Error, request: Option<&Request>) {
         let began = Instant::now();
         let bytes = self.shared.site.refuse(error, request).encode(true, true);
@@ -213,6 +214,11 @@ impl Connection {
         let client = request.map_or(self.peer.ip(), |request| request.client);
         let status = error.status().as_u16();
         log_request(&Answered { client, method, path, status, took: began.elapsed() }, bytes.len() as u64);
+        self.linger();
+    }
+
+    /// Ends the connection in a way that lets the answer arrive, whatever the peer still sends.
+    fn linger(&mut self) {
         self.wire.finish();
         let until = Instant::now() + LINGER;
         let mut discarded_bytes = 0;

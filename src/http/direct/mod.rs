@@ -13,7 +13,7 @@ mod connection;
 use super::proxies::Proxies;
 use super::{Limits, Listener, Response, STACK_BYTES, Site};
 use crate::error::Error;
-use crate::hub::wire::send_now;
+use crate::hub::wire::{send_now, set_send_timeout};
 use crate::os::threads::Threads;
 use connection::{Connection, Shared};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -151,7 +151,7 @@ fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> io::Resul
 /// will notice.
 fn prepare(socket: &TcpStream, limits: Limits) {
     let _ = socket.set_nodelay(true);
-    let _ = socket.set_write_timeout(Some(limits.pace.write_deadline));
+    set_send_timeout(socket, limits.pace.write_deadline);
     #[cfg(target_os = "linux")]
     let _ = SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT));
 }
