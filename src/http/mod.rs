@@ -123,7 +123,8 @@ pub struct Limits {
     pub idle_deadline: Duration,
     /// A longer body is answered 413 and not read.
     pub body_bytes_max: usize,
-    /// Once so many connections are open, further ones wait, unaccepted, until one of them ends.
+    /// Once so many connections are open, the one that has been silent longest makes room for another. Where all have
+    /// streams or requests that are being answered, others wait until one of them ends.
     pub connections_max: usize,
     /// The heartbeat, and the deadline of a write.
     pub pace: Pace,

@@ -5,7 +5,7 @@
 
 use super::body::{self, Failure};
 use super::head::{Framing, Head};
-use super::open::{Connections, Slot};
+use super::open::{Connections, Silence, Slot};
 use super::source::Source;
 use super::watch::Watch;
 use crate::client::{Client, Stream};
@@ -65,6 +65,7 @@ pub(super) struct Connection {
     peer: SocketAddr,
     source: Source,
     wire: Wire,
+    silence: Arc<Silence>,
     shared: Arc<Shared>,
     /// Dropped after all else, so that a slot is free only when its descriptor is.
     slot: Slot,
@@ -89,8 +90,9 @@ impl Connection {
     pub(super) fn new(socket: Arc<TcpStream>, mut peer: SocketAddr, shared: Arc<Shared>) -> Connection {
         peer.set_ip(peer.ip().to_canonical());
         let slot = shared.connections.add(&socket);
-        let (source, wire) = (Source::new(socket.clone()), Wire::Socket(socket.clone()));
-        Connection { socket, peer, source, wire, shared, slot }
+        let silence = slot.silence();
+        let (source, wire) = (Source::new(socket.clone(), silence.clone()), Wire::Socket(socket.clone()));
+        Connection { socket, peer, source, wire, silence, shared, slot }
     }
 
     /// Serves the connection until it ends. Blocks.
@@ -118,6 +120,12 @@ impl Connection {
 
     /// Reads one request with its body. It counts as busy from the moment when its head is complete.
     fn read(&mut self, first_head: Option<Deadline>) -> Result<(Request, BusyGuard), Unread> {
+        self.silence.begin();
+        let read = self.read_request(first_head)?;
+        if self.silence.end() { Ok(read) } else { Err(Unread::Closed) }
+    }
+
+    fn read_request(&mut self, first_head: Option<Deadline>) -> Result<(Request, BusyGuard), Unread> {
         let head = self.read_head(first_head)?;
         let limits = &self.shared.limits;
         let busy = self.shared.busy.guard();
@@ -167,7 +175,7 @@ impl Connection {
     fn respond(&mut self, request: &Request, response: &Response, began: Instant) -> bool {
         let with_body = request.method != Method::HEAD;
         let is_open = response.is_open && with_body;
-        let close = is_open || wants_close(request) || self.shared.connections.wants_room();
+        let close = is_open || wants_close(request) || self.shared.connections.is_closed();
         let bytes = response.encode(close, with_body);
         let written = self.wire.write(&bytes, self.shared.limits.pace.write_deadline);
         let answered = Answered {

@@ -112,8 +112,10 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// The accept thread, which runs until the listener stops.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut logged_at: Option<Instant> = None;
-    while shared.connections.wait_for_room() {
+    loop {
         let error = match listener.accept() {
+            // It is accepted first, because only for somebody who is there others have to make room.
+            Ok(_) if !shared.connections.make_room() => return,
             Ok((socket, peer)) => match admit(socket, peer, shared) {
                 Ok(()) => continue,
                 Err(error) => error,

@@ -1,5 +1,6 @@
 //! What comes in on a connection: a socket, and the bytes that were read from it and not used yet.
 
+use super::open::Silence;
 use crate::http::HEAD_BYTES_MAX;
 use crate::os::deadline::Deadline;
 use crate::os::kernel::receive_now;
@@ -23,6 +24,8 @@ const QUICK: Duration = Duration::from_micros(50);
 pub(super) struct Source {
     socket: Arc<TcpStream>,
     buffer: Vec<u8>,
+    /// Since when nothing has come.
+    silence: Arc<Silence>,
     /// Whether the last bytes came quickly.
     is_quick: bool,
     /// The receive timeout that the socket has now, so that it is set only when it has to change.
@@ -30,8 +33,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(socket: Arc<TcpStream>) -> Source {
-        Source { socket, buffer: Vec::new(), is_quick: false, timeout: Duration::ZERO }
+    pub(super) fn new(socket: Arc<TcpStream>, silence: Arc<Silence>) -> Source {
+        Source { socket, buffer: Vec::new(), silence, is_quick: false, timeout: Duration::ZERO }
     }
 
     /// The bytes that were read and not used yet.
@@ -73,7 +76,10 @@ impl Source {
         self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-            Ok(bytes) => Ok(bytes),
+            Ok(bytes) => {
+                self.silence.begin();
+                Ok(bytes)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
             Err(error) => Err(error),
         }

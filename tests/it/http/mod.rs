@@ -11,5 +11,6 @@ mod framing; // heads that could be read in two ways
 mod heads; // heads good and bad, and how long a connection lasts
 mod health; // live, ready, and how long it stays
 mod methods; // every method on every path
+mod room; // who makes room for a newcomer
 mod steady; // what is slow and flows, and what is slow and does not
 mod tiny; // the other listener
