@@ -50,7 +50,7 @@ pub enum Error {
     Expectation,
     /// 421: the request asks for a host that this server does not know as its own.
     Misdirected(String),
-    /// 431: the head is over 16 KB or has over 100 fields.
+    /// 431: the head is over 16 KB, not counting up to 80 KB of its query, or has over 100 fields.
     HeadTooLarge,
     /// 501: the body has a transfer coding other than `chunked`.
     Coding,
@@ -116,7 +116,7 @@ impl fmt::Display for Error {
             }
             Error::Expectation => f.write_str("the only `Expect` understood here is `100-continue`"),
             Error::HeadTooLarge => {
-                f.write_str("the request's head is too large: at most 16 KB and 100 fields")
+                f.write_str("the request's head is too large: at most 16 KB, beside up to 80 KB of query, and 100 fields")
             }
             Error::Coding => f.write_str("the only `Transfer-Encoding` understood here is `chunked`"),
             Error::Full => f.write_str("this server has no room for another stream now; come back later"),

@@ -1,5 +1,5 @@
-//! The topic API, the general way in and out: `POST /topics/{topic}`, `GET /topics/{topic}` and
-//! `GET /topics?topic=…&topic=…`.
+//! The topic API, the general way in and out: `POST` and `GET` on `/topics/{topic}` for one topic, and on
+//! `/topics?topic=…&topic=…` for several; `QUERY /topics` and `POST /subscribe` name them in the body.
 
 use crate::app::App;
 use crate::error::Error;
@@ -16,7 +16,7 @@ struct Published {
     duplicate: bool,
 }
 
-/// Publishes the body; the query says the rest (`event`, `id`, `retry`). Answers `{"id":"…"}`.
+/// Publishes the body to the topics that the path or the query names; the query says the rest (`event`, `id`, `retry`). Answers `{"id":"…"}`.
 pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let receipt = app.publish(
         request,
@@ -31,7 +31,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&Published { id: receipt.id, duplicate: receipt.duplicate }))
 }
 
-/// Streams the topics that the path or the query names.
+/// Streams the topics that the path, the query or the body names.
 pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::stream(app.stream(request, Start::Live)?))
 }

@@ -15,7 +15,7 @@ pub mod direct;
 pub mod tiny;
 
 pub use network::Network;
-pub use path::Captures;
+pub use path::{Captures, Target};
 pub use proxies::Proxies;
 pub use request::Request;
 pub use response::Response;
@@ -30,8 +30,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// The longest head, in bytes. A longer one is answered 431 and the connection closed.
+/// The longest head, in bytes, not counting its query. A longer one is answered 431 and the connection closed.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// How many bytes of a query do not count: a hundred topics fit.
+pub(crate) const QUERY_BYTES_MAX: usize = 80 * 1024;
+
+/// Requests whose head is longer than [`HEAD_BYTES_MAX`], at one moment: together some 12 MB. A further one is answered
+/// 503 and the connection closed.
+const LONG_HEADS_MAX: usize = 64;
 
 /// The most header fields. More are answered 431 and the connection closed.
 const HEADERS_MAX: usize = 100;

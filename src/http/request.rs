@@ -1,12 +1,13 @@
 //! A request: what a client asked for, complete with its body, and the readers of its parts.
 
-use super::path::Captures;
+use super::path::{Captures, Target};
 use crate::access::Grant;
 use crate::error::Error;
 use crate::hub::chunk::Coding;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, Method, Uri, Version};
+use http::{HeaderMap, HeaderName, Method, Version};
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 /// A request, complete with its body.
@@ -14,8 +15,8 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Request {
     /// The method as it was sent; `get` is not `GET`.
     pub method: Method,
-    /// The target: path and query, still percent-encoded.
-    pub uri: Uri,
+    /// Path and query, percent-encoded as they came.
+    pub target: Target,
     /// 1.0 or 1.1.
     pub version: Version,
     /// The header fields.
@@ -36,13 +37,13 @@ impl Request {
     /// A request without a body, from the peer itself.
     pub(super) fn new(
         method: Method,
-        uri: Uri,
+        target: Target,
         version: Version,
         headers: HeaderMap,
         peer: SocketAddr,
     ) -> Request {
         let (captures, client) = (Captures::default(), peer.ip());
-        Request { method, uri, version, headers, body: Vec::new(), peer, client, captures, grant: None }
+        Request { method, target, version, headers, body: Vec::new(), peer, client, captures, grant: None }
     }
 
     /// What delimits a stream that answers this request: HTTP/1.0 has no chunks.
@@ -52,7 +53,7 @@ impl Request {
 
     /// The path, percent-encoded as it came.
     pub fn path(&self) -> &str {
-        self.uri.path()
+        self.target.path()
     }
 
     /// The part of the path that the route's pattern calls by this name, decoded; empty if it has none.
@@ -72,8 +73,12 @@ impl Request {
 
     /// All values of a query parameter, decoded, in their order.
     pub fn query_all(&self, name: &str) -> impl Iterator<Item = String> {
-        let pairs = form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes());
-        pairs.filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
+        self.query_pairs().filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// All query parameters, decoded, in their order.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.target.query().as_bytes())
     }
 
     /// A header's value as text; none if the header is missing or its value is not plain ASCII.

@@ -1,6 +1,6 @@
 //! The table: method, path, handler, and what access is asked.
 
-use super::route::{Route, Topics, delete, get, patch, post};
+use super::route::{Route, Topics, delete, get, patch, post, query};
 use crate::access::Action;
 use crate::api::{health, history, topics};
 use crate::app::App;
@@ -25,6 +25,9 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         get("/history/{topic...}", history::events).needs(Action::History),
 
         get("/topics", topics::subscribe).subscribes(Topics::in_query("topic")),
+        query("/topics", topics::subscribe).subscribes(Topics::in_body()),
+        post("/topics", topics::publish).publishes(Topics::in_query("topic")),
+        post("/subscribe", topics::subscribe).subscribes(Topics::in_body()),
         get("/topics/{topic...}", topics::subscribe).subscribes(Topics::in_path("topic")),
         post("/topics/{topic...}", topics::publish).publishes(Topics::in_path("topic")),
 

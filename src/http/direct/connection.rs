@@ -8,11 +8,12 @@ use super::head::{Framing, Head};
 use super::open::{Connections, Silence, Slot};
 use super::source::Source;
 use super::watch::Watch;
-use crate::client::{Client, Stream};
+use crate::client::{Client, Permit, Permits, Stream};
 use crate::error::Error;
 use crate::http::busy::{Busy, BusyGuard};
 use crate::http::proxies::Proxies;
-use crate::http::{Answer, Answered, Limits, Request, Response, Site, answer, log_request, printable};
+use crate::http::{Answer, Answered, HEAD_BYTES_MAX, LONG_HEADS_MAX, Limits, Request, Response, Site};
+use crate::http::{answer, log_request, printable};
 use crate::hub::wire::Wire;
 use crate::os::deadline::Deadline;
 use crate::os::threads::Threads;
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) watch: Arc<Watch>,
     pub(super) busy: Busy,
     pub(super) connections: Arc<Connections>,
+    long_heads: Arc<Permits>,
     pub(super) threads: Threads,
 }
 
@@ -54,7 +56,8 @@ impl Shared {
     ) -> io::Result<Shared> {
         let (watch, threads) = (Watch::start(threads)?, threads.clone());
         let connections = Arc::new(Connections::new(limits.connections_max));
-        Ok(Shared { site, limits, proxies, watch, busy: Busy::new(), connections, threads })
+        let long_heads = Permits::new(LONG_HEADS_MAX);
+        Ok(Shared { site, limits, proxies, watch, busy: Busy::new(), connections, long_heads, threads })
     }
 }
 
@@ -66,6 +69,8 @@ pub(super) struct Connection {
     source: Source,
     wire: Wire,
     silence: Arc<Silence>,
+    /// Held while a long head is read and answered.
+    long_head: Option<Permit>,
     shared: Arc<Shared>,
     /// Dropped after all else, so that a slot is free only when its descriptor is.
     slot: Slot,
@@ -92,7 +97,7 @@ impl Connection {
         let slot = shared.connections.add(&socket);
         let silence = slot.silence();
         let (source, wire) = (Source::new(socket.clone(), silence.clone()), Wire::Socket(socket.clone()));
-        Connection { socket, peer, source, wire, silence, shared, slot }
+        Connection { socket, peer, source, wire, silence, long_head: None, shared, slot }
     }
 
     /// Serves the connection until it ends. Blocks.
@@ -120,6 +125,7 @@ impl Connection {
 
     /// Reads one request with its body. It counts as busy from the moment when its head is complete.
     fn read(&mut self, first_head: Option<Deadline>) -> Result<(Request, BusyGuard), Unread> {
+        self.long_head = None;
         self.silence.begin();
         let read = self.read_request(first_head)?;
         if self.silence.end() { Ok(read) } else { Err(Unread::Closed) }
@@ -164,6 +170,11 @@ impl Connection {
             if let Some(head) = Head::parse(self.source.buffered(), self.peer)? {
                 return Ok(head);
             }
+            if self.source.buffered().len() > HEAD_BYTES_MAX && self.long_head.is_none() {
+                let full = "too many long requests come at this moment; topics can be named in the body of `QUERY /topics`";
+                let permit = self.shared.long_heads.take();
+                self.long_head = Some(permit.map_err(|_| Error::Unavailable(full.into()))?);
+            }
             self.source.fill_within(&mut deadline).map_err(|error| match error.kind() {
                 ErrorKind::TimedOut => Error::Timeout("request's head").into(),
                 _ => Unread::Closed,
@@ -192,15 +203,16 @@ impl Connection {
 
     /// Writes a stream until it ends.
     fn follow(self, request: Request, response: &Response, stream: Stream, busy: BusyGuard, began: Instant) {
-        let (client, path) = (request.client, request.path().to_owned());
+        let (client, method, path) = (request.client, request.method.clone(), request.path().to_owned());
         let coding = request.stream_coding();
         // What is declared first is dropped last: the slot, and before that what the connection shares.
-        let Connection { slot: _slot, shared, socket, wire, source, .. } = self;
+        let Connection { slot: _slot, shared, socket, wire, source, long_head, .. } = self;
         let _busy = busy;
         // A stream may stay for days, and keeps nothing of the request for so long.
-        drop((request, source));
+        drop((request, source, long_head));
         let status = response.status.as_u16();
-        let answered = Answered { client, method: "GET", path: &path, status, took: began.elapsed() };
+        let method = method.as_str();
+        let answered = Answered { client, method, path: &path, status, took: began.elapsed() };
         shared.site.answered(&answered);
         // Without a size of its own the buffer grows up to 4 MB; where setting one fails, it may.
         let _ = SockRef::from(&*socket).set_send_buffer_size(SEND_BUFFER_BYTES);
@@ -208,7 +220,7 @@ impl Connection {
         let hang_up_guard = shared.watch.add(&socket, client.gone());
         let visit = shared.site.follow(client, response.encode_open(coding), stream);
         drop(hang_up_guard);
-        log::debug!("GET {}: the stream ended: {:?}", printable(&path), visit.end);
+        log::debug!("{method} {}: the stream ended: {:?}", printable(&path), visit.end);
         log_request(&Answered { took: began.elapsed(), ..answered }, visit.bytes);
     }
 
