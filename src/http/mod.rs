@@ -4,9 +4,10 @@
 //! [`Response`], or lets the site write a stream on the request's own thread.
 
 mod busy;
+mod media;
+pub mod path;
 pub mod request;
 pub mod response;
-pub mod path;
 mod template;
 pub mod files;
 mod network;

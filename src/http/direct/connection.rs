@@ -18,7 +18,7 @@ use crate::hub::wire::Wire;
 use crate::os::deadline::Deadline;
 use crate::os::threads::Threads;
 use http::header::CONNECTION;
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
 use socket2::SockRef;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
@@ -113,6 +113,9 @@ impl Connection {
             match answer(&*self.shared.site, &mut request) {
                 Answer::Full(response) => {
                     if !self.respond(&request, &response, began) {
+                        if response.status == StatusCode::LENGTH_REQUIRED {
+                            self.linger();
+                        }
                         return;
                     }
                 }
@@ -185,8 +188,10 @@ impl Connection {
     /// Writes a whole response, and says whether the connection may stay for another request.
     fn respond(&mut self, request: &Request, response: &Response, began: Instant) -> bool {
         let with_body = request.method != Method::HEAD;
+        // What follows a request of unknown length may be its body or the next request.
+        let is_lost = response.status == StatusCode::LENGTH_REQUIRED;
         let is_open = response.is_open && with_body;
-        let close = is_open || wants_close(request) || self.shared.connections.is_closed();
+        let close = is_open || is_lost || wants_close(request) || self.shared.connections.is_closed();
         let bytes = response.encode(close, with_body);
         let written = self.wire.write(&bytes, self.shared.limits.pace.write_deadline);
         let answered = Answered {

@@ -1,5 +1,6 @@
 //! HTTP, on real sockets: what both listeners take, refuse and survive.
 
+mod bodies; // what a body is said to be, and is
 mod burst; // many connections at the same instant
 mod chunks; // bodies that come in chunks
 mod clients; // the client's address, also behind a proxy

@@ -199,8 +199,8 @@ fn what_cannot_be_sent_is_refused_and_nobody_receives_it() {
         assert_eq!(answer.status, 400, "{body}: {answer:?}");
         assert!(!answer.json()["error"].as_str().expect("an explanation").is_empty());
     }
-    let text = request(at, "POST /notify/ann HTTP/1.1\r\nContent-Type: text/plain", r#"{"data":"x"}"#);
-    assert_eq!(text.status, 415, "{text:?}");
+    let html = request(at, "POST /notify/ann HTTP/1.1\r\nContent-Type: text/html", r#"{"data":"x"}"#);
+    assert_eq!(html.status, 415, "{html:?}");
     let long = format!("/notify/{}", "n".repeat(201));
     assert_eq!(post(at, &long, r#"{"data":"x"}"#).status, 400);
     assert_eq!(post(at, "/notify/a%0Ab", r#"{"data":"x"}"#).status, 400);
