@@ -14,4 +14,5 @@ mod health; // live, ready, and how long it stays
 mod methods; // every method on every path
 mod room; // who makes room for a newcomer
 mod steady; // what is slow and flows, and what is slow and does not
+mod strict; // HTTP/1.1 to the letter
 mod tiny; // the other listener
