@@ -6,7 +6,7 @@
 use super::path::Captures;
 use crate::access::Grant;
 use crate::error::Error;
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use memchr::memchr_iter;
 use percent_encoding::percent_decode_str;
@@ -78,13 +78,20 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as text. [`Error::Bad`] if it is not UTF-8.
+    /// The body as text. [`Error::Bad`] if it is not UTF-8; [`Error::ContentCoding`] if it is compressed.
     pub fn text(&self) -> Result<&str, Error> {
-        std::str::from_utf8(&self.body).map_err(|_| Error::bad("the body is not UTF-8 text"))
+        std::str::from_utf8(self.plain_body()?).map_err(|_| Error::bad("the body is not UTF-8 text"))
+    }
+
+    fn plain_body(&self) -> Result<&[u8], Error> {
+        match self.headers.get(CONTENT_ENCODING) {
+            Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Error::ContentCoding),
+            _ => Ok(&self.body),
+        }
     }
 
     /// The body as JSON. `example` shows in an error what it has to look like. [`Error::Bad`] if it does
-    /// not; [`Error::MediaType`] if it is said to be something else than JSON. What `curl -d` says when it
+    /// not; [`Error::ContentCoding`] if it is compressed; [`Error::MediaType`] if it is said to be something else than JSON. What `curl -d` says when it
     /// is told nothing counts as nothing said.
     pub fn json<T: DeserializeOwned>(&self, example: &str) -> Result<T, Error> {
         let said = self.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
@@ -96,7 +103,9 @@ impl Request {
         if !is_json {
             return Err(Error::MediaType { wanted: "application/json" });
         }
-        serde_json::from_slice(&self.body)
+        let body = self.plain_body()?;
+        // Some editors and shells put a byte order mark before what they write.
+        serde_json::from_slice(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body))
             .map_err(|error| Error::bad(format!("the body has to be JSON like {example}: {error}")))
     }
 

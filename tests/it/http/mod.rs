@@ -3,6 +3,7 @@
 mod burst; // many connections at the same instant
 mod chunks; // bodies that come in chunks
 mod connections; // deadlines, limits and room for connections
+mod encodings; // bodies that are compressed, or begin with a byte order mark
 mod files; // the files under `www/`
 mod framing; // heads that could be read in two ways
 mod heads; // heads good and bad, and how long a connection lasts
