@@ -70,6 +70,13 @@
 //!
 //! A module uses only modules above it in this list (`.ci/imports` checks it).
 
+#[cfg(not(unix))]
+compile_error!("callout runs on Unix systems only (Linux, macOS, the BSDs); Windows is not supported");
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!(
+    "callout counts in 64-bit atomics, which this target has not; of 32-bit ones, armv7 and i686 have them"
+);
+
 // What everything speaks of.
 #[doc(hidden)]
 pub mod error;
