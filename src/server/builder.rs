@@ -21,8 +21,11 @@ use crate::publisher::Publisher;
 use crate::routes::{Route, Router, routes, shown_path};
 use crate::selector::Selector;
 use std::fmt;
+use std::fs::DirBuilder;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Opens a history that feeds this hub.
@@ -99,6 +102,9 @@ impl Builder {
     /// Opens the history, starts the threads and listens. The error says which of these failed, and why.
     pub fn start(self) -> Result<Server, StartError> {
         let Builder { config, routes: own, listener, history } = self;
+        if let Data::Directory(folder, _) = &config.data {
+            make_folder(folder).map_err(StartError::History)?;
+        }
         let threads = Threads::default();
         let hub = Hub::start(&threads).map_err(StartError::Threads)?;
         let history = match history {
@@ -168,6 +174,13 @@ fn open_history(config: &Config, hub: &Hub, threads: &Threads) -> Result<Arc<dyn
             Ok(Arc::new(opened.0))
         }
     }
+}
+
+/// Makes the folder if it is missing, for its owner only: what is kept may be secret. One that is there stays open to
+/// those whom the operator let in.
+fn make_folder(folder: &Path) -> Result<(), String> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| format!("failed to create `{}`: {error}", folder.display()))
 }
 
 /// Why a server did not start. The text is for the operator.
