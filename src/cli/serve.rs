@@ -123,6 +123,8 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let config = config(flags, usize::try_from(descriptors).unwrap_or(usize::MAX))?;
     let work = |error: std::io::Error| Failure::Work(error.to_string());
     stderr_log::start(level).map_err(work)?;
+    // Asked first: a terminal that was closed is none any more.
+    let has_terminal = stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal();
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(work)?;
 
     let openness = openness(&config);
@@ -134,7 +136,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     openness.into_iter().for_each(|(level, line)| log::log!(level, "{line}"));
 
     give_back_code();
-    let stop = wait_for_signals(signals).map_err(work)?;
+    let stop = wait_for_signals(signals, has_terminal).map_err(work)?;
     select! {
         recv(stop) -> _ => {
             log::info!("draining");
@@ -149,11 +151,9 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
 }
 
 /// Waits for signals on a thread of its own, so that a second one is heard during a drain. Sends one message when
-/// the server is to stop.
-fn wait_for_signals(mut signals: Signals) -> std::io::Result<Receiver<()>> {
+/// the server is to stop: for SIGTERM and SIGINT, and for SIGHUP if it was started on a terminal.
+fn wait_for_signals(mut signals: Signals, has_terminal: bool) -> std::io::Result<Receiver<()>> {
     let (stop, stops) = bounded(1);
-    // Asked now: a terminal that was closed is none any more.
-    let has_terminal = stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal();
     spawn("signals", move || {
         let mut is_stopping = false;
         for signal in signals.forever() {

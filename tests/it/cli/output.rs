@@ -1,9 +1,18 @@
 //! Standard output that is a terminal, is full, or is closed.
 
 use super::commands::{Listening, callout, complaint, output, text, url};
-use crate::support::{publish, server, server_with, until};
+use crate::support::{get, publish, server, server_with, until};
+use callout::Server;
 use std::fs::File;
 use std::process::{Command, Stdio};
+
+/// A server that keeps an event on the topic `t`.
+fn server_with_an_event() -> Server {
+    let server = server();
+    publish(server.address(), "/topics/t", "x");
+    until("it is kept", || get(server.address(), "/history/t").json()["events"][0]["data"] == "x");
+    server
+}
 
 /// Output of this command on a terminal; none if none can be had here.
 fn on_a_terminal(command: &str) -> Option<String> {
@@ -23,6 +32,7 @@ fn an_event_cannot_act_on_a_terminal_and_goes_into_a_pipe_as_it_is() {
     let server = server();
     let data = "\x1b]0;title\x07\x1b[2J\u{9b}31m";
     publish(server.address(), "/topics/t", data);
+    until("it is kept", || get(server.address(), "/history/t").json()["events"][0]["data"] == data);
     let url = url(server.address());
     let options = ["t", "--since", "earliest", "--count", "1"];
     assert_eq!(Listening::start(&options, &url).line(), data);
@@ -39,8 +49,7 @@ fn an_event_cannot_act_on_a_terminal_and_goes_into_a_pipe_as_it_is() {
 
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
-    let server = server();
-    publish(server.address(), "/topics/t", "x");
+    let server = server_with_an_event();
     let url = url(server.address());
     for args in [
         &["publish", "t", "x", "--url", &url][..],
@@ -58,9 +67,8 @@ fn output_that_cannot_be_written_is_a_failure() {
 
 #[test]
 fn a_reader_who_has_enough_ends_a_command_without_a_fault() {
-    let server = server();
+    let server = server_with_an_event();
     let url = url(server.address());
-    publish(server.address(), "/topics/t", "x");
     let mut command = callout(&["history", "t", "--url", &url]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());

@@ -28,18 +28,19 @@ fn a_standard_output_that_is_full_keeps_nothing_from_its_work() {
 
 #[test]
 fn a_server_drains_when_its_terminal_is_closed() {
-    let command = format!("exec {} serve --log error --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_callout"));
+    // An address of its own, so that no other test takes the port when it is free.
+    let command = format!("exec {} serve --log error --listen 127.0.0.75:0", env!("CARGO_BIN_EXE_callout"));
     let mut script = Command::new("script");
     script.args(["-qec", &command, "/dev/null"]).env("CALLOUT_DATA", "memory");
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let Ok(mut script) = script.spawn() else { return println!("skipped: script is not installed") };
+    let Ok(child) = script.spawn() else { return println!("skipped: script is not installed") };
+    let mut script = Program { child, address: ([127, 0, 0, 75], 0).into() };
     let mut line = String::new();
-    BufReader::new(script.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(script.child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let address: SocketAddr = line.trim().rsplit("http://").next().unwrap().parse().unwrap();
     assert_eq!(get(address, "/healthz").status, 200);
-    // The terminal is gone with the program that it belongs to.
-    script.kill().unwrap();
-    script.wait().unwrap();
+    // It is killed, and the terminal is gone with the program that it belongs to.
+    drop(script);
     until("the port is free", || TcpStream::connect(address).is_err());
 }
 
