@@ -60,7 +60,7 @@ impl Drop for Folder {
 
 /// How often the server is killed. `make test-kill` asks for more than is wanted each time.
 pub fn rounds() -> usize {
-    std::env::var("CALLOUT_KILL_ROUNDS").map_or(15, |rounds| rounds.parse().expect("a number"))
+    std::env::var("KILL_ROUNDS").map_or(15, |rounds| rounds.parse().expect("a number"))
 }
 
 /// `callout` with these arguments.
