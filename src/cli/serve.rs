@@ -294,14 +294,14 @@ fn preferred(addresses: &[SocketAddr]) -> Option<SocketAddr> {
 }
 
 /// Where the history is kept: a folder that is there or can be made.
-fn data(text: &str, durability: Durability) -> Result<Data, Usage> {
+fn data(text: &str, durability: Durability) -> Result<Data, Failure> {
     if text == "memory" {
         return Ok(Data::Memory);
     }
     match Path::new(text).ancestors().find(|path| path.exists() && !path.is_dir()) {
         Some(file) => {
             let file = file.display();
-            Err(Usage(format!("`{file}` is a file; --data takes a folder, or `memory`")))
+            Err(Failure::Work(format!("`{file}` is a file; --data takes a folder, or `memory`")))
         }
         None => Ok(Data::Directory(text.into(), durability)),
     }

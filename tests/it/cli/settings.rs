@@ -31,7 +31,7 @@ fn a_limit_of_nothing_at_all_is_refused() {
 #[test]
 fn a_file_in_the_place_of_the_data_folder_is_called_a_file() {
     for data in ["/etc/passwd", "/etc/passwd/below"] {
-        let line = complaint(&output(&["serve", "--data", data]), 2);
+        let line = complaint(&output(&["serve", "--data", data]), 1);
         assert!(line.contains("`/etc/passwd` is a file"), "{line}");
     }
 }

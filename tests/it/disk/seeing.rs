@@ -51,8 +51,6 @@ fn history_prints_the_same_of_a_running_server_and_of_a_stopped_ones_directory()
         (&room[0]["id"], &room[0]["event"], &room[0]["data"]),
         (&json!("mine"), &json!("news"), &json!("two\nlines"))
     );
-    assert_eq!(history(&["nothing", "--url", &url]), [] as [Value; 0]);
-
     let line = complaint(&["--directory", folder.text()]);
     assert!(line.contains(folder.text()) && line.contains("in use"), "{line}");
     program.signal("TERM");
