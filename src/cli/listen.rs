@@ -12,7 +12,6 @@ use crate::os::threads::spawn;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 use std::io::{self, Read};
 use std::time::Duration;
-use ureq::Body;
 use ureq::http::StatusCode;
 
 /// The heartbeat that is assumed until the server announces its own.
@@ -50,14 +49,20 @@ pub(super) static COMMAND: Command = Command {
     ],
 };
 
-/// How a stream ended.
+/// Why a stream ended before everything was printed that was asked for.
 enum Ended {
     /// It could not be opened; the next try may succeed, after this time if the server named one.
     Unopened(String, Option<Duration>),
     /// The connection broke after it was open.
     Broke(String),
-    /// All events that were asked for are printed.
-    Done,
+    /// Another try could not mend it.
+    Failed(Failure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Ended {
+        Ended::Failed(failure)
+    }
 }
 
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
@@ -80,13 +85,14 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     };
     let mut failures = 0;
     loop {
-        let (why, told) = match listener.follow()? {
-            Ended::Done => return Ok(()),
-            Ended::Broke(why) => {
+        let (why, told) = match listener.follow() {
+            Ok(()) => return Ok(()),
+            Err(Ended::Failed(failure)) => return Err(failure),
+            Err(Ended::Broke(why)) => {
                 failures = 0;
                 (why, None)
             }
-            Ended::Unopened(why, told) => {
+            Err(Ended::Unopened(why, told)) => {
                 failures += 1;
                 (why, told)
             }
@@ -113,22 +119,19 @@ struct Listener {
 }
 
 impl Listener {
-    /// Reads one stream until it ends. An error that another try cannot mend is a failure.
-    fn follow(&mut self) -> Result<Ended, Failure> {
-        let chunks = match self.open()? {
-            Ok(chunks) => chunks,
-            Err(ended) => return Ok(ended),
-        };
+    /// Prints the events of one stream until it ends, or as many as were asked for are printed.
+    fn follow(&mut self) -> Result<(), Ended> {
+        let chunks = self.open()?;
         loop {
             let heartbeat = self.decoder.heartbeat.unwrap_or(HEARTBEAT);
             // After two and a half heartbeats without a byte the connection counts as dead.
             let silence = heartbeat.clamp(*HEARTBEATS.start(), *HEARTBEATS.end()) * 5 / 2;
             let chunk = select! {
                 recv(chunks) -> chunk => chunk,
-                recv(self.unread) -> _ => return Err(Failure::Unread),
-                default(silence) => return Ok(Ended::Broke("the stream went silent".into())),
+                recv(self.unread) -> _ => return Err(Failure::Unread.into()),
+                default(silence) => return Err(Ended::Broke("the stream went silent".into())),
             };
-            let Ok(chunk) = chunk else { return Ok(Ended::Broke("the stream ended".into())) };
+            let chunk = chunk.map_err(|_| Ended::Broke("the stream ended".into()))?;
             let events = self.decoder.bytes(&chunk).map_err(|_| {
                 let mb = EVENT_BYTES_MAX / (1024 * 1024);
                 Failure::Work(format!("the server sent an event of more than {mb} MB"))
@@ -137,39 +140,37 @@ impl Listener {
                 self.print(&event)?;
                 self.left -= 1;
                 if self.left == 0 {
-                    return Ok(Ended::Done);
+                    return Ok(());
                 }
             }
         }
     }
 
     /// Opens a stream; its bytes come through the channel.
-    fn open(&self) -> Result<Result<Receiver<Vec<u8>>, Ended>, Failure> {
+    fn open(&self) -> Result<Receiver<Vec<u8>>, Ended> {
         // Silence is noticed by the one who waits for the chunks.
         let request = self.remote.agent().get(&self.url).config().timeout_per_read(None).build();
         let mut request = request.header("Accept", "text/event-stream");
         if !self.decoder.last_event_id.is_empty() {
             request = request.header("Last-Event-ID", &self.decoder.last_event_id);
         }
-        let mut response = match request.call() {
-            Ok(response) => response,
-            Err(error) => return Ok(Err(Ended::Unopened(self.remote.unreachable(&error), None))),
-        };
-        let body = std::mem::replace(response.body_mut(), Body::builder().data(Vec::new()));
+        let response =
+            request.call().map_err(|error| Ended::Unopened(self.remote.unreachable(&error), None))?;
+        let (head, body) = response.into_parts();
         let chunks = read_chunks(body.into_reader())
             .map_err(|error| Failure::Work(format!("failed to start a thread: {error}")))?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            let why = refusal(&response, &read_refusal(&chunks));
-            return match status.is_server_error() || NOT_NOW.contains(&status) {
-                true => Ok(Err(Ended::Unopened(why, retry_after(&response)))),
-                false => Err(Failure::Work(why)),
-            };
+        if head.status != StatusCode::OK {
+            let why = refusal(&head, &read_refusal(&chunks));
+            let is_temporary = head.status.is_server_error() || NOT_NOW.contains(&head.status);
+            return Err(match is_temporary {
+                true => Ended::Unopened(why, retry_after(&head)),
+                false => Failure::Work(why).into(),
+            });
         }
-        if media_type(&response) != "text/event-stream" {
-            return Err(self.remote.stranger());
+        if media_type(&head) != "text/event-stream" {
+            return Err(self.remote.stranger().into());
         }
-        Ok(Ok(chunks))
+        Ok(chunks)
     }
 
     /// How long to wait before the next try, after so many failures in a row.

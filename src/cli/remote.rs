@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 use ureq::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use ureq::http::response::Parts;
 use ureq::http::{HeaderName, Response, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
@@ -101,16 +102,16 @@ impl Remote {
     }
 
     /// The JSON that a server answered with. A failure if it refused, or is no callout.
-    pub(super) fn json(&self, mut response: Response<Body>) -> Result<Value, Failure> {
-        let is_json = media_type(&response) == "application/json";
-        let body = match is_json {
-            true => response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string(),
+    pub(super) fn json(&self, response: Response<Body>) -> Result<Value, Failure> {
+        let (head, mut body) = response.into_parts();
+        let body = match media_type(&head) == "application/json" {
+            true => body.with_config().limit(ANSWER_BYTES_MAX).read_to_string(),
             // It may have no end.
             false => Ok(String::new()),
         };
         let body = body.map_err(|error| Failure::Work(self.unreachable(&error)))?;
-        if !response.status().is_success() {
-            return Err(Failure::Work(refusal(&response, &body)));
+        if !head.status.is_success() {
+            return Err(Failure::Work(refusal(&head, &body)));
         }
         serde_json::from_str(&body).map_err(|_| self.stranger())
     }
@@ -132,9 +133,9 @@ pub(super) fn encode(text: &str) -> String {
 }
 
 /// The error text for an answer that is not a success, whose body is `text`.
-pub(super) fn refusal(response: &Response<Body>, text: &str) -> String {
-    let status = response.status();
-    if let (true, Some(location)) = (status.is_redirection(), header(response, LOCATION)) {
+pub(super) fn refusal(head: &Parts, text: &str) -> String {
+    let status = head.status;
+    if let (true, Some(location)) = (status.is_redirection(), header(head, LOCATION)) {
         return format!(
             "the server answered {status} and points to `{location}`; what is published is not sent on: \
              --url has to name callout itself"
@@ -146,20 +147,20 @@ pub(super) fn refusal(response: &Response<Body>, text: &str) -> String {
 }
 
 /// When an answer says to come back (RFC 9110, section 10.2.3): after so many seconds, or at a date.
-pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
-    let text = header(response, RETRY_AFTER)?;
+pub(super) fn retry_after(head: &Parts) -> Option<Duration> {
+    let text = header(head, RETRY_AFTER)?;
     let date = || httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok();
     text.parse().ok().map(Duration::from_secs).or_else(date)
 }
 
 /// The media type of an answer, in lower case and without parameters; empty if it has none.
-pub(super) fn media_type(response: &Response<Body>) -> String {
-    let value = header(response, CONTENT_TYPE).unwrap_or_default();
+pub(super) fn media_type(head: &Parts) -> String {
+    let value = header(head, CONTENT_TYPE).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn header(response: &Response<Body>, name: HeaderName) -> Option<&str> {
-    response.headers().get(name)?.to_str().ok()
+fn header(head: &Parts, name: HeaderName) -> Option<&str> {
+    head.headers.get(name)?.to_str().ok()
 }
 
 /// Reads what `--url` says. The error describes a valid value.

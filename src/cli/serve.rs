@@ -49,7 +49,7 @@ pub(super) static COMMAND: Command = Command {
         Flag {
             name: "listen",
             value: "ADDRESS",
-            help: "where to listen (a port alone is on this machine only); 127.0.0.1:8080",
+            help: "where to listen (a port alone is on this machine only, and of a name the\nfirst IPv4 address is taken); 127.0.0.1:8080",
         },
         Flag { name: "listener", value: "KIND", help: "direct, or tiny_http on trusted networks; direct" },
         Flag {
