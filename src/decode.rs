@@ -107,6 +107,8 @@ impl Decoder {
     /// The connection broke: an incomplete event is discarded (HTML standard, section 9.2.6).
     pub(crate) fn restart(&mut self) {
         self.line.clear();
+        // The next server says its own.
+        self.heartbeat = None;
         self.id = None;
         self.event.clear();
         self.data = None;
