@@ -29,14 +29,31 @@ pub const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 100..=600_000;
 /// The bytes of one or more whole events, shared by everyone who receives them.
 pub type Frame = Arc<[u8]>;
 
-/// The number that the history gives to each kept event: larger than all before it, across restarts too.
+/// Where an event stands in the one order of all kept events. A history gives each event a larger one than
+/// all before it, across restarts too.
+///
+/// It is opaque outside a history: ids are compared, stored and shown, and nothing else is read from them. The
+/// time of an event stands beside its id. The default comes before every event.
 ///
 /// On the wire it is a token of 16 hexadecimal digits, so that ids also compare as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Id(pub u64);
+pub struct Id(u64);
 
 impl Id {
-    /// Reads the token that `Display` writes; anything else is none of our ids.
+    /// No event comes after this one.
+    pub const MAX: Id = Id(u64::MAX);
+
+    /// The id with this key: for a history, which chooses the keys, and for what stores ids.
+    pub(crate) fn from_key(key: u64) -> Id {
+        Id(key)
+    }
+
+    /// The key, which sorts as the id does.
+    pub(crate) fn key(self) -> u64 {
+        self.0
+    }
+
+    /// Reads the token that `Display` writes; any other text is not an id of a history.
     pub fn parse(token: &str) -> Option<Id> {
         let ours = token.len() == 16 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         ours.then(|| u64::from_str_radix(token, 16).ok().map(Id)).flatten()
@@ -45,10 +62,10 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The general way to write a number takes several times as long, and each event bears one.
+        // `{:016x}` takes several times as long, and each event is written with an id.
         let mut token = [0; 16];
-        for (place, digit) in token.iter_mut().rev().enumerate() {
-            *digit = b"0123456789abcdef"[(self.0 >> (4 * place)) as usize & 0xf];
+        for (position, digit) in token.iter_mut().rev().enumerate() {
+            *digit = b"0123456789abcdef"[(self.0 >> (4 * position)) as usize & 0xf];
         }
         f.write_str(str::from_utf8(&token).map_err(|_| fmt::Error)?)
     }

@@ -2,8 +2,8 @@
 
 use super::edges::Edges;
 use super::{
-    Bounds, EVENT_OVERHEAD_BYTES, History, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Start, Status,
-    TopicStatus, given_at, next_id, now,
+    Bounds, EVENT_OVERHEAD_BYTES, History, Kept, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Start,
+    Status, TopicStatus, next_id,
 };
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -12,7 +12,7 @@ use crate::topic::Topic;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Keeps the newest events in memory.
 pub struct Memory {
@@ -24,7 +24,7 @@ pub struct Memory {
 impl Memory {
     /// An empty history that feeds this hub. Its ids are newer than [`Hub::last`].
     pub fn new(hub: Hub, bounds: Bounds) -> Memory {
-        let birth = next_id(hub.last());
+        let birth = next_id(hub.last(), SystemTime::now());
         let contents = Contents {
             last: birth,
             // A process before this one may have given out what is older.
@@ -46,10 +46,11 @@ impl History for Memory {
         {
             return Ok(Receipt { id: given.to_owned(), duplicate: true });
         }
-        let id = next_id(contents.last);
+        let now = SystemTime::now();
+        let id = next_id(contents.last, now);
         let frame = event.encode(Some(id));
-        contents.keep(id, &event, frame.clone());
-        contents.trim(self.bounds, id);
+        contents.insert(id, now, &event, frame.clone());
+        contents.trim(self.bounds, now);
         // Handed over under the lock, so that the hub sees the ids in their order. Everyone may wait
         // for the hub. Publishing is acknowledged after the event has its id and is where the history
         // keeps it.
@@ -61,7 +62,7 @@ impl History for Memory {
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
         let mut contents = self.contents.lock();
         // Where nobody publishes, nobody else sees that something has grown too old.
-        contents.trim(self.bounds, now());
+        contents.trim(self.bounds, SystemTime::now());
         let edge = contents.edges.of(topics);
         let (after, gap) = match start {
             Start::Live => (contents.last, false),
@@ -81,15 +82,16 @@ impl History for Memory {
 
     fn status(&self) -> Status {
         let mut contents = self.contents.lock();
-        contents.trim(self.bounds, now());
-        let oldest = contents.events.front().map(|kept| given_at(kept.id));
+        contents.trim(self.bounds, SystemTime::now());
+        let oldest = contents.events.front().map(|entry| entry.at);
         Status { events: contents.events.len(), bytes: contents.bytes, oldest, ..Status::default() }
     }
 
     fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
         let contents = self.contents.lock();
         let status = |(topic, ids): (&Topic, &VecDeque<Id>)| {
-            let (oldest, newest) = (*ids.front()?, *ids.back()?);
+            let at = |id: Option<&Id>| Some(contents.entry(*id?).at);
+            let (oldest, newest) = (at(ids.front())?, at(ids.back())?);
             Some(TopicStatus { topic: topic.to_string(), events: ids.len(), oldest, newest })
         };
         let mut topics: Vec<_> = contents.by_topic.iter().filter_map(status).collect();
@@ -102,14 +104,15 @@ impl History for Memory {
     }
 }
 
-struct Kept {
+struct Entry {
     id: Id,
+    at: SystemTime,
     topics: Arc<[Topic]>,
     given: Option<Box<str>>,
     frame: Frame,
 }
 
-impl Kept {
+impl Entry {
     fn bytes(&self) -> usize {
         self.frame.len() + EVENT_OVERHEAD_BYTES
     }
@@ -119,7 +122,7 @@ impl Kept {
 struct Contents {
     last: Id,
     edges: Edges,
-    events: VecDeque<Kept>,
+    events: VecDeque<Entry>,
     bytes: usize,
     by_topic: HashMap<Topic, VecDeque<Id>>,
     /// The newest event on a topic that bears an id given by its publisher.
@@ -127,7 +130,7 @@ struct Contents {
 }
 
 impl Contents {
-    fn keep(&mut self, id: Id, event: &Event, frame: Frame) {
+    fn insert(&mut self, id: Id, at: SystemTime, event: &Event, frame: Frame) {
         for topic in event.topics().iter() {
             let ids = self.by_topic.entry(topic.clone()).or_default();
             // An event may name a topic twice.
@@ -139,15 +142,15 @@ impl Contents {
             }
         }
         let given = event.given_id().map(Into::into);
-        let kept = Kept { id, topics: event.topics().clone(), given, frame };
-        self.bytes += kept.bytes();
-        self.events.push_back(kept);
+        let entry = Entry { id, at, topics: event.topics().clone(), given, frame };
+        self.bytes += entry.bytes();
+        self.events.push_back(entry);
         self.last = id;
     }
 
-    fn trim(&mut self, bounds: Bounds, now: Id) {
+    fn trim(&mut self, bounds: Bounds, now: SystemTime) {
         while let Some(oldest) = self.events.front()
-            && bounds.are_passed(self.events.len(), self.bytes, oldest.id, now)
+            && bounds.are_passed(self.events.len(), self.bytes, oldest.at, now)
             && let Some(oldest) = self.events.pop_front()
         {
             self.bytes -= oldest.bytes();
@@ -157,7 +160,7 @@ impl Contents {
         }
     }
 
-    fn forget(&mut self, topic: &Topic, oldest: &Kept) {
+    fn forget(&mut self, topic: &Topic, oldest: &Entry) {
         self.edges.note(topic, oldest.id);
         if let Some(ids) = self.by_topic.get_mut(topic) {
             if ids.front() == Some(&oldest.id) {
@@ -210,7 +213,7 @@ impl Contents {
         newest.dedup();
         match newest.len().checked_sub(count) {
             // One less than an id is before it and not before any other.
-            Some(index) if count > 0 => Id(newest[index].0 - 1),
+            Some(index) if count > 0 => Id::from_key(newest[index].key() - 1),
             _ if count == 0 => self.last,
             _ => self.edges.of(topics),
         }
@@ -236,17 +239,22 @@ impl Contents {
             if part.events.len() == PART_EVENTS || bytes >= PART_BYTES {
                 return part;
             }
-            let index = self.index_of(id).expect("the index by topic names kept events only");
-            let frame = &self.events[index].frame;
+            let Entry { at, frame, .. } = self.entry(id);
             bytes += frame.len();
-            part.events.push((id, frame.clone()));
+            part.events.push(Kept { id, at: *at, frame: frame.clone() });
             part.through = id;
         }
         part.through = through.max(after);
         part
     }
 
+    /// The entry of an event that the index by topic names.
+    fn entry(&self, id: Id) -> &Entry {
+        let index = self.index_of(id).expect("the index by topic names kept events only");
+        &self.events[index]
+    }
+
     fn index_of(&self, id: Id) -> Result<usize, usize> {
-        self.events.binary_search_by_key(&id, |kept| kept.id)
+        self.events.binary_search_by_key(&id, |entry| entry.id)
     }
 }

@@ -116,7 +116,7 @@ impl Hub {
     /// Starts the hub's thread. `last` is the newest id there is: what comes is newer.
     pub fn start(last: Id) -> std::io::Result<Hub> {
         let (inbox, messages) = bounded(INBOX_MESSAGES);
-        let counters = Arc::new(Counters { last: AtomicU64::new(last.0), ..Counters::default() });
+        let counters = Arc::new(Counters { last: AtomicU64::new(last.key()), ..Counters::default() });
         let thread = HubThread {
             groups: Groups::default(),
             gathered_bytes: 0,
@@ -161,7 +161,7 @@ impl Hub {
     /// Everything up to this id has been passed on to those who listened.
     pub fn last(&self) -> Id {
         // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
-        Id(self.counters.last.load(Acquire))
+        Id::from_key(self.counters.last.load(Acquire))
     }
 
     /// What the hub has counted.
@@ -284,7 +284,7 @@ impl HubThread {
         });
         self.gathered_bytes = 0;
         self.counters.delivered.fetch_add(delivered, Relaxed);
-        self.counters.last.store(self.last.0, Release);
+        self.counters.last.store(self.last.key(), Release);
     }
 }
 

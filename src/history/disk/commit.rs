@@ -6,6 +6,7 @@ use crate::event::{Event, Frame, Id};
 use crate::history::{Receipt, next_id};
 use crate::hub::Dispatch;
 use redb::WriteTransaction;
+use std::time::SystemTime;
 
 /// What became of a publication in a commit.
 pub(super) struct Outcome {
@@ -31,10 +32,11 @@ pub(super) fn keep(tables: &mut Writing, event: &Event, given: &mut Id) -> Resul
     {
         return Ok(Outcome { receipt: Receipt { id: id.to_owned(), duplicate: true }, dispatch: None });
     }
-    *given = next_id(*given);
+    let now = SystemTime::now();
+    *given = next_id(*given, now);
     let id = *given;
     let frame: Frame = event.encode(Some(id));
-    tables.keep(id, event, &frame)?;
+    tables.insert(id, now, event, &frame)?;
     let receipt =
         Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false };
     Ok(Outcome { receipt, dispatch: Some(Dispatch::kept(event, id, frame)) })

@@ -16,7 +16,7 @@ mod writing;
 
 pub use crate::disk::Opener;
 
-use super::{Bounds, History, Part, Receipt, Resume, Start, Status, TopicStatus, given_at};
+use super::{Bounds, History, Part, Receipt, Resume, Start, Status, TopicStatus};
 use crate::disk::{Layout, Store};
 use crate::error::Error;
 use crate::event::{Event, Id};
@@ -45,8 +45,8 @@ static LAYOUT: Layout = Layout {
     format: FORMAT,
     numbers: TOTALS,
     lay_out: |txn| act(txn, |_| Ok(())).map(drop),
-    newest: |txn| Ok(Reading::open(txn)?.newest()?.0),
-    cut_back: |txn, last| act(txn, |tables| tables.cut_back(Id(last))).map(drop),
+    newest: |txn| Ok(Reading::open(txn)?.newest()?.key()),
+    cut_back: |txn, last| act(txn, |tables| tables.cut_back(Id::from_key(last))).map(drop),
 };
 
 /// Opens the history's file in this directory, making both when they are missing.
@@ -156,13 +156,13 @@ impl History for Disk {
             (view.handed, view.totals.floor)
         };
         let found = self.archive.with_tables(|tables| {
-            let place = tables.place(start, topics, handed)?;
-            let after = match place {
-                Some(place) => place,
+            let found = tables.find(start, topics, handed)?;
+            let after = match found {
+                Some(id) => id,
                 None => tables.edge(topics)?,
             };
             let position = tables.position(after, topics)?.to_string();
-            Ok(Resume { after, position, gap: place.is_none() })
+            Ok(Resume { after, position, gap: found.is_none() })
         });
         match found {
             // A stream that does not go on from where it was can begin with what comes next.
@@ -183,7 +183,7 @@ impl History for Disk {
         Status {
             events: events as usize,
             bytes: bytes as usize,
-            oldest: (events > 0).then(|| given_at(oldest)),
+            oldest,
             commit: view.commit,
             failure: self.archive.shared.store.failure(),
         }

@@ -10,7 +10,7 @@ use crate::event::{Event, Id};
 use crate::history::{Bounds, Receipt, next_id};
 use crate::hub::Hub;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The most events that are trimmed in one commit beyond twice what it adds.
 const TRIM_EVENTS: usize = 256;
@@ -53,15 +53,15 @@ impl Writer {
             act(txn, |tables| {
                 if tables.totals.last == Id::default() {
                     // An empty history knows nothing of what was before it.
-                    let birth = next_id(Id::default());
-                    tables.totals = Totals { last: birth, floor: birth, oldest: birth, ..tables.totals };
+                    let birth = next_id(Id::default(), SystemTime::now());
+                    tables.totals = Totals { last: birth, floor: birth, ..tables.totals };
                 }
                 Ok(())
             })
         })?;
-        file.acknowledged = totals.last.0;
+        file.acknowledged = totals.last.key();
         let shared = Arc::new(Shared::new(file.store(), totals));
-        let given = Id(totals.last.0 + START_SKIP);
+        let given = Id::from_key(totals.last.key() + START_SKIP);
         let (unsaved_since, unsaved_bytes) = (None, 0);
         let own = shared.clone();
         Ok((Writer { file, bounds, durability, shared: own, given, unsaved_since, unsaved_bytes }, shared))
@@ -114,11 +114,11 @@ impl Writer {
         for Outcome { receipt, dispatch } in outcomes {
             receipts.push(receipt);
             if let Some(dispatch) = dispatch {
-                self.file.acknowledged = dispatch.id.map_or(self.file.acknowledged, |id| id.0);
+                self.file.acknowledged = dispatch.id.map_or(self.file.acknowledged, Id::key);
                 hub.broadcast(dispatch);
             }
         }
-        self.shared.view.lock().handed = Id(self.file.acknowledged);
+        self.shared.view.lock().handed = Id::from_key(self.file.acknowledged);
         Ok(receipts)
     }
 

@@ -6,9 +6,10 @@ use super::tables::{
 };
 use crate::disk::tables::{Bytes, number, set_number};
 use crate::event::{Event, Frame, Id};
-use crate::history::{Bounds, EVENT_OVERHEAD_BYTES};
+use crate::history::{Bounds, EVENT_OVERHEAD_BYTES, to_nanos};
 use crate::topic::Topic;
 use redb::{ReadableTable, Table, WriteTransaction};
+use std::time::SystemTime;
 
 /// The tables of a transaction that writes.
 pub(super) struct Writing<'txn> {
@@ -41,19 +42,23 @@ impl<'txn> Writing<'txn> {
     }
 
     /// Keeps an event under an id that is newer than all before it.
-    pub(super) fn keep(&mut self, id: Id, event: &Event, frame: &Frame) -> Result<(), redb::Error> {
+    pub(super) fn insert(
+        &mut self,
+        id: Id,
+        at: SystemTime,
+        event: &Event,
+        frame: &Frame,
+    ) -> Result<(), redb::Error> {
         let topics: Vec<&str> = event.topics().iter().map(Topic::as_str).collect();
         for topic in &topics {
-            self.by_topic.insert(&*topic_key(topic, id.0), &[][..])?;
+            self.by_topic.insert(&*topic_key(topic, id), &[][..])?;
             if let Some(given) = event.given_id() {
-                set_number(&mut self.by_given, given_key(topic, given), id.0)?;
+                set_number(&mut self.by_given, given_key(topic, given), id.key())?;
             }
         }
-        let row = Row { topics, given: event.given_id(), frame };
+        let row = Row { at, topics, given: event.given_id(), frame };
         self.events.insert(&event_key(id)[..], &*row.encode())?;
-        if self.totals.events == 0 {
-            self.totals.oldest = id;
-        }
+        self.totals.oldest.get_or_insert(at);
         self.totals.last = id;
         self.totals.events += 1;
         self.totals.bytes += (frame.len() + EVENT_OVERHEAD_BYTES) as u64;
@@ -79,8 +84,10 @@ impl<'txn> Writing<'txn> {
         }
         self.totals.events -= 1;
         self.totals.bytes -= bytes;
-        let next = self.events.first()?.map(|(next, _)| event_id(next.value())).transpose()?;
-        self.totals.oldest = next.unwrap_or(id);
+        self.totals.oldest = match self.events.first()? {
+            Some((id, row)) => Some(Row::decode(event_id(id.value())?, row.value())?.at),
+            None => None,
+        };
         Ok(())
     }
 
@@ -89,7 +96,7 @@ impl<'txn> Writing<'txn> {
             self.totals.floor = id;
             self.lost.retain(|_, _| false)?;
         }
-        set_number(&mut self.lost, topic, id.0)
+        set_number(&mut self.lost, topic, id.key())
     }
 
     /// Removes events newer than `last`: a commit that was refused may have reached the disk all the
@@ -109,12 +116,12 @@ impl<'txn> Writing<'txn> {
         let row = if oldest { self.events.pop_first()? } else { self.events.pop_last()? };
         let Some((id, row)) = row else { return Ok(None) };
         let id = event_id(id.value())?;
-        let Row { topics, given, frame } = Row::decode(row.value())?;
+        let Row { topics, given, frame, .. } = Row::decode(id, row.value())?;
         for topic in &topics {
-            self.by_topic.remove(&*topic_key(topic, id.0))?;
+            self.by_topic.remove(&*topic_key(topic, id))?;
             let Some(given) = given else { continue };
             // A newer event may bear the same id.
-            if number(&self.by_given, given_key(topic, given))? == Some(id.0) {
+            if number(&self.by_given, given_key(topic, given))? == Some(id.key()) {
                 self.by_given.remove(&*given_key(topic, given))?;
             }
         }
@@ -125,8 +132,14 @@ impl<'txn> Writing<'txn> {
     /// Writes the numbers, as the last thing before the commit.
     pub(super) fn finish(mut self) -> Result<Totals, redb::Error> {
         let Totals { last, floor, events, bytes, oldest } = self.totals;
-        let numbers = [("format", FORMAT), ("last", last.0), ("floor", floor.0), ("events", events)];
-        for (name, number) in numbers.into_iter().chain([("bytes", bytes), ("oldest", oldest.0)]) {
+        for (name, number) in [
+            ("format", FORMAT),
+            ("last", last.key()),
+            ("floor", floor.key()),
+            ("events", events),
+            ("bytes", bytes),
+            ("oldest", oldest.map_or(0, to_nanos)),
+        ] {
             set_number(&mut self.numbers, name, number)?;
         }
         Ok(self.totals)

@@ -1,9 +1,13 @@
 //! The clock is moved between two starts: ids go on growing and none is used twice.
 
+use super::seeing::history;
 use super::{Folder, callout};
 use crate::support::{Browser, Program, publish};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Events of each sitting.
 const EVENTS: usize = 20;
@@ -50,7 +54,12 @@ fn ids_go_on_growing_whatever_the_clock_does_between_two_starts() {
         program.wait();
     }
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
-    // What the clock was then is in the ids, so that it was really moved.
-    let seconds = |id: &String| u64::from_str_radix(id, 16).expect("one of ours") / 1_000_000_000;
-    assert!(seconds(&ids[2 * EVENTS]) > seconds(&ids[0]) + 24 * 60 * 60);
+    // Each event bears the time of its clock, so that the clock was really moved.
+    let events = history(&["t", "--directory", folder.text()]);
+    let at = |index: usize| {
+        let at = events[index * EVENTS]["at"].as_str().expect("a time");
+        humantime::parse_rfc3339(at).expect("RFC 3339")
+    };
+    assert_eq!(events.len(), ids.len());
+    assert!(at(1) + 29 * DAY < at(0) && at(0) + DAY < at(2), "{:?}", [at(0), at(1), at(2)]);
 }

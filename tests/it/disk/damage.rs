@@ -130,7 +130,7 @@ fn a_file_of_a_newer_layout_is_refused_and_not_touched() {
     let database = Database::open(folder.file()).unwrap();
     let txn = database.begin_write().unwrap();
     let mut table = txn.open_table(TableDefinition::<&[u8], &[u8]>::new("stock")).unwrap();
-    table.insert(&b"format"[..], &2u64.to_be_bytes()[..]).unwrap();
+    table.insert(&b"format"[..], &3u64.to_be_bytes()[..]).unwrap();
     drop(table);
     txn.commit().unwrap();
     drop(database);

@@ -8,6 +8,7 @@ mod full;
 mod herd;
 mod kill;
 mod model;
+mod older;
 mod power;
 mod promises;
 mod seeing;
@@ -95,11 +96,11 @@ pub fn draft(names: &[&str], given: Option<&str>, data: &str) -> Event {
 pub fn everything(history: &dyn History, names: &[&str]) -> Vec<(Id, Seen)> {
     let (topics, mut after, mut kept) = (topics(names), Id::default(), Vec::new());
     loop {
-        let part = history.read(after, Id(u64::MAX), &topics).expect("it can be read");
+        let part = history.read(after, Id::MAX, &topics).expect("it can be read");
         assert!(part.events.len() <= PART_EVENTS);
         after = part.through;
-        kept.extend(part.events.iter().map(|(id, frame)| (*id, seen(frame))));
-        if after == Id(u64::MAX) {
+        kept.extend(part.events.iter().map(|kept| (kept.id, seen(&kept.frame))));
+        if after == Id::MAX {
             return kept;
         }
     }

@@ -6,10 +6,11 @@ use crate::support::PATIENCE;
 use callout::event::Id;
 use callout::history::disk::{Disk, Durability, opener};
 use callout::history::memory::Memory;
-use callout::history::{Bounds, History, Start};
+use callout::history::{Bounds, History, Kept, Start};
 use callout::hub::Hub;
 use callout::topic::Topic;
 use proptest::prelude::*;
+use std::time::SystemTime;
 
 const TOPICS: [&str; 3] = ["a", "b", "c"];
 
@@ -63,6 +64,7 @@ fn act() -> impl Strategy<Value = Act> {
 #[derive(Debug, Clone)]
 struct Known {
     id: Id,
+    at: SystemTime,
     topics: Vec<usize>,
     given: Option<u8>,
     data: String,
@@ -161,11 +163,11 @@ impl Subject<'_> {
             assert_eq!(receipt.id, token);
         }
         if !duplicate {
-            let part = self.history().read(self.newest(), Id(u64::MAX), &topics(&names(on))).unwrap();
-            let [(id, frame)] = &part.events[..] else { panic!("one event is new: {part:?}") };
+            let part = self.history().read(self.newest(), Id::MAX, &topics(&names(on))).unwrap();
+            let [Kept { id, at, frame }] = &part.events[..] else { panic!("one event is new: {part:?}") };
             assert!(*id > self.newest() && seen(frame).data == data, "ids only grow");
             assert!(given.is_some() || id.to_string() == receipt.id);
-            self.model.0.push(Known { id: *id, topics: on.to_vec(), given, data });
+            self.model.0.push(Known { id: *id, at: *at, topics: on.to_vec(), given, data });
         }
     }
 
@@ -184,7 +186,7 @@ impl Subject<'_> {
             Place::Latest(count) => Start::Latest(*count),
             Place::Ours(index) => Start::After(match self.model.0.get(*index) {
                 Some(known) => known.id.to_string(),
-                None => Id(u64::MAX).to_string(),
+                None => Id::MAX.to_string(),
             }),
             Place::Given(given) => Start::After(format!("given-{given}")),
             Place::Unknown => Start::After("never".into()),
@@ -200,9 +202,9 @@ impl Subject<'_> {
 
     /// All that comes after this.
     fn rest(&self, after: Id, topics: &[Topic]) -> Vec<String> {
-        let part = self.history().read(after, Id(u64::MAX), topics).unwrap();
-        assert_eq!((part.through, part.gap), (Id(u64::MAX), None));
-        part.events.iter().map(|(_, frame)| seen(frame).data).collect()
+        let part = self.history().read(after, Id::MAX, topics).unwrap();
+        assert_eq!((part.through, part.gap), (Id::MAX, None));
+        part.events.iter().map(|kept| seen(&kept.frame).data).collect()
     }
 
     fn check_topics(&self) {
@@ -213,7 +215,7 @@ impl Subject<'_> {
         let wanted = TOPICS.iter().enumerate().filter_map(|(topic, name)| {
             let mut on = kept.iter().filter(|known| known.is_on(&[topic]));
             let (count, oldest) = (on.clone().count(), on.next()?);
-            Some((*name, count, oldest.id, on.next_back().unwrap_or(oldest).id))
+            Some((*name, count, oldest.at, on.next_back().unwrap_or(oldest).at))
         });
         assert_eq!(told, wanted.collect::<Vec<_>>());
     }

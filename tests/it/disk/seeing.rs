@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 const EVENTS: usize = 600;
 
 /// The objects that `callout history` prints with these arguments.
-fn history(args: &[&str]) -> Vec<Value> {
+pub fn history(args: &[&str]) -> Vec<Value> {
     let output = callout(&[&["history"], args].concat()).output().unwrap();
     let log = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!((output.status.code(), log.as_str()), (Some(0), ""));
