@@ -1,10 +1,7 @@
 //! Start, drain, stop: a whole server from a [`Config`].
 
 use crate::app::{App, Holdings, Permits};
-use crate::event::Id;
-use crate::history::disk::{Disk, Durability, opener};
-use crate::history::memory::Memory;
-use crate::history::{Bounds, History, Status};
+use crate::history::{self, Address, Bounds, Durability, Status};
 use crate::http::direct::Direct;
 use crate::http::files::Files;
 use crate::http::tiny::Tiny;
@@ -15,7 +12,7 @@ use crate::posts::PostService;
 use crate::routes::{Route, Router, shown_path};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,15 +32,6 @@ pub enum Kind {
     TinyHttp,
 }
 
-/// Where the history is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Data {
-    /// Nowhere but in memory.
-    Memory,
-    /// In a directory that only this server uses.
-    Directory(PathBuf, Durability),
-}
-
 /// What a server is to be.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -60,7 +48,9 @@ pub struct Config {
     /// A directory to serve files from, instead of those compiled in.
     pub www: Option<PathBuf>,
     /// Where the history is kept.
-    pub data: Data,
+    pub data: Address,
+    /// When an event counts as kept, where it is kept on disk.
+    pub durability: Durability,
     /// How much history is kept.
     pub bounds: Bounds,
     /// What connections are held to.
@@ -80,7 +70,8 @@ impl Default for Config {
             origins: Vec::new(),
             ephemeral: Vec::new(),
             www: None,
-            data: Data::Memory,
+            data: Address::Memory,
+            durability: Durability::default(),
             bounds: Bounds::default(),
             limits: Limits::default(),
             activity: true,
@@ -104,11 +95,10 @@ impl Server {
 
     /// The same with routes of the program's own, which come before callout's.
     pub fn start_with(config: Config, own: &'static [Route]) -> io::Result<Server> {
-        let directory = match &config.data {
-            Data::Memory => None,
-            Data::Directory(directory, _) => Some(directory.clone()),
-        };
-        let (history, hub) = open_history(config.data, config.bounds)?;
+        let hub = Hub::start()?;
+        let history = history::open(&config.data, hub.clone(), config.bounds, config.durability)
+            .map_err(io::Error::other)?;
+        let directory = config.data.folder().map(Path::to_path_buf);
         let posts = PostService::start(hub.clone(), directory).map_err(io::Error::other)?;
         let started = Instant::now();
         let permits = Permits::new(config.streams_max);
@@ -185,18 +175,4 @@ fn log_kept(status: &Status) {
 
 fn boxed(listener: impl Listener + 'static) -> Box<dyn Listener> {
     Box::new(listener)
-}
-
-fn open_history(data: Data, bounds: Bounds) -> io::Result<(Arc<dyn History>, Hub)> {
-    match data {
-        Data::Memory => {
-            let hub = Hub::start(Id::default())?;
-            Ok((Arc::new(Memory::new(hub.clone(), bounds)), hub))
-        }
-        Data::Directory(directory, durability) => {
-            let started = Disk::start(opener(directory), bounds, durability, Hub::start);
-            let (disk, hub) = started.map_err(io::Error::other)?;
-            Ok((Arc::new(disk), hub))
-        }
-    }
 }

@@ -22,9 +22,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty history that feeds this hub. Its ids are newer than [`Hub::last`].
+    /// An empty history that feeds this hub.
     pub fn new(hub: Hub, bounds: Bounds) -> Memory {
-        let birth = next_id(hub.last(), SystemTime::now());
+        let birth = next_id(Id::default(), SystemTime::now());
+        hub.begin_after(birth);
         let contents = Contents {
             last: birth,
             // A process before this one may have given out what is older.

@@ -6,9 +6,12 @@
 //!   read finds it.
 //! - Kept events are handed to the hub in the order of their ids, after they are kept.
 
+mod address;
 pub mod disk;
 mod edges;
 pub mod memory;
+
+pub use address::{Address, open};
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -53,6 +56,16 @@ impl Bounds {
         let is_too_old = now.duration_since(oldest).is_ok_and(|age| age > self.age_max);
         events > self.events_max || bytes > self.bytes_max || is_too_old
     }
+}
+
+/// When an event counts as kept, where it is kept on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on disk: nothing that was acknowledged or delivered is ever lost.
+    #[default]
+    Strict,
+    /// At once: it is on disk within 100 ms, and what was acknowledged in that time can be lost.
+    Relaxed,
 }
 
 /// Where a new stream begins.

@@ -112,15 +112,23 @@ pub struct Counters {
     pub too_slow: AtomicU64,
 }
 
+impl Counters {
+    /// See [`Hub::last`].
+    fn last(&self) -> Id {
+        // Acquire pairs with the release in `flush`: a thread that sees an id sees that it was passed on.
+        Id::from_key(self.last.load(Acquire))
+    }
+}
+
 impl Hub {
-    /// Starts the hub's thread. `last` is the newest id there is: what comes is newer.
-    pub fn start(last: Id) -> std::io::Result<Hub> {
+    /// Starts the hub's thread.
+    pub fn start() -> std::io::Result<Hub> {
         let (inbox, messages) = bounded(INBOX_MESSAGES);
-        let counters = Arc::new(Counters { last: AtomicU64::new(last.key()), ..Counters::default() });
+        let counters = Arc::new(Counters::default());
         let thread = HubThread {
             groups: Groups::default(),
             gathered_bytes: 0,
-            last,
+            last: Id::default(),
             draining: false,
             counters: counters.clone(),
         };
@@ -129,6 +137,12 @@ impl Hub {
             thread.run(messages);
         })?;
         Ok(Hub { inbox, counters })
+    }
+
+    /// Sets the newest id that there is: events that are broadcast are newer, and a client reads from the history
+    /// what it wants of those before. The history calls it once, before it broadcasts anything.
+    pub fn begin_after(&self, id: Id) {
+        self.counters.last.store(id.key(), Release);
     }
 
     /// Registers a client and waits until it is. Events newer than [`Subscription::live_after`] reach its
@@ -160,8 +174,7 @@ impl Hub {
 
     /// Everything up to this id has been passed on to those who listened.
     pub fn last(&self) -> Id {
-        // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
-        Id::from_key(self.counters.last.load(Acquire))
+        self.counters.last()
     }
 
     /// What the hub has counted.
@@ -193,6 +206,7 @@ impl Drop for Subscription {
 struct HubThread {
     groups: Groups,
     gathered_bytes: usize,
+    /// The newest id that was gathered.
     last: Id,
     draining: bool,
     counters: Arc<Counters>,
@@ -240,7 +254,7 @@ impl HubThread {
         }
         self.groups.insert(id, topics, outlet);
         self.counters.clients.store(self.groups.len(), Relaxed);
-        live_after.set(self.last).expect("each client joins once");
+        live_after.set(self.counters.last()).expect("each client joins once");
     }
 
     fn unregister(&mut self, id: ClientId) {
@@ -250,7 +264,7 @@ impl HubThread {
 
     fn broadcast(&mut self, dispatch: Dispatch) {
         if let Some(id) = dispatch.id {
-            debug_assert!(id > self.last, "the history gives growing ids");
+            debug_assert!(id > self.last.max(self.counters.last()), "the history gives growing ids");
             self.last = id;
         }
         self.gathered_bytes += dispatch.frame.len();
@@ -284,7 +298,8 @@ impl HubThread {
         });
         self.gathered_bytes = 0;
         self.counters.delivered.fetch_add(delivered, Relaxed);
-        self.counters.last.store(self.last.key(), Release);
+        // The maximum, since nothing may have been gathered yet after `begin_after`.
+        self.counters.last.fetch_max(self.last.key(), Release);
     }
 }
 

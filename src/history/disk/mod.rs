@@ -16,7 +16,7 @@ mod writing;
 
 pub use crate::disk::Opener;
 
-use super::{Bounds, History, Part, Receipt, Resume, Start, Status, TopicStatus};
+use super::{Bounds, Durability, History, Part, Receipt, Resume, Start, Status, TopicStatus};
 use crate::disk::{Layout, Store};
 use crate::error::Error;
 use crate::event::{Event, Id};
@@ -28,7 +28,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use inbox::Inbox;
 use parking_lot::Mutex;
 use reading::Reading;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,16 +51,6 @@ static LAYOUT: Layout = Layout {
 /// Opens the history's file in this directory, making both when they are missing.
 pub fn opener(directory: PathBuf) -> Opener {
     crate::disk::opener(directory, &LAYOUT)
-}
-
-/// When an event counts as kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// When it is on disk: nothing that was acknowledged or delivered is ever lost.
-    #[default]
-    Strict,
-    /// At once: it is on disk within 100 ms, and what was acknowledged in that time can be lost.
-    Relaxed,
 }
 
 /// The handle to the history's thread, which ends with it, and the way to read what is kept.
@@ -99,27 +88,21 @@ struct View {
 }
 
 impl Disk {
-    /// Opens the store and starts the thread. `start_hub` is given the newest id there is and starts the
-    /// hub, which has to know it. Fails, with a text for the operator, if the store cannot be opened.
-    pub fn start(
-        opener: Opener,
-        bounds: Bounds,
-        durability: Durability,
-        start_hub: impl FnOnce(Id) -> io::Result<Hub>,
-    ) -> Result<(Disk, Hub), String> {
+    /// Opens the store and starts the thread, which feeds this hub. Fails, with a text for the operator, if the
+    /// store cannot be opened.
+    pub fn start(opener: Opener, hub: Hub, bounds: Bounds, durability: Durability) -> Result<Disk, String> {
         let (writer, shared) = Writer::open(opener, bounds, durability)?;
-        let last = shared.view.lock().handed;
-        let hub = start_hub(last).map_err(|error| error.to_string())?;
+        hub.begin_after(shared.view.lock().handed);
         let inbox = Arc::new(Inbox::default());
         let (running, ended) = bounded(0);
         let thread = std::thread::Builder::new().name("history".into());
-        let (own_inbox, own_hub) = (inbox.clone(), hub.clone());
+        let own_inbox = inbox.clone();
         let spawned = thread.spawn(move || {
             let (_vital, _running): (Vital, Sender<()>) = (Vital("history"), running);
-            writer.run(&own_inbox, &own_hub);
+            writer.run(&own_inbox, &hub);
         });
         spawned.map_err(|error| format!("failed to start the history's thread: {error}"))?;
-        Ok((Disk { inbox, ended, archive: Archive { shared } }, hub))
+        Ok(Disk { inbox, ended, archive: Archive { shared } })
     }
 }
 

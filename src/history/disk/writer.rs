@@ -3,11 +3,11 @@
 
 use super::commit::{Outcome, act, keep};
 use super::inbox::{Batch, Inbox};
-use super::{Durability, LAYOUT, Shared, Totals};
+use super::{LAYOUT, Shared, Totals};
 use crate::disk::{Opener, StoreWriter};
 use crate::error::Error;
 use crate::event::{Event, Id};
-use crate::history::{Bounds, Receipt, next_id};
+use crate::history::{Bounds, Durability, Receipt, next_id};
 use crate::hub::Hub;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

@@ -3,8 +3,8 @@
 
 use super::{Folder, callout, draft, serve, start};
 use crate::support::{PATIENCE, Program, get, post};
-use callout::history::disk::{Durability, NAME, opener};
-use callout::history::{Bounds, History};
+use callout::history::disk::{NAME, opener};
+use callout::history::{Bounds, Durability, History};
 use redb::{Database, TableDefinition};
 use std::fs;
 use std::io::{BufRead, BufReader};

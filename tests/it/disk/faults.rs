@@ -6,8 +6,8 @@ use super::{draft, everything, start, topics};
 use crate::support::{Browser, PATIENCE, Raw, until};
 use callout::Error;
 use callout::client::{Client, Pace, Stream};
-use callout::history::disk::{Disk, Durability};
-use callout::history::{Bounds, History, Start};
+use callout::history::disk::Disk;
+use callout::history::{Bounds, Durability, History, Start};
 use callout::hub::wire::Wire;
 use callout::hub::{Dispatch, Hub};
 use std::net::TcpListener;
@@ -162,8 +162,9 @@ fn many_who_publish_and_read_while_the_disc_fails_do_not_lock_each_other_up() {
 #[test]
 fn streams_and_heartbeats_and_what_is_only_true_now_go_on_while_the_disc_fails() {
     let disc = Disc::created();
-    let (disk, hub) =
-        Disk::start(disc.opener(), Bounds::default(), Durability::Strict, Hub::start).expect("it opens");
+    let hub = Hub::start().expect("a thread");
+    let disk = Disk::start(disc.opener(), hub.clone(), Bounds::default(), Durability::Strict);
+    let disk = disk.expect("it opens");
     let disk = Arc::new(disk);
     let open = |start: Start| stream(&hub, &disk, start);
     let mut before = open(Start::Live);

@@ -2,8 +2,8 @@
 
 use super::{Folder, draft, serve, start};
 use crate::support::{Browser, PATIENCE, publish};
-use callout::history::disk::{Durability, opener};
-use callout::history::{Bounds, History};
+use callout::history::disk::opener;
+use callout::history::{Bounds, Durability, History};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

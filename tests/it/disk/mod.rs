@@ -16,8 +16,8 @@ mod trim;
 
 use crate::support::{Parser, Program, Seen};
 use callout::event::{Draft, Event, Frame, Id};
-use callout::history::disk::{Disk, Durability, NAME, Opener};
-use callout::history::{Bounds, History, PART_EVENTS};
+use callout::history::disk::{Disk, NAME, Opener};
+use callout::history::{Bounds, Durability, History, PART_EVENTS};
 use callout::hub::Hub;
 use callout::topic::Topic;
 use std::fs;
@@ -78,7 +78,8 @@ pub fn serve(folder: &Folder, flags: &[&str]) -> Program {
 
 /// A history on disk, with a hub of its own.
 pub fn start(opener: Opener, bounds: Bounds, durability: Durability) -> Disk {
-    Disk::start(opener, bounds, durability, Hub::start).expect("it opens").0
+    let hub = Hub::start().expect("a thread");
+    Disk::start(opener, hub, bounds, durability).expect("it opens")
 }
 
 pub fn topics(names: &[&str]) -> Vec<Topic> {

@@ -1,12 +1,12 @@
 //! Histories against a model: a list of events, and what may be asked of it. Both kinds have to do what
 //! it says, whatever is done in whatever order.
 
-use super::{Folder, draft, seen, topics};
+use super::{Folder, draft, seen, start, topics};
 use crate::support::PATIENCE;
 use callout::event::Id;
-use callout::history::disk::{Disk, Durability, opener};
+use callout::history::disk::opener;
 use callout::history::memory::Memory;
-use callout::history::{Bounds, History, Kept, Start};
+use callout::history::{Bounds, Durability, History, Kept, Start};
 use callout::hub::Hub;
 use callout::topic::Topic;
 use proptest::prelude::*;
@@ -241,9 +241,7 @@ proptest! {
         let folder = Folder::new();
         let reopen = |closed: Option<Box<dyn History>>| -> Box<dyn History> {
             closed.into_iter().for_each(|history| history.close(PATIENCE));
-            let opener = opener(folder.path());
-            let (disk, _) = Disk::start(opener, bounds(), Durability::Relaxed, Hub::start).expect("it opens");
-            Box::new(disk)
+            Box::new(start(opener(folder.path()), bounds(), Durability::Relaxed))
         };
         let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, model: Model::default() };
         acts.iter().for_each(|act| subject.act(act));
@@ -253,7 +251,7 @@ proptest! {
     fn a_history_in_memory_does_what_the_model_does(acts in prop::collection::vec(act(), 1..60)) {
         // It does not survive, so nothing is opened anew.
         let reopen = |closed: Option<Box<dyn History>>| closed.unwrap_or_else(|| {
-            Box::new(Memory::new(Hub::start(Id::default()).expect("a thread"), bounds()))
+            Box::new(Memory::new(Hub::start().expect("a thread"), bounds()))
         });
         let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, model: Model::default() };
         acts.iter().for_each(|act| subject.act(act));

@@ -3,8 +3,8 @@
 use super::disc::{Disc, Entry, Survives};
 use super::{draft, everything, rounds, start};
 use crate::support::PATIENCE;
-use callout::history::disk::{Disk, Durability};
-use callout::history::{Bounds, History};
+use callout::history::disk::Disk;
+use callout::history::{Bounds, Durability, History};
 use std::collections::HashSet;
 use std::thread;
 

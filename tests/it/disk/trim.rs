@@ -3,8 +3,8 @@
 
 use super::{Folder, draft, everything, serve, start, topics};
 use crate::support::{Browser, PATIENCE, publish, until};
-use callout::history::disk::{Disk, Durability, opener};
-use callout::history::{Bounds, History, Start};
+use callout::history::disk::{Disk, opener};
+use callout::history::{Bounds, Durability, History, Start};
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
