@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use memchr::memchr2;
+use serde::Serialize;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -22,6 +23,10 @@ pub const EARLIEST: &str = "earliest";
 
 /// The name of the event that tells a browser of a gap. It is refused to publishers, so that it is believed.
 const RESET: &str = "reset";
+
+/// The name of the event that tells a browser that an earlier one was retracted. It is refused to publishers, so
+/// that it is believed.
+pub(crate) const RETRACT: &str = "retract";
 
 /// What `retry` is held to, in milliseconds: shorter would be a stampede, longer looks dead.
 pub const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 100..=600_000;
@@ -97,6 +102,13 @@ pub struct Event {
     count: Option<Count>,
 }
 
+/// The data of [`Event::retract`].
+#[derive(Serialize)]
+struct Retract<'a> {
+    topic: &'a str,
+    id: Option<&'a str>,
+}
+
 /// Where the hub says how many browsers it passed an event on to: a number for each group of them. What
 /// comes from it ends when the hub is done with the event, or when it will never get it.
 pub type Count = Sender<usize>;
@@ -125,6 +137,21 @@ impl Event {
     pub fn reset(data: String) -> Event {
         let topics = Arc::new([]);
         Event { topics, name: Some(RESET.into()), id: None, retry_millis: None, data, count: None }
+    }
+
+    /// The event that says, on all of `topics`: the event with this id on the wire was retracted on `topic`; or,
+    /// without an id, all events of that topic that are older than this one. Only a history makes it: it is
+    /// refused to publishers by its name.
+    pub(crate) fn retract(topics: impl Into<Arc<[Topic]>>, topic: &Topic, id: Option<&str>) -> Event {
+        let data = serde_json::to_string(&Retract { topic: topic.as_str(), id });
+        Event {
+            topics: topics.into(),
+            name: Some(RETRACT.into()),
+            id: None,
+            retry_millis: None,
+            data: data.expect("two texts are JSON"),
+            count: None,
+        }
     }
 
     /// The same event, and what will say how many browsers it was passed on to: the sum, which ends when
@@ -213,6 +240,11 @@ fn check_name(name: &str) -> Result<(), Error> {
             "an event cannot be named `{RESET}`: streams say with it that there is a gap"
         )));
     }
+    if name == RETRACT {
+        return Err(Error::bad(format!(
+            "an event cannot be named `{RETRACT}`: the server says with it that an event was retracted"
+        )));
+    }
     Ok(())
 }
 
@@ -275,7 +307,7 @@ mod tests {
 
     #[test]
     fn what_would_break_the_stream_or_the_browser_is_refused() {
-        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", &"n".repeat(256)] {
+        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", "retract", &"n".repeat(256)] {
             assert!(Event::new(Draft { name: Some(name.into()), ..draft("") }).is_err(), "{name:?}");
         }
         for id in ["", "a b", "a\nb", "é", "earliest", "0123456789abcdef", "a:b", &"i".repeat(65)] {

@@ -10,6 +10,7 @@ mod address;
 pub mod disk;
 mod edges;
 pub mod memory;
+mod retract;
 
 pub use address::{Address, open};
 
@@ -31,9 +32,9 @@ const EVENT_OVERHEAD_BYTES: usize = 128;
 /// How much is kept. Whichever bound is reached first, the oldest events are let go.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Events.
+    /// Events, and the ids of retracted ones.
     pub events_max: usize,
-    /// Bytes, counting the frames and what it takes to keep them.
+    /// Bytes, counting the frames and what it takes to keep them, and the ids of retracted events.
     pub bytes_max: usize,
     /// Time since an event was published.
     pub age_max: Duration,
@@ -124,6 +125,15 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+/// The answer to a retraction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retracted {
+    /// How many events were taken back, not counting `retract` events.
+    pub count: usize,
+    /// The id on the wire of the `retract` event that was published; none where nothing was taken back.
+    pub id: Option<String>,
+}
+
 /// How a history is doing.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
@@ -131,7 +141,8 @@ pub struct Status {
     pub events: usize,
     /// Bytes kept, as [`Bounds`] counts them.
     pub bytes: usize,
-    /// When the oldest of them was published.
+    /// When the oldest of them was published, or a retracted event whose id is still known; none where no event is
+    /// kept.
     pub oldest: Option<SystemTime>,
     /// How long the last commit took, where there are commits.
     pub commit: Option<Duration>,
@@ -161,6 +172,20 @@ pub trait History: Send + Sync {
     /// An event whose publisher gave it an id that is already kept, on one of the same topics, is
     /// answered as before and not kept again.
     fn publish(&self, event: Event) -> Result<Receipt, Error>;
+
+    /// Takes a kept event of this topic back, by its id on the wire; or all that is kept of the topic. An event is
+    /// gone from all of its topics. When this returns no read finds it, its bytes are no longer kept, and its
+    /// publisher's id may be used again. A browser that comes back with its id still goes on without a gap, until
+    /// the id is let go like an event.
+    ///
+    /// A kept event named `retract` is published to all topics of the event, with the data
+    /// `{"topic":"…","id":"…"}`; the topic is this one. Where all is taken back `id` is null and the event is the
+    /// only one left on this topic; an event that also belongs to other topics is named to those by its id.
+    ///
+    /// [`Error::NotFound`]: nothing with this id is kept on the topic. [`Error::Bad`]: it is a `retract` event.
+    /// [`Error::Unavailable`]: the retraction could not be kept, and nothing was taken back. Taking back all of a
+    /// topic that keeps nothing is no error, and publishes nothing.
+    fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error>;
 
     /// Finds the position from which a stream on these topics goes on. [`Error::Unavailable`]: the history
     /// cannot be read now.

@@ -16,16 +16,15 @@ mod writing;
 
 pub use crate::disk::Opener;
 
-use super::{Bounds, Durability, History, Part, Receipt, Resume, Start, Status, TopicStatus};
+use super::{Bounds, Durability, History, Part, Receipt, Resume, Retracted, Start, Status, TopicStatus};
 use crate::disk::{Layout, Store};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::hub::Hub;
 use crate::os::threads::Vital;
 use crate::topic::Topic;
-use commit::act;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use inbox::Inbox;
+use inbox::{Inbox, Retraction};
 use parking_lot::Mutex;
 use reading::Reading;
 use std::path::PathBuf;
@@ -33,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tables::{FORMAT, TOTALS, Totals};
 use writer::Writer;
+use writing::Writing;
 
 /// The file's name.
 pub const NAME: &str = "history.redb";
@@ -43,9 +43,9 @@ static LAYOUT: Layout = Layout {
     anew: "an empty history",
     format: FORMAT,
     numbers: TOTALS,
-    lay_out: |txn| act(txn, |_| Ok(())).map(drop),
+    lay_out: |txn| Writing::run(txn, |_| Ok(())).map(drop),
     newest: |txn| Ok(Reading::open(txn)?.newest()?.key()),
-    cut_back: |txn, last| act(txn, |tables| tables.cut_back(Id::from_key(last))).map(drop),
+    cut_back: |txn, last| Writing::run(txn, |tables| tables.cut_back(Id::from_key(last))).map(drop),
 };
 
 /// Opens the history's file in this directory, making both when they are missing.
@@ -120,7 +120,7 @@ impl Archive {
 
     /// As [`History::topics`].
     pub fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        self.with_tables(Reading::topics)
+        self.with_tables(|tables| tables.topics())
     }
 
     fn with_tables<T>(&self, read: impl FnOnce(&Reading) -> Result<T, redb::Error>) -> Result<T, Error> {
@@ -131,6 +131,10 @@ impl Archive {
 impl History for Disk {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
         self.inbox.publish(event)
+    }
+
+    fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
+        self.inbox.retract(Retraction { topic: topic.clone(), id: id.map(str::to_owned) })
     }
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
@@ -166,7 +170,7 @@ impl History for Disk {
         Status {
             events: events as usize,
             bytes: bytes as usize,
-            oldest,
+            oldest: oldest.filter(|_| events > 0),
             commit: view.commit,
             failure: self.archive.shared.store.failure(),
         }

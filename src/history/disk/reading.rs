@@ -1,11 +1,13 @@
 //! What is done in a transaction that reads: find a position, read a part.
 
-use super::tables::{self, BY_GIVEN, BY_TOPIC, EVENTS, LOST, Row, TOTALS, Totals, event_id, event_key};
+use super::tables::{
+    self, BY_GIVEN, BY_GIVEN_RETRACTED, BY_TOPIC, EVENTS, LOST, Row, TOTALS, Totals, event_id, event_key,
+};
 use crate::disk::tables::{Bytes, torn};
 use crate::event::Id;
 use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TopicStatus};
 use crate::topic::Topic;
-use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable};
+use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, TableError};
 use std::time::SystemTime;
 
 /// Entries of `by_topic`.
@@ -13,7 +15,8 @@ type Entries = Range<'static, Bytes, Bytes>;
 type Entry = (AccessGuard<'static, Bytes>, AccessGuard<'static, Bytes>);
 
 /// The tables of a transaction that reads.
-pub(super) struct Reading {
+pub(super) struct Reading<'txn> {
+    txn: &'txn ReadTransaction,
     events: ReadOnlyTable<Bytes, Bytes>,
     by_topic: ReadOnlyTable<Bytes, Bytes>,
     by_given: ReadOnlyTable<Bytes, Bytes>,
@@ -21,9 +24,10 @@ pub(super) struct Reading {
     pub(super) totals: Totals,
 }
 
-impl Reading {
-    pub(super) fn open(txn: &ReadTransaction) -> Result<Reading, redb::Error> {
+impl<'txn> Reading<'txn> {
+    pub(super) fn open(txn: &'txn ReadTransaction) -> Result<Reading<'txn>, redb::Error> {
         Ok(Reading {
+            txn,
             events: txn.open_table(EVENTS)?,
             by_topic: txn.open_table(BY_TOPIC)?,
             by_given: txn.open_table(BY_GIVEN)?,
@@ -44,13 +48,31 @@ impl Reading {
         })
     }
 
-    /// The event that a browser says it saw last: one with this id of its publisher on one of these topics, or
-    /// one with this id of ours that was given out and after which nothing is missing.
+    /// The id that a browser says it saw last: its publisher's on one of these topics, or one of ours that was
+    /// given out and after which nothing is missing.
     fn find_asked(&self, asked: &str, topics: &[Topic]) -> Result<Option<Id>, redb::Error> {
-        let given = tables::find_given(&self.by_given, asked, topics)?;
-        let (None, Some(ours)) = (given, Id::parse(asked)) else { return Ok(given) };
-        let is_known = ours == self.edge(topics)? || self.events.get(&event_key(ours)[..])?.is_some();
-        Ok(is_known.then_some(ours))
+        let kept = tables::find_given(&self.by_given, asked, topics)?;
+        let retracted = self.find_given_retracted(asked, topics)?;
+        Ok(match (kept, retracted) {
+            (None, None) => match Id::parse(asked) {
+                Some(id) if id == self.edge(topics)? => Some(id),
+                Some(id) if self.events.get(&event_key(id)[..])?.is_some() => Some(id),
+                _ => None,
+            },
+            // The id was used again after it was retracted. Nothing says which of the two events the browser saw,
+            // so it is told of a gap rather than left with one.
+            (Some(_), Some(_)) => None,
+            (kept, retracted) => kept.or(retracted),
+        })
+    }
+
+    fn find_given_retracted(&self, asked: &str, topics: &[Topic]) -> Result<Option<Id>, redb::Error> {
+        match self.txn.open_table(BY_GIVEN_RETRACTED) {
+            Ok(table) => tables::find_given(&table, asked, topics),
+            // Nothing was ever retracted.
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The newest event that is kept, if there is one.
@@ -114,6 +136,7 @@ impl Reading {
             }
             let row = self.row(id)?;
             let Row { at, frame, .. } = Row::decode(id, row.value())?;
+            let frame = frame.ok_or_else(torn)?;
             bytes += frame.len();
             part.events.push(Kept { id, at, frame: frame.into() });
             part.through = id;

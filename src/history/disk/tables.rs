@@ -2,9 +2,11 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `events` | id | time, topics, the publisher's id, frame |
-//! | `by_topic` | topic, id | nothing: the key says it all |
-//! | `by_given` | topic, the publisher's id | the newest id that goes with it |
+//! | `events` | id | time, topics, the publisher's id; the frame, unless the event is retracted |
+//! | `by_topic` | topic, id | nothing: the key says that the event is kept on the topic |
+//! | `by_given` | topic, the publisher's id | the id of the event that is kept under it |
+//! | `by_given_retracted` | topic, the publisher's id | the newest id that was retracted under it |
+//! | `undo` | id | the row, as it was, of an event that the newest commit has retracted |
 //! | `lost` | topic | the newest event that this topic has lost |
 //! | `stock` | name | the numbers of [`Totals`] |
 //!
@@ -13,7 +15,7 @@
 use crate::disk::tables::{Bytes, Definition, number, to_number, torn};
 use crate::event::Id;
 use crate::history::edges::EDGES_MAX;
-use crate::history::{Bounds, from_nanos, to_nanos};
+use crate::history::{Bounds, EVENT_OVERHEAD_BYTES, from_nanos, to_nanos};
 use crate::topic::Topic;
 use redb::ReadableTable;
 use std::time::SystemTime;
@@ -21,14 +23,16 @@ use std::time::SystemTime;
 pub(super) const EVENTS: Definition = Definition::new("events");
 pub(super) const BY_TOPIC: Definition = Definition::new("by_topic");
 pub(super) const BY_GIVEN: Definition = Definition::new("by_given");
+pub(super) const BY_GIVEN_RETRACTED: Definition = Definition::new("by_given_retracted");
+pub(super) const UNDO: Definition = Definition::new("undo");
 pub(super) const LOST: Definition = Definition::new("lost");
 pub(super) const TOTALS: Definition = Definition::new("stock");
 
 /// The version of this layout. A file of a newer one is refused. A file of an older one is read, and becomes one
 /// of this version with the first commit:
 ///
-/// - 1 (callout 0.1.0) has rows without a time.
-/// - 2 has the time in each row that was written since.
+/// - 1 (callout 0.1.0) has rows without a time, and nothing is retracted.
+/// - 2 has the time in each row that was written since, and knows retracted events.
 pub(super) const FORMAT: u64 = 2;
 
 /// The numbers that stand beside the events.
@@ -40,6 +44,8 @@ pub(super) struct Totals {
     pub(super) floor: Id,
     /// Events kept.
     pub(super) events: u64,
+    /// Events that are retracted and whose ids are still known.
+    pub(super) retracted: u64,
     /// Bytes kept, as [`Bounds`] counts them.
     pub(super) bytes: u64,
     /// When the oldest row was written; none where there is no row.
@@ -49,21 +55,23 @@ pub(super) struct Totals {
 impl Totals {
     /// Whether the oldest event has to be let go.
     pub(super) fn wants_trim(&self, bounds: Bounds) -> bool {
-        let (events, bytes) = (self.events as usize, self.bytes as usize);
-        self.oldest.is_some_and(|oldest| bounds.are_passed(events, bytes, oldest, SystemTime::now()))
+        let (rows, bytes) = ((self.events + self.retracted) as usize, self.bytes as usize);
+        self.oldest.is_some_and(|oldest| bounds.are_passed(rows, bytes, oldest, SystemTime::now()))
     }
 }
 
 pub(super) fn load(numbers: &impl ReadableTable<Bytes, Bytes>) -> Result<Totals, redb::Error> {
     let number = |name: &str| -> Result<u64, redb::Error> { Ok(number(numbers, name)?.unwrap_or(0)) };
-    let (format, events, oldest) = (number("format")?, number("events")?, number("oldest")?);
+    let (format, events, retracted) = (number("format")?, number("events")?, number("retracted")?);
+    let oldest = number("oldest")?;
     let oldest = if format == 1 { time_in_old_id(Id::from_key(oldest)) } else { from_nanos(oldest) };
     Ok(Totals {
         last: Id::from_key(number("last")?),
         floor: Id::from_key(number("floor")?),
         events,
+        retracted,
         bytes: number("bytes")?,
-        oldest: (events > 0).then_some(oldest),
+        oldest: (events + retracted > 0).then_some(oldest),
     })
 }
 
@@ -74,23 +82,32 @@ fn time_in_old_id(id: Id) -> SystemTime {
 }
 
 /// A row of `events`.
+#[derive(Clone)]
 pub(super) struct Row<'a> {
     /// When the event was published.
     pub(super) at: SystemTime,
     pub(super) topics: Vec<&'a str>,
     /// The publisher's id.
     pub(super) given: Option<&'a str>,
-    pub(super) frame: &'a [u8],
+    /// None once the event is retracted.
+    pub(super) frame: Option<&'a [u8]>,
 }
 
-/// What a row with a time begins with. A row of format 1 begins with a zero, since it has far less than 16 MB of
-/// names.
-const WITH_TIME: u8 = 1;
+/// What a row begins with. A row of format 1 has no time and begins with a zero, since the number of bytes of its
+/// names is far below 16 MB.
+const WITHOUT_TIME: u8 = 0;
+const KEPT: u8 = 1;
+const RETRACTED: u8 = 2;
 
 /// Between two topics, and twice before the publisher's id. Neither holds it.
 const NUL: &str = "\0";
 
 impl<'a> Row<'a> {
+    /// What the row counts for, as [`Bounds`] counts bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.frame.map_or(0, <[u8]>::len) + EVENT_OVERHEAD_BYTES) as u64
+    }
+
     /// The kind of the row, the time, how many bytes of names there are, the names, the frame.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut names = self.topics.join(NUL);
@@ -99,17 +116,19 @@ impl<'a> Row<'a> {
         }
         let names_bytes = u32::try_from(names.len()).expect("an event's names are far below 4 GB");
         let at = to_nanos(self.at).to_be_bytes();
-        [&[WITH_TIME], &at[..], &names_bytes.to_be_bytes(), names.as_bytes(), self.frame].concat()
+        let (kind, frame) = self.frame.map_or((RETRACTED, &[][..]), |frame| (KEPT, frame));
+        [&[kind], &at[..], &names_bytes.to_be_bytes(), names.as_bytes(), frame].concat()
     }
 
     pub(super) fn decode(id: Id, row: &'a [u8]) -> Result<Row<'a>, redb::Error> {
         let split = || {
-            let (at, rest) = match row.split_first()? {
-                (&WITH_TIME, rest) => {
+            let (&kind, rest) = row.split_first()?;
+            let (at, rest) = match kind {
+                WITHOUT_TIME => (time_in_old_id(id), row),
+                KEPT | RETRACTED => {
                     let (at, rest) = rest.split_first_chunk()?;
                     (from_nanos(u64::from_be_bytes(*at)), rest)
                 }
-                (0, _) => (time_in_old_id(id), row),
                 _ => return None,
             };
             let (names_bytes, rest) = rest.split_first_chunk()?;
@@ -119,6 +138,7 @@ impl<'a> Row<'a> {
                 Some((topics, given)) => (topics, Some(given)),
                 None => (names, None),
             };
+            let frame = (kind != RETRACTED).then_some(frame);
             Some(Row { at, topics: topics.split(NUL).collect(), given, frame })
         };
         split().ok_or_else(torn)
@@ -147,11 +167,12 @@ pub(super) fn split_topic_key(key: &[u8]) -> Result<(&str, Id), redb::Error> {
     Ok((topic, event_id(id)?))
 }
 
-/// A key of `by_given`.
+/// A key of `by_given` and of `by_given_retracted`.
 pub(super) fn given_key(topic: &str, given: &str) -> Vec<u8> {
     [topic.as_bytes(), &[0], given.as_bytes()].concat()
 }
 
+/// The newest event in one of these two tables that bears this id of its publisher on one of these topics.
 pub(super) fn find_given(
     by_given: &impl ReadableTable<Bytes, Bytes>,
     given: &str,

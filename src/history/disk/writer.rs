@@ -1,13 +1,14 @@
 //! The thread that writes: it numbers events, commits them together, hands them to the hub and
 //! acknowledges them, in that order.
 
-use super::commit::{Outcome, act, keep};
-use super::inbox::{Batch, Inbox};
+use super::commit::{Outcome, carry_out};
+use super::inbox::{Answers, Batch, Inbox, Jobs};
+use super::writing::Writing;
 use super::{LAYOUT, Shared, Totals};
 use crate::disk::{Opener, StoreWriter};
 use crate::error::Error;
-use crate::event::{Event, Id};
-use crate::history::{Bounds, Durability, Receipt, next_id};
+use crate::event::Id;
+use crate::history::{Bounds, Durability, next_id};
 use crate::hub::Hub;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -50,7 +51,8 @@ impl Writer {
         durability: Durability,
     ) -> Result<(Writer, Arc<Shared>), String> {
         let (mut file, (totals, ())) = StoreWriter::open(opener, &LAYOUT, |txn| {
-            act(txn, |tables| {
+            Writing::run(txn, |tables| {
+                tables.clear_undo()?;
                 if tables.totals.last == Id::default() {
                     // An empty history knows nothing of what was before it.
                     let birth = next_id(Id::default(), SystemTime::now());
@@ -67,11 +69,11 @@ impl Writer {
         Ok((Writer { file, bounds, durability, shared: own, given, unsaved_since, unsaved_bytes }, shared))
     }
 
-    /// Ends when the inbox is closed and all that was in it is written.
+    /// Ends when the inbox is closed and all jobs that were in it are done.
     pub(super) fn run(mut self, inbox: &Inbox, hub: &Hub) {
         while let Some(batch) = inbox.take(self.pause()) {
-            if !batch.events.is_empty() {
-                self.publish(batch, hub);
+            if !batch.jobs.is_empty() {
+                self.handle(batch, hub);
             }
             self.tidy();
         }
@@ -90,36 +92,35 @@ impl Writer {
         }
     }
 
-    fn publish(&mut self, batch: Batch, hub: &Hub) {
+    fn handle(&mut self, batch: Batch, hub: &Hub) {
         self.try_again();
-        let answer = self.keep(&batch.events, hub).map_err(|failure| {
+        let answers = self.carry_out(&batch.jobs, hub).map_err(|failure| {
             Error::Unavailable(format!("it could not be kept, try again later: {failure}"))
         });
-        batch.answer(answer);
+        batch.answer(answers);
     }
 
-    /// Commits and broadcasts; the error is the cause, for whoever publishes.
-    fn keep(&mut self, events: &[Event], hub: &Hub) -> Result<Vec<Receipt>, String> {
+    /// Commits and broadcasts; the error is the cause, for those who wait.
+    fn carry_out(&mut self, jobs: &Jobs, hub: &Hub) -> Result<Answers, String> {
         let durability = match self.durability {
             Durability::Relaxed if self.unsaved_bytes < RELAXED_BYTES => redb::Durability::None,
             Durability::Relaxed | Durability::Strict => redb::Durability::Immediate,
         };
         let began = Instant::now();
-        let outcomes = self.commit(events, durability)?;
+        let Outcome { answers, dispatches } = self.commit(jobs, durability)?;
         self.shared.view.lock().commit = Some(began.elapsed());
-        // Publishing is acknowledged after the event has its id and is where the history keeps it; and
-        // after it is broadcast, so that whoever has the answer and asks for what comes next is not given
-        // this.
-        let mut receipts = Vec::with_capacity(outcomes.len());
-        for Outcome { receipt, dispatch } in outcomes {
-            receipts.push(receipt);
-            if let Some(dispatch) = dispatch {
-                self.file.acknowledged = dispatch.id.map_or(self.file.acknowledged, Id::key);
-                hub.broadcast(dispatch);
-            }
+        // Publishing is acknowledged after the event has its id and is where the history keeps it; and after it is
+        // broadcast, so that a publisher that has its answer and asks for what comes next is not given this event.
+        for dispatch in dispatches {
+            self.file.acknowledged = dispatch.id.map_or(self.file.acknowledged, Id::key);
+            hub.broadcast(dispatch);
         }
         self.shared.view.lock().handed = Id::from_key(self.file.acknowledged);
-        Ok(receipts)
+        if answers.retracted.iter().any(Result::is_ok) {
+            // The commit after a retraction lets the bytes go. If it fails, that is logged, and the next one does.
+            let _ = self.commit(&Jobs::default(), durability);
+        }
+        Ok(answers)
     }
 
     /// Writes what is unsaved for too long, trims what is too old, opens what had failed.
@@ -128,21 +129,21 @@ impl Writer {
         let is_unsaved = self.unsaved_since.is_some_and(|since| since.elapsed() >= RELAXED);
         if (is_unsaved || self.wants_trim()) && self.file.try_again_at().is_none() {
             // If that fails, it is logged, and tried again in its time.
-            let _ = self.commit(&[], redb::Durability::Immediate);
+            let _ = self.commit(&Jobs::default(), redb::Durability::Immediate);
         }
     }
 
     /// After a failure, looks whether it is over; then what is kept may be less than it was.
     fn try_again(&mut self) {
         if self.file.try_again() {
-            let _ = self.commit(&[], redb::Durability::Immediate);
+            let _ = self.commit(&Jobs::default(), redb::Durability::Immediate);
         }
     }
 
     /// The last thing before the process ends.
     fn close(&mut self) {
         if self.unsaved_since.is_some()
-            && let Err(failure) = self.commit(&[], redb::Durability::Immediate)
+            && let Err(failure) = self.commit(&Jobs::default(), redb::Durability::Immediate)
         {
             log::error!("failed to write the last events: {failure}");
         }
@@ -153,18 +154,18 @@ impl Writer {
         self.shared.view.lock().totals.wants_trim(self.bounds)
     }
 
-    fn commit(&mut self, events: &[Event], durability: redb::Durability) -> Result<Vec<Outcome>, String> {
+    fn commit(&mut self, jobs: &Jobs, durability: redb::Durability) -> Result<Outcome, String> {
         let began = Instant::now();
         let (bounds, given) = (self.bounds, &mut self.given);
         let committed = self.file.write(durability, |txn| {
-            act(txn, |tables| {
-                let outcomes = events.iter().map(|event| keep(tables, event, given));
-                let outcomes = outcomes.collect::<Result<Vec<_>, _>>()?;
-                tables.trim(bounds, 2 * events.len() + TRIM_EVENTS)?;
-                Ok(outcomes)
+            Writing::run(txn, |tables| {
+                tables.clear_undo()?;
+                let outcome = carry_out(tables, jobs, given)?;
+                tables.trim(bounds, 2 * outcome.dispatches.len() + TRIM_EVENTS)?;
+                Ok(outcome)
             })
         });
-        let bytes: usize = events.iter().map(|event| event.data().len()).sum();
+        let bytes: usize = jobs.events.iter().map(|event| event.data().len()).sum();
         (self.unsaved_since, self.unsaved_bytes) = match durability {
             redb::Durability::None if committed.is_ok() => {
                 (self.unsaved_since.or(Some(began)), self.unsaved_bytes + bytes)
@@ -172,8 +173,8 @@ impl Writer {
             // It is saved, or lost.
             _ => (None, 0),
         };
-        let (totals, outcomes) = committed?;
+        let (totals, outcome) = committed?;
         self.shared.view.lock().totals = totals;
-        Ok(outcomes)
+        Ok(outcome)
     }
 }

@@ -6,8 +6,9 @@ use super::{draft, everything, start, topics};
 use crate::support::{Browser, PATIENCE, Raw, until};
 use callout::Error;
 use callout::client::{Client, Pace, Stream};
+use callout::event::Id;
 use callout::history::disk::Disk;
-use callout::history::{Bounds, Durability, History, Start};
+use callout::history::{Bounds, Durability, History, Retracted, Start};
 use callout::hub::wire::Wire;
 use callout::hub::{Dispatch, Hub};
 use std::net::TcpListener;
@@ -126,6 +127,83 @@ fn what_was_refused_does_not_appear_after_one_sync_that_failed_and_a_kill() {
     disk.publish(draft(&["t"], None, "refused")).expect_err("the disc fails");
     let left = disc.cut(disc.log().len(), Survives::Everything);
     assert_eq!(data(&start_on(&left)), ["before"]);
+}
+
+/// A history that keeps an event that is going to be retracted, and one that stays.
+fn start_with_two(disc: &Disc) -> Disk {
+    let disk = start_on(disc);
+    disk.publish(draft(&["t", "u"], Some("mine"), "first")).expect("it is kept");
+    publish(&disk, "second");
+    disk
+}
+
+fn retract(disk: &Disk) -> Result<Retracted, Error> {
+    disk.retract(&topics(&["t"])[0], Some("mine"))
+}
+
+/// Nothing was retracted: every read finds the event as before.
+fn check_not_retracted(disk: &Disk) {
+    assert_eq!((data(disk), disk.status().events), (vec!["first".into(), "second".into()], 2));
+    assert_eq!(everything(disk, &["u"]).len(), 1);
+    let topics = topics(&["t"]);
+    let resumed = disk.resume(&Start::After("mine".into()), &topics).expect("it can be read");
+    let part = disk.read(resumed.after, Id::MAX, &topics).expect("it can be read");
+    assert_eq!((resumed.gap, part.events.len()), (false, 1));
+}
+
+fn check_retracted(disk: &Disk) {
+    let told = r#"{"topic":"t","id":"mine"}"#.to_owned();
+    assert_eq!((data(disk), disk.status().events), (vec!["second".into(), told], 2));
+}
+
+#[test]
+fn a_retraction_that_is_refused_takes_nothing_back() {
+    for way in 0..WAYS {
+        let disc = Disc::created();
+        let disk = start_with_two(&disc);
+        let words = fail(&disc, way);
+        match retract(&disk) {
+            Err(Error::Unavailable(reason)) => assert!(reason.contains(words), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+        check_not_retracted(&start_on(&disc.cut(disc.log().len(), Survives::Everything)));
+        mend(&disc);
+        until("the history can be read again", || disk.topics().is_ok());
+        check_not_retracted(&disk);
+        until("the history can be written again", || retract(&disk).is_ok());
+        check_retracted(&disk);
+        disk.close(PATIENCE);
+        check_retracted(&start_on(&disc));
+    }
+}
+
+#[test]
+fn a_retraction_is_refused_or_done_as_a_whole_whichever_sync_fails() {
+    let mut refused = 0;
+    for sync in 1..=6 {
+        let disc = Disc::created();
+        let disk = start_with_two(&disc);
+        disc.fail_sync(sync);
+        let answer = retract(&disk);
+        let left = start_on(&disc.cut(disc.log().len(), Survives::Everything));
+        until("the history can be read again", || disk.topics().is_ok());
+        for disk in [&disk, &left] {
+            match answer {
+                Ok(_) => check_retracted(disk),
+                Err(_) => check_not_retracted(disk),
+            }
+        }
+        refused += usize::from(answer.is_err());
+        // What was retracted may be published again under its id, and what was not is known as before.
+        until("the history can be written again", || {
+            let again = disk.publish(draft(&["t"], Some("mine"), "again"));
+            again.is_ok_and(|receipt| {
+                assert_eq!(receipt.duplicate, answer.is_err());
+                true
+            })
+        });
+    }
+    assert!((1..6).contains(&refused), "some were refused and some done: {refused}");
 }
 
 #[test]

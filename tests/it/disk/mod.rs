@@ -11,6 +11,7 @@ mod model;
 mod older;
 mod power;
 mod promises;
+mod retract;
 mod seeing;
 mod trim;
 
