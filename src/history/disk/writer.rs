@@ -19,9 +19,13 @@ const TRIM_EVENTS: usize = 256;
 /// With [`Durability::Relaxed`], how long an acknowledged event may be missing on disk.
 const RELAXED: Duration = Duration::from_millis(100);
 
-/// The same in bytes of data. What an unsaved commit gave back to the file is used again only when one was
-/// saved, so with more than this the file would grow far beyond what is kept.
+/// The most bytes that unsaved commits have written. The pages that an unsaved commit gives back to the file are
+/// used again only after a commit is saved, so that with more than this the file would grow far beyond what is kept.
 const RELAXED_BYTES: usize = 1024 * 1024;
+
+/// What a commit writes beside the data of its events, roughly: the pages on the way to each row that it changes.
+/// Without it many small commits would be far over the limit.
+const COMMIT_OVERHEAD_BYTES: usize = 16 * 1024;
 
 /// How often a quiet history looks for what has grown too old: a hundred times in the age that it keeps, but
 /// not more and not less often than this.
@@ -39,7 +43,7 @@ pub(super) struct Writer {
     given: Id,
     /// What is committed but not yet on disk, since when.
     unsaved_since: Option<Instant>,
-    /// How much of it there is.
+    /// About how many bytes it has written.
     unsaved_bytes: usize,
 }
 
@@ -165,10 +169,10 @@ impl Writer {
                 Ok(outcome)
             })
         });
-        let bytes: usize = jobs.events.iter().map(|event| event.data().len()).sum();
+        let data_bytes: usize = jobs.events.iter().map(|event| event.data().len()).sum();
         (self.unsaved_since, self.unsaved_bytes) = match durability {
             redb::Durability::None if committed.is_ok() => {
-                (self.unsaved_since.or(Some(began)), self.unsaved_bytes + bytes)
+                (self.unsaved_since.or(Some(began)), self.unsaved_bytes + data_bytes + COMMIT_OVERHEAD_BYTES)
             }
             // It is saved, or lost.
             _ => (None, 0),
