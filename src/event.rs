@@ -18,7 +18,7 @@ pub const ID_BYTES_MAX: usize = 64;
 /// The longest name, in bytes. A longer one is refused.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// What a browser asks for, in the place of an id, to be given all that is kept.
+/// What a browser sends instead of an id to be given all that is kept.
 pub const EARLIEST: &str = "earliest";
 
 /// The name of the event that tells a browser of a gap. It is refused to publishers, so that it is believed.
@@ -28,7 +28,8 @@ const RESET: &str = "reset";
 /// that it is believed.
 pub(crate) const RETRACT: &str = "retract";
 
-/// What `retry` is held to, in milliseconds: shorter would be a stampede, longer looks dead.
+/// The bounds of `retry`, in milliseconds; values outside are moved to the nearest. After a shorter delay all browsers
+/// of a server that restarts come back at the same moment; after a longer one a page seems dead.
 pub const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 100..=600_000;
 
 /// The bytes of one or more whole events, shared by everyone who receives them.
@@ -76,14 +77,14 @@ impl fmt::Display for Id {
     }
 }
 
-/// What somebody wants to say, not yet checked. [`Event::new`] makes an event of it.
+/// What a publisher wants to say, not yet checked. [`Event::new`] makes an event of it.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
-    /// Where it is published: at least one topic.
+    /// The topics that it is published to: at least one.
     pub topics: Vec<Topic>,
     /// The event's name; none or empty means `message`, the name that `onmessage` listens to.
     pub name: Option<String>,
-    /// The publisher's own id; none lets the history's id stand on the wire.
+    /// The publisher's own id. Without one the event bears the history's id on the wire.
     pub id: Option<String>,
     /// How long browsers wait before they reconnect from now on, in milliseconds.
     pub retry_millis: Option<u32>,
@@ -109,8 +110,8 @@ struct Retract<'a> {
     id: Option<&'a str>,
 }
 
-/// Where the hub says how many browsers it passed an event on to: a number for each group of them. What
-/// comes from it ends when the hub is done with the event, or when it will never get it.
+/// Where the hub reports how many browsers it passed an event on to: a number for each group of them. Closes when the
+/// hub has delivered the event, or has dropped it.
 pub type Count = Sender<usize>;
 
 impl Event {
@@ -133,15 +134,15 @@ impl Event {
         })
     }
 
-    /// The event that says: there is a gap. Nobody else can say so, for [`Event::new`] refuses its name.
+    /// The event that tells a browser of a gap. Publishers cannot make one, since [`Event::new`] refuses its name.
     pub fn reset(data: String) -> Event {
         let topics = Arc::new([]);
         Event { topics, name: Some(RESET.into()), id: None, retry_millis: None, data, count: None }
     }
 
-    /// The event that says, on all of `topics`: the event with this id on the wire was retracted on `topic`; or,
-    /// without an id, all events of that topic that are older than this one. Only a history makes it: it is
-    /// refused to publishers by its name.
+    /// The event that tells the subscribers of `topics` that the event with this id on the wire was retracted on
+    /// `topic`; or, without an id, that all older events of that topic were. Only a history makes one, and
+    /// [`Event::new`] refuses its name to publishers.
     pub(crate) fn retract(topics: impl Into<Arc<[Topic]>>, topic: &Topic, id: Option<&str>) -> Event {
         let data = serde_json::to_string(&Retract { topic: topic.as_str(), id });
         Event {
@@ -154,8 +155,8 @@ impl Event {
         }
     }
 
-    /// The same event, and what will say how many browsers it was passed on to: the sum, which ends when
-    /// the last copy of the event is gone.
+    /// The same event, and the channel on which the hub reports how many browsers it was passed on to: the sum of
+    /// what comes. The channel closes when the last copy of the event is gone.
     pub fn counted(self) -> (Event, Receiver<usize>) {
         let (count, counts) = unbounded();
         (Event { count: Some(count), ..self }, counts)
@@ -181,8 +182,7 @@ impl Event {
         self.id.as_deref()
     }
 
-    /// The event's bytes: the publisher's id or else `id` stands on the wire, or none where both are
-    /// missing (an event that is only true now).
+    /// The event's bytes, with the publisher's id or else `id`. An ephemeral event has neither.
     pub fn encode(&self, id: Option<Id>) -> Frame {
         let mut text = String::with_capacity(self.data.len() + 64);
         // Writing to a String cannot fail.
@@ -207,8 +207,8 @@ impl Event {
     }
 }
 
-/// Cuts text at CRLF, CR and LF, the three line ends of an event stream; what stands after the last
-/// one is a piece too, even when it is empty.
+/// Cuts text at CRLF, CR and LF, the three line ends of an event stream. The text after the last one is a piece too,
+/// even when it is empty.
 fn pieces(data: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(data);
     std::iter::from_fn(move || {
@@ -237,18 +237,18 @@ fn check_name(name: &str) -> Result<(), Error> {
     }
     if name == RESET {
         return Err(Error::bad(format!(
-            "an event cannot be named `{RESET}`: streams say with it that there is a gap"
+            "an event cannot be named `{RESET}`: the server tells browsers with it that there is a gap"
         )));
     }
     if name == RETRACT {
         return Err(Error::bad(format!(
-            "an event cannot be named `{RETRACT}`: the server says with it that an event was retracted"
+            "an event cannot be named `{RETRACT}`: the server tells browsers with it that an event was retracted"
         )));
     }
     Ok(())
 }
 
-/// An id comes back as the header `Last-Event-ID`, so it is held to what every proxy and the CORS
+/// Browsers send an id back as the header `Last-Event-ID`, so it may only have characters that every proxy and the CORS
 /// rules let pass.
 fn check_id(id: &str) -> Result<(), Error> {
     let passes = |b: u8| b.is_ascii_graphic() && !br#""():<>?@[\]{}"#.contains(&b);
@@ -259,7 +259,7 @@ fn check_id(id: &str) -> Result<(), Error> {
     }
     if id == EARLIEST || Id::parse(id).is_some() {
         return Err(Error::bad(format!(
-            "an id cannot be `{EARLIEST}` or 16 hexadecimal digits: those mean something to the server"
+            "an id cannot be `{EARLIEST}` or 16 hexadecimal digits: the server gives those a meaning of its own"
         )));
     }
     Ok(())

@@ -63,7 +63,8 @@ impl History for Memory {
         {
             return Ok(Receipt { id: given.to_owned(), duplicate: true });
         }
-        // Publishing is acknowledged after the event has its id and is where the history keeps it.
+        // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
+        // read finds it.
         let id = self.append(&mut log, &event);
         drop(log);
         Ok(Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false })

@@ -1,11 +1,11 @@
 //! The history on disk, on `redb`: what was acknowledged is there after a kill or a power cut.
 //!
-//! An event gets its id, is committed, is handed to the hub, is acknowledged, all by one thread (in
-//! `writer`). While it waits for the disk the next events gather, and share the next commit. Reading
-//! is done by whoever reads, from a snapshot that no writing disturbs.
+//! One thread (in `writer`) gives an event its id, commits it, hands it to the hub and acknowledges it. While that
+//! thread waits for the disk the next events gather, and share the next commit. Readers read on their own threads,
+//! from snapshots that no writing disturbs.
 //!
-//! When the disk fails, publishing is refused and nothing else stops: streams go on, new ones start
-//! with what comes next, and the store is opened anew until it works again.
+//! When the disk fails, publishing is refused and nothing else stops: streams go on, new ones begin with what is
+//! published next, and the store is opened again and again until it works.
 
 mod commit;
 mod inbox;
@@ -53,7 +53,7 @@ pub fn opener(directory: PathBuf) -> Opener {
     crate::disk::opener(directory, &LAYOUT)
 }
 
-/// The handle to the history's thread, which ends with it, and the way to read what is kept.
+/// The handle to the thread that writes, which ends with the handle; and the way to read what is kept.
 pub struct Disk {
     inbox: Arc<Inbox>,
     /// Disconnected when the thread has ended.
@@ -61,13 +61,13 @@ pub struct Disk {
     archive: Archive,
 }
 
-/// What is kept, to be read. Beside a [`Disk`] that writes, or of a server that is stopped.
+/// The way to read what is kept: beside a [`Disk`] that writes, or after the server has stopped.
 #[derive(Clone)]
 pub struct Archive {
     shared: Arc<Shared>,
 }
 
-/// What the thread that writes and those that read have in common.
+/// What the writer shares with the readers.
 struct Shared {
     store: Arc<Store>,
     view: Mutex<View>,
@@ -79,7 +79,7 @@ impl Shared {
     }
 }
 
-/// The numbers as of the last commit, to be had without the store.
+/// The totals as of the last commit. They can be read while the store cannot.
 struct View {
     totals: Totals,
     /// The newest id that was handed to the hub.
@@ -107,7 +107,7 @@ impl Disk {
 }
 
 impl Archive {
-    /// Opens a store that nobody writes to. The error is for the operator.
+    /// Opens the store of a server that has stopped. The error is for the operator.
     pub fn open(opener: &Opener) -> Result<Archive, String> {
         let store = Arc::new(Store::open(opener, &LAYOUT)?);
         Ok(Archive { shared: Arc::new(Shared::new(store, Totals::default())) })
@@ -152,7 +152,8 @@ impl History for Disk {
             Ok(Resume { after, position, gap: found.is_none() })
         });
         match found {
-            // A stream that does not go on from where it was can begin with what comes next.
+            // While the store cannot be read, a stream that asks for no certain event begins with what is published
+            // next.
             Err(_) if matches!(start, Start::Live | Start::Latest(_)) => {
                 Ok(Resume { after: handed, position: handed.max(floor).to_string(), gap: false })
             }
