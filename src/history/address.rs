@@ -45,7 +45,7 @@ impl FromStr for Address {
             Some(("nats", _)) => Address::Nats(text.into()),
             Some((scheme, _)) if !scheme.contains('/') => {
                 return Err(Error::bad(format!(
-                    "`{scheme}://` is no place for a history: it is `memory`, a folder, `redis://…` or `nats://…`"
+                    "a history cannot be kept at `{scheme}://…`: its address is `memory`, a folder, `redis://…` or `nats://…`"
                 )));
             }
             _ if text.is_empty() => return Err(Error::bad("the address of a history is empty")),

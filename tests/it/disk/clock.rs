@@ -9,10 +9,10 @@ use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Events of each sitting.
+/// Events between two starts.
 const EVENTS: usize = 20;
 
-/// The library that moves the clock of a program. Where CI runs everything, it has to be there.
+/// The library that moves the clock of a program. Where CI runs everything its absence is a failure.
 fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
     let mut candidates = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
@@ -24,7 +24,7 @@ fn library() -> Option<PathBuf> {
     library
 }
 
-/// `callout serve` on this folder, whose clock is so far off.
+/// `callout serve` on this folder, with its clock moved by this offset.
 fn serve_at(folder: &Folder, library: &Path, offset: &str) -> Program {
     let mut command =
         callout(&["serve", "--listen", "127.0.0.1:0", "--data", folder.text(), "--log", "warn"]);
@@ -54,7 +54,7 @@ fn ids_go_on_growing_whatever_the_clock_does_between_two_starts() {
         program.wait();
     }
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
-    // Each event bears the time of its clock, so that the clock was really moved.
+    // Each event bears the time of that clock, which shows that the clock was really moved.
     let events = history(&["t", "--directory", folder.text()]);
     let at = |index: usize| {
         let at = events[index * EVENTS]["at"].as_str().expect("a time");

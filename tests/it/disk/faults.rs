@@ -1,4 +1,4 @@
-//! A disc that fails: publishing is refused with the reason, nothing else stops, and nothing that was
+//! A disc that fails: publishing and retracting are refused with the reason, nothing else stops, and nothing that was
 //! refused ever appears.
 
 use super::disc::{Disc, Survives};
@@ -18,7 +18,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// Publications, and readers that ask, while the disc fails.
+/// Events that are published, and readers, while the disc fails.
 const REFUSALS: usize = 3_000;
 const READERS: usize = 4;
 
@@ -38,7 +38,7 @@ fn publish(disk: &Disk, data: &str) -> String {
 /// In how many ways [`fail`] lets a disc fail; the first is that only syncing does.
 const WAYS: usize = 4;
 
-/// Lets the disc fail, in one of the ways in which discs do, and gives what the operator is told.
+/// Lets the disc fail in one of the ways in which discs do, and gives the words that the operator is told.
 fn fail(disc: &Disc, way: usize) -> &'static str {
     let ways: [_; WAYS] = [
         (&disc.sync_error, libc::EIO, "Input/output error"),
@@ -56,7 +56,7 @@ fn mend(disc: &Disc) {
     disc.write_error.store(0, SeqCst);
 }
 
-/// Publishes until it is taken, as a publisher would.
+/// Publishes until it is acknowledged, as a publisher would.
 fn publish_when_it_can(disk: &Disk, given: &str, data: &str) {
     until("the history works again", || match disk.publish(draft(&["t"], Some(given), data)) {
         Ok(receipt) => {
@@ -83,7 +83,8 @@ fn publishing_is_refused_with_the_reason_while_the_disc_fails_and_works_again_by
             let failure = disk.status().failure.expect("it is known");
             assert!(failure.contains(words), "{failure}");
         }
-        let live = disk.resume(&Start::Live, &topics(&["t"])).expect("who wants nothing old is let in");
+        let live =
+            disk.resume(&Start::Live, &topics(&["t"])).expect("a stream that wants nothing old begins");
         assert!((live.gap, live.position) == (false, first.clone()));
         mend(&disc);
         publish_when_it_can(&disk, "mine", "after");
@@ -218,7 +219,7 @@ fn many_who_publish_and_read_while_the_disc_fails_do_not_lock_each_other_up() {
         let (disk, done, old, publishing) = (disk.clone(), done.clone(), old.clone(), publishing.clone());
         thread::spawn(move || {
             while publishing.load(SeqCst) {
-                // Readable or not; the answer comes.
+                // The history may be readable or not, but it has to answer.
                 let _ = disk.resume(&Start::After(old.clone()), &topics(&["t"]));
             }
             done.send(()).expect("the test waits");
@@ -238,7 +239,7 @@ fn many_who_publish_and_read_while_the_disc_fails_do_not_lock_each_other_up() {
 }
 
 #[test]
-fn streams_and_heartbeats_and_what_is_only_true_now_go_on_while_the_disc_fails() {
+fn streams_and_heartbeats_and_ephemeral_events_go_on_while_the_disc_fails() {
     let disc = Disc::created();
     let hub = Hub::start().expect("a thread");
     let disk = Disk::start(disc.opener(), hub.clone(), Bounds::default(), Durability::Strict);
@@ -259,7 +260,7 @@ fn streams_and_heartbeats_and_what_is_only_true_now_go_on_while_the_disc_fails()
     let event = draft(&["t"], None, "now");
     hub.broadcast(Dispatch::ephemeral(&event));
     assert_eq!([before.next().data, newcomer.next().data], ["now", "now"]);
-    // Whoever wants what is on disk is told to come back.
+    // A browser that wants what is on disk is told to come back.
     let mut late = stream_raw(&hub, &disk, Start::After(first.clone()));
     assert_eq!(late.head(), "http/1.1 200 ok\r\n");
     let told = late.everything();

@@ -34,7 +34,7 @@ impl Folder {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("callout-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let path = std::env::temp_dir().join(name);
-        // A process that was killed may have had the same number and left one.
+        // An earlier process with the same id may have been killed and have left one.
         let _ = fs::remove_dir_all(&path);
         Folder(path)
     }
@@ -55,12 +55,12 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A test that failed early has made none.
+        // A test that failed early may not have made it.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// How often the server is killed. `make test-kill` asks for more than is wanted each time.
+/// How often the server is killed. `make test-kill` asks for more.
 pub fn rounds() -> usize {
     std::env::var("CALLOUT_KILL_ROUNDS").map_or(15, |rounds| rounds.parse().expect("a number"))
 }

@@ -134,7 +134,7 @@ impl Model {
             }
             Which::Given(given) => {
                 match [false, true].map(|is_retracted| self.find_given(*given, topics, is_retracted)) {
-                    // Which of the two it saw, nobody knows.
+                    // Nothing says which of the two it saw.
                     [Some(_), Some(_)] => None,
                     [kept, retracted] => kept.or(retracted).map(|known| known.id),
                 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const KEEP_AGE: &str = "1000years";
 const TOKEN: &str = "sesame";
 
-/// More than one byte outside ASCII, and `$` and `/`, have to be encoded in a path.
+/// A topic as it stands in a path: with every byte encoded, since it may hold slashes and text outside ASCII.
 fn encoded(topic: &str) -> String {
     topic.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
@@ -84,7 +84,7 @@ fn check_resuming(program: &Program, events: &Value) {
     }
 }
 
-/// Notes in the expected events that one more was published.
+/// Publishes an event and adds it to the expected ones.
 fn publish(program: &Program, events: &mut Value, topic: &str, data: &str) {
     let id = ask(program, &format!("POST /topics/{}", encoded(topic)), data).json()["id"].clone();
     let shown = ask(program, &format!("GET /history/{}", encoded(topic)), "").json();
@@ -104,14 +104,14 @@ fn a_history_of_0_1_0_is_read_completely_and_goes_on() {
             let program = serve_for_long(&folder);
             check_history(&program, &events);
             check_resuming(&program, &events);
-            // Old ids are known as before: this is not kept a second time.
+            // The ids of publishers are known as before, so this is not kept a second time.
             let answer = ask(&program, "POST /topics/sensors%2Fattic?id=board-1", "again").json();
             assert_eq!(answer, json!({ "id": "board-1", "duplicate": true }));
             publish(&program, &mut events, "news", "of the new version");
             publish(&program, &mut events, "größe/日本", "of the new version");
             check_history(&program, &events);
         }
-        // It was killed, and is stopped the second time.
+        // The server above was killed; this one is stopped.
         for _ in 0..2 {
             let program = serve_for_long(&folder);
             check_history(&program, &events);
@@ -132,7 +132,7 @@ fn the_command_history_reads_a_directory_of_0_1_0() {
             let printed = history(&[&[topic.as_str()][..], &directory].concat());
             assert_eq!(printed, *events.as_array().unwrap(), "{topic}");
         }
-        // Having been looked at, it is still one that a server reads.
+        // A server reads a directory that the command has read.
         check_history(&serve_for_long(&folder), &answers["events"]);
     }
 }

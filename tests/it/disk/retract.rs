@@ -9,7 +9,7 @@ use callout::{Error, Topic};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::time::Duration;
 
-/// A server that keeps its history here.
+/// A server that keeps its history at this address.
 fn serve(address: &Address) -> Server {
     server_with(|config| config.data = address.clone())
 }
@@ -22,14 +22,14 @@ fn retract(server: &Server, name: &str, id: Option<&str>) -> Retracted {
     server.app().history.retract(&topic(name), id).expect("it is retracted")
 }
 
-/// The event that tells of it.
+/// The event that tells of a retraction.
 fn told(id: &str, topic: &str, retracted: Option<&str>) -> Seen {
     let retracted = retracted.map_or("null".into(), |id| format!("\"{id}\""));
     let data = format!("{{\"topic\":\"{topic}\",\"id\":{retracted}}}");
     Seen { id: id.into(), event: "retract".into(), data }
 }
 
-/// Does it with a history in memory and with one on disk.
+/// Runs a test with a history in memory and with one on disk.
 fn with_both(test: impl Fn(&Address)) {
     let folder = Folder::new();
     [Address::Memory, Address::Folder(folder.path())].iter().for_each(test);
@@ -150,7 +150,7 @@ fn an_id_that_was_retracted_may_be_used_again_and_says_then_not_what_was_seen() 
         retract(&server, "t", Some("mine"));
         let again = post(at, "/topics/t?id=mine", "right").json();
         assert_eq!(again, serde_json::json!({ "id": "mine" }));
-        // Whoever saw the first must not miss the second.
+        // A browser that saw the first must not miss the second.
         let mut browser = Browser::resume(at, "/topics/t", "mine");
         let came = [browser.next().event, browser.next().event, browser.next().data];
         assert_eq!(came, ["reset", "retract", "right"]);

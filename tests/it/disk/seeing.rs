@@ -61,7 +61,7 @@ fn history_prints_the_same_of_a_running_server_and_of_a_stopped_ones_directory()
     assert_eq!(history(&stopped), topics);
     assert_eq!(history(&[&["a"][..], &stopped].concat()), a);
     assert_eq!(history(&[&["rooms/4 2"][..], &stopped].concat()), room);
-    // Having been looked at, it goes on.
+    // A server goes on with a directory that was read.
     let program = serve(&folder, &[]);
     assert!(publish(program.address, "/topics/a", "next") > ids[EVENTS - 1]);
 }

@@ -1,5 +1,5 @@
-//! Trimming: it goes along with writing, by count, bytes and age; whoever comes from beyond the edge is
-//! told, and the file does not grow much beyond what is kept.
+//! Trimming: commits that add events trim old ones, by count, bytes and age. A browser that comes from beyond the edge
+//! is told, and the file does not grow much beyond what is kept.
 
 use super::{Folder, draft, everything, serve, start, topics};
 use crate::support::{Browser, PATIENCE, publish, until};
@@ -14,11 +14,11 @@ use std::time::Duration;
 /// is some 9 MB, so that a file of 16 MB is below twice as much and has room for what unsaved commits hold.
 const KEPT: usize = 12_500;
 
-/// How many publish at once. Few make many small commits, many make large ones.
+/// Publishers at the same time. Few make many small commits, many make large ones.
 const FEW: usize = 4;
 const MANY: usize = 64;
 
-/// By each of them so many times as much is published as is kept.
+/// In either way so many times as much is published as is kept.
 const TIMES: usize = 5;
 
 const EVENT_BYTES: std::ops::RangeInclusive<usize> = 100..=1_000;
@@ -29,7 +29,7 @@ fn numbers(disk: &Disk) -> Vec<usize> {
     kept.map(|(_, seen)| seen.data.split(' ').next().unwrap().parse().expect("a number")).collect()
 }
 
-/// Publishes so many events with several publishers at once, checking all the time that the bounds hold.
+/// Publishes so many events with so many publishers, and checks after each that the bounds hold.
 fn publish_all(disk: &Disk, publishers: usize, count: usize, bounds: Bounds) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -77,7 +77,7 @@ fn bytes_bound_what_is_kept_and_the_newest_stay() {
     let largest = EVENT_BYTES.end() + 300;
     assert!(status.bytes > bounds.bytes_max - largest, "no more goes than has to: {status:?}");
     assert_eq!(everything(&disk, &["t"]).len(), status.events);
-    // One that is larger than all that may be kept is not kept.
+    // An event that is larger than all that may be kept is not kept.
     disk.publish(draft(&["t"], None, &"x".repeat(bounds.bytes_max))).unwrap();
     until("it is let go", || disk.status().events == 0);
     assert_eq!(disk.status().bytes, 0);
@@ -93,7 +93,7 @@ fn what_is_too_old_goes_with_the_next_event() {
         disk.publish(draft(&["u"], None, "new")).unwrap();
         everything(&disk, &["t"]).is_empty() && disk.status().events > 0
     });
-    // Whoever saw it has missed nothing.
+    // A browser that saw it has missed nothing.
     assert!(!disk.resume(&Start::After(old), &topics(&["t"])).unwrap().gap);
 }
 
@@ -117,7 +117,7 @@ fn whoever_comes_from_beyond_the_edge_is_told_and_gets_what_is_kept() {
         (1..50).for_each(|number| _ = publish(program.address, "/topics/t", number.to_string()));
         check_reset(&program, &first, &wanted);
     }
-    // The same of a history that is opened anew.
+    // The same after a restart.
     check_reset(&serve(&folder, &["--keep-events", "10"]), &first, &wanted);
 }
 
