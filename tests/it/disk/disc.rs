@@ -40,6 +40,8 @@ pub enum Entry {
     Sync,
     /// An event was acknowledged: its data and its id.
     Acknowledged(String, String),
+    /// The retraction of an event was acknowledged: its id.
+    Retracted(String),
 }
 
 /// How much of what was not yet synced survives a power cut.
@@ -92,6 +94,11 @@ impl Disc {
         self.state.lock().log.push(Entry::Acknowledged(data.into(), id.into()));
     }
 
+    /// Notes in the log that a retraction was acknowledged.
+    pub fn acknowledge_retraction(&self, id: &str) {
+        self.state.lock().log.push(Entry::Retracted(id.into()));
+    }
+
     /// What happened so far.
     pub fn log(&self) -> Vec<Entry> {
         self.state.lock().log.clone()
@@ -126,7 +133,7 @@ fn apply(bytes: &mut Vec<u8>, entry: &Entry) {
     match entry {
         Entry::Write(offset, data) => write(bytes, *offset, data),
         Entry::SetLen(len) => bytes.resize(*len, 0),
-        Entry::Sync | Entry::Acknowledged(..) => {}
+        Entry::Sync | Entry::Acknowledged(..) | Entry::Retracted(_) => {}
     }
 }
 
