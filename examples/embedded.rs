@@ -1,24 +1,24 @@
-//! callout inside somebody else's program: it works on something, and whoever likes looks on.
+//! callout inside another program: it works on something, and whoever likes follows along.
 
-use callout::{Config, Draft, Server, Topic};
+use callout::{Draft, Pages, Server, Topic};
 use std::error::Error;
 use std::time::Duration;
 
 const STEPS: u32 = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Port 0 chooses a free one. The history stays in memory, as `Config` has it by default.
-    let server = Server::start(Config { listen: "127.0.0.1:0".parse()?, ..Config::default() })?;
+    // Port 0 chooses a free one. The history stays in memory unless `data` says where to keep it.
+    let server = Server::builder().listen("127.0.0.1:0".parse()?).pages(Pages::none()).start()?;
     println!("curl -N 'http://{}/topics/progress?last_event_id=earliest'", server.address());
 
     let topics = vec![Topic::new("progress")?];
     for step in 1..=STEPS {
         std::thread::sleep(Duration::from_millis(100)); // the work
         let data = format!("step {step} of {STEPS}");
-        server.app().publish(Draft { topics: topics.clone(), data, ..Draft::default() })?;
+        server.publish(Draft { topics: topics.clone(), data, ..Draft::default() })?;
     }
 
-    // Whoever still looks on is told to come back later; the history ends with the program.
+    // Whoever still follows is told to come back later; the history ends with the program.
     server.stop(Duration::from_secs(1));
     Ok(())
 }

@@ -1,186 +1,134 @@
-//! What every page is given: the hub, the history, the files, and the rules for who may do what.
+//! What handlers are given: the way in for events, streams, and the state of pages.
 
-use crate::client::Stream;
+use crate::access::Access;
+use crate::client::{Permits, Stream};
 use crate::error::Error;
-use crate::event::{Draft, EARLIEST, Event};
-use crate::history::{History, Receipt, Start};
+use crate::event::{Draft, EARLIEST};
+use crate::history::{History, Start};
 use crate::http::Request;
 use crate::http::files::Files;
-use crate::hub::{Dispatch, Hub};
-use crate::pages::activity::Activity;
+use crate::hub::Hub;
+use crate::live::activity::Activity;
+use crate::live::stats::Stats;
+use crate::os::threads::Threads;
 use crate::posts::PostService;
-use crate::topic::Topic;
+use crate::publisher::{Publisher, Receipt};
 use http::HeaderName;
-use http::header::AUTHORIZATION;
 use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Instant;
-use subtle::ConstantTimeEq;
 
-/// The longest id that is echoed in a `reset`, in characters; what is longer was never one of ours.
+/// The longest id that is echoed in a `reset`, in characters; what is longer was never one of callout's.
 const ASKED_CHARS_MAX: usize = 256;
 
-/// Everything the pages stand on.
+/// The most events that `?last=` may ask for. More are answered 400.
+pub const LAST_EVENTS_MAX: usize = 1_000;
+
+/// What handlers are given. All that they publish or subscribe to needs the grant that their request bears.
 pub struct App {
     /// Passes events on.
+    #[doc(hidden)]
     pub hub: Hub,
     /// Gives events their ids and keeps them.
+    #[doc(hidden)]
     pub history: Arc<dyn History>,
-    /// Keeps posts, and the feeds that follow from them.
-    pub posts: PostService,
-    /// The files under `www/`.
-    pub files: Files,
-    /// Which other sites' pages may read and publish.
-    pub origins: Vec<String>,
-    /// What publishing through the topic API needs, if anything.
-    pub publish_token: Option<String>,
-    /// Topics whose events are only true now, and so are not kept; with a `*` at the end, all that begin
-    /// like this.
-    pub ephemeral: Vec<String>,
     /// How many streams there are, and may be.
+    #[doc(hidden)]
     pub permits: Arc<Permits>,
-    /// What is going on, unless that is nobody's business.
-    pub activity: Option<Activity>,
-    /// What the pages hold.
-    pub holdings: Holdings,
-    /// When the server started.
-    pub started: Instant,
+    pub(crate) publisher: Publisher,
+    pub(crate) posts: PostService,
+    pub(crate) files: Files,
+    pub(crate) access: Access,
+    pub(crate) stats: Stats,
+    /// Live activity; none with `--no-activity`, or where its page is off.
+    pub(crate) activity: Option<Activity>,
+    pub(crate) threads: Threads,
+    pub(crate) page_states: PageStates,
 }
 
 impl App {
-    /// A stream on these topics, beginning where the request says, or else at `start`. It holds one of
-    /// the server's permits for as long as it lives; [`Error::Full`] if none is left.
-    pub fn stream(&self, request: &Request, topics: Vec<Topic>, start: Start) -> Result<Stream, Error> {
-        let is_ephemeral = topics.iter().all(|topic| self.is_ephemeral(topic));
+    /// Publishes an event to topics that the request's route declared. Errors and blocking as
+    /// [`Publisher::publish`].
+    pub fn publish(&self, request: &Request, draft: Draft) -> Result<Receipt, Error> {
+        self.publisher.publish(request.grant()?, draft)
+    }
+
+    /// The same, and counts the streams that the event reached.
+    pub fn publish_counted(&self, request: &Request, draft: Draft) -> Result<(Receipt, usize), Error> {
+        self.publisher.publish_counted(request.grant()?, draft)
+    }
+
+    /// Broadcasts an event that is ephemeral by nature, and counts the streams that it reached. Errors and
+    /// blocking as [`Publisher::broadcast_counted`].
+    pub fn broadcast(&self, request: &Request, draft: Draft) -> Result<usize, Error> {
+        self.publisher.broadcast_counted(request.grant()?, draft)
+    }
+
+    /// A stream on the topics that the request's route declared, beginning where the request says, or else at
+    /// `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is left.
+    pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
+        let topics = request.grant()?.subscribe();
+        let asked = asked_start(request)?;
         // What is not kept cannot be asked for, and needs no history that can be read.
-        let asked = asked_start(request).filter(|_| !is_ephemeral);
-        self.stream_from(topics, asked.unwrap_or(start))
+        let is_ephemeral = topics.iter().all(|topic| self.publisher.is_ephemeral(topic));
+        self.stream_from(request, asked.filter(|_| !is_ephemeral).unwrap_or(start))
     }
 
-    /// A stream on topics whose events are only true now, wherever the request would begin.
-    pub fn stream_now(&self, topics: Vec<Topic>) -> Result<Stream, Error> {
-        self.stream_from(topics, Start::Live)
+    /// A stream on topics whose events are ephemeral by nature, wherever the request would begin.
+    pub fn ephemeral_stream(&self, request: &Request) -> Result<Stream, Error> {
+        self.stream_from(request, Start::Live)
     }
 
-    fn stream_from(&self, topics: Vec<Topic>, start: Start) -> Result<Stream, Error> {
-        let mut stream = Stream::new(topics, start);
-        stream.guards.push(Box::new(Permits::take(&self.permits)?));
+    fn stream_from(&self, request: &Request, start: Start) -> Result<Stream, Error> {
+        let mut stream = Stream::new(request.grant()?, start);
+        stream.guards.push(Box::new(self.permits.take()?));
         Ok(stream)
     }
 
-    /// What a page holds: one for the server, made when it is first asked for. A page that nobody uses
+    /// The state of a page: one for the server, made when it is first asked for, so that a page that nobody uses
     /// costs nothing.
-    pub fn holding<T: Holding>(&self) -> Result<Arc<T>, Error> {
-        let mut made = self.holdings.0.lock();
-        let made = match made.get(&TypeId::of::<T>()) {
-            Some(holding) => holding.clone(),
+    pub(crate) fn state<T: PageState>(&self) -> Result<Arc<T>, Error> {
+        let mut states = self.page_states.0.lock();
+        let state = match states.get(&TypeId::of::<T>()) {
+            Some(state) => state.clone(),
             None => {
-                let holding: Arc<dyn Any + Send + Sync> = Arc::new(T::start(self)?);
-                made.insert(TypeId::of::<T>(), holding.clone());
-                holding
+                let state: Arc<dyn Any + Send + Sync> = Arc::new(T::start(self)?);
+                states.insert(TypeId::of::<T>(), state.clone());
+                state
             }
         };
-        Ok(made.downcast().expect("it is kept under its own type"))
-    }
-
-    /// Publishes: when this returns, the event has its id and is where the history keeps it. Blocks until then.
-    /// [`Error::Bad`] says what in the draft cannot be sent, [`Error::Unavailable`] that it cannot be kept
-    /// now.
-    pub fn publish(&self, draft: Draft) -> Result<Receipt, Error> {
-        self.history.publish(Event::new(draft)?)
-    }
-
-    /// The same, and how many streams it was passed on to: all that listened at that moment. Blocks until
-    /// the hub has done so.
-    pub fn publish_counted(&self, draft: Draft) -> Result<(Receipt, usize), Error> {
-        let (event, reached) = Event::new(draft)?.counted();
-        let receipt = self.history.publish(event)?;
-        Ok((receipt, reached.iter().sum()))
-    }
-
-    /// Passes on what is only true now: no id, not kept. Says how many streams it was passed on to; blocks
-    /// until the hub has done so. [`Error::Bad`] says what in the draft cannot be sent.
-    pub fn tell_counted(&self, draft: Draft) -> Result<usize, Error> {
-        let (event, reached) = Event::new(draft)?.counted();
-        self.hub.broadcast(Dispatch::ephemeral(&event));
-        drop(event);
-        Ok(reached.iter().sum())
-    }
-
-    /// Whether a topic's events are only true now. Those of callout's own pages see to that themselves.
-    pub fn is_ephemeral(&self, topic: &Topic) -> bool {
-        let fits = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(beginning) => topic.as_str().starts_with(beginning),
-            None => topic.as_str() == pattern,
-        };
-        !topic.is_reserved() && self.ephemeral.iter().any(fits)
-    }
-
-    /// Refuses a request that lacks the publish token. Takes the same time for every wrong one.
-    pub fn check_publish_token(&self, request: &Request) -> Result<(), Error> {
-        let Some(token) = &self.publish_token else { return Ok(()) };
-        let given = request.header(AUTHORIZATION).unwrap_or_default();
-        let (scheme, given) = given.split_once(' ').unwrap_or_default();
-        let is_right = bool::from(given.trim().as_bytes().ct_eq(token.as_bytes()));
-        if scheme.eq_ignore_ascii_case("bearer") && is_right { Ok(()) } else { Err(Error::Unauthorized) }
+        Ok(state.downcast().expect("it is kept under its own type"))
     }
 }
 
-/// What a page holds between requests: who is there, a count, a store.
-pub trait Holding: Any + Send + Sync + Sized {
-    /// Makes it, with the app's lock on holdings held: it may not ask for another holding.
+/// What one of callout's own pages keeps between requests.
+pub(crate) trait PageState: Any + Send + Sync + Sized {
+    /// Makes it, under the lock on all states: it may not ask for another one.
     fn start(app: &App) -> Result<Self, Error>;
 }
 
-/// What the pages hold, by type; see [`App::holding`].
+/// The states of the pages, by type; see [`App::state`].
 #[derive(Default)]
-pub struct Holdings(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+pub(crate) struct PageStates(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
-/// Where a browser asks to go on: the header that it sends when it reconnects, or the query parameter
-/// that a first request can carry. The header wins, for it is the newer of the two.
-fn asked_start(request: &Request) -> Option<Start> {
+/// Where a browser asks to go on: the header that it sends when it reconnects, or a query parameter that a first
+/// request can carry. The header wins, for it is the newer one; then `last_event_id`, then `last`.
+fn asked_start(request: &Request) -> Result<Option<Start>, Error> {
     let header = request.headers.get(HeaderName::from_static("last-event-id"));
     let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let asked = header.filter(|id| !id.is_empty()).or_else(|| request.query("last_event_id"))?;
-    match asked.as_str() {
-        "" => None,
-        EARLIEST => Some(Start::Earliest),
-        _ => Some(Start::After(asked.chars().take(ASKED_CHARS_MAX).collect())),
+    let named = |id: &String| !id.is_empty();
+    let id = header.filter(named).or_else(|| request.query("last_event_id").filter(named));
+    match id.as_deref() {
+        Some(EARLIEST) => Ok(Some(Start::Earliest)),
+        Some(id) => Ok(Some(Start::After(id.chars().take(ASKED_CHARS_MAX).collect()))),
+        None => request.query("last").map(|text| latest(&text)).transpose(),
     }
 }
 
-/// The permits for streams.
-pub struct Permits {
-    max: usize,
-    in_use: AtomicUsize,
-}
-
-impl Permits {
-    /// So many permits, all free.
-    pub fn new(max: usize) -> Arc<Permits> {
-        Arc::new(Permits { max, in_use: AtomicUsize::new(0) })
-    }
-
-    /// How many streams are open.
-    pub fn in_use(&self) -> usize {
-        self.in_use.load(Relaxed)
-    }
-
-    fn take(permits: &Arc<Permits>) -> Result<Permit, Error> {
-        let permit = Permit(permits.clone());
-        // Counted first, so that two that come at once cannot share the last permit; dropping the permit
-        // gives it back.
-        if permits.in_use.fetch_add(1, Relaxed) < permits.max { Ok(permit) } else { Err(Error::Full) }
-    }
-}
-
-struct Permit(Arc<Permits>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.in_use.fetch_sub(1, Relaxed);
-    }
+fn latest(text: &str) -> Result<Start, Error> {
+    let count = text.parse().ok().filter(|count| (1..=LAST_EVENTS_MAX).contains(count));
+    count
+        .map(Start::Latest)
+        .ok_or_else(|| Error::bad(format!("`last` is a number from 1 to {LAST_EVENTS_MAX}")))
 }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-/// An event as a listener sees it.
+/// An event as a subscriber sees it.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Received {
     /// The last id that the stream gave; empty if none.
@@ -14,7 +14,7 @@ pub(crate) struct Received {
     pub(crate) data: String,
 }
 
-/// What is known of a stream so far. The id and the delay live on when it breaks.
+/// The state of a stream so far. The id and the retry delay outlive a broken connection.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     pub(crate) last_event_id: String,
@@ -24,7 +24,7 @@ pub(crate) struct Decoder {
     data: Option<String>,
 }
 
-/// The event that a frame of ours holds.
+/// The event that a frame of callout's holds.
 pub(crate) fn decode(frame: &[u8]) -> Option<Received> {
     let mut decoder = Decoder::default();
     String::from_utf8_lossy(frame).split('\n').find_map(|line| decoder.line(line))
@@ -35,7 +35,7 @@ impl Decoder {
     pub(crate) fn line(&mut self, line: &str) -> Option<Received> {
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
-            // Only now: an event that breaks off has not been seen.
+            // Only now, since an event that breaks off was not received.
             if let Some(id) = self.id.take() {
                 self.last_event_id = id;
             }
@@ -58,7 +58,7 @@ impl Decoder {
         None
     }
 
-    /// The stream broke: an event that was not complete is none.
+    /// The connection broke: an incomplete event is discarded (HTML standard, section 9.2.6).
     pub(crate) fn restart(&mut self) {
         self.id = None;
         self.event.clear();

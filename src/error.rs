@@ -1,57 +1,64 @@
 //! What can go wrong, and which HTTP status says so.
 //!
-//! A caller that can act gets a variant of its own; everything else is [`Error::Internal`]. The text is
-//! written for whoever sent the request: it says what was wrong and what would be right. Causes that only
-//! the operator should see stay inside `Internal` and go to the log.
+//! A caller that can act gets a variant of its own; everything else is [`Error::Internal`]. The text is written for
+//! the sender of the request: it says what was wrong and what would be right. A cause that only the operator
+//! should see stays inside `Internal` and goes to the log.
 
 use http::StatusCode;
 use std::fmt;
 
-/// A refused request or a failed operation. `Display` is the part that a browser may see.
+/// A refused request or a failed operation. `Display` is the part that the client may see.
+///
+/// ```
+/// let error = callout::Topic::new("").unwrap_err();
+/// assert_eq!(error.status(), 400);
+/// assert_eq!(error.to_string(), "a topic has 1 to 256 bytes, this one has 0");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
-    /// 400: the request, an event or a topic is not what it has to be.
+    /// 400: the request, an event or a topic is not valid.
     Bad(String),
     /// 401: this needs the publish token, and it is missing or wrong.
     Unauthorized,
-    /// 403: a page of another site asked for something that the list of origins does not allow, or somebody
-    /// for what this server shows nobody.
+    /// 403: the origin is not on the list, or the server does not allow this to the caller.
     Forbidden(String),
-    /// 404: no route, file or thing of that name.
+    /// 404: no route, file or object of that name.
     NotFound(String),
-    /// 405: the path exists, with other methods (the value of `Allow`).
+    /// 405: the path exists, but not with this method.
     Method {
-        /// What is allowed, as the `Allow` header writes it.
+        /// The allowed methods, as the `Allow` header writes them.
         allow: String,
     },
     /// 408: the request did not arrive in time.
     Timeout(&'static str),
-    /// 412: what was to be changed is not any more what it was for whoever asked.
+    /// 412: the post has changed since the version named in `If-Match`.
     Precondition(String),
     /// 413: a body or a value is over its limit.
     TooLarge {
         /// The limit in bytes.
         bytes_max: usize,
     },
-    /// 415: the body is of another kind than is taken here.
+    /// 415: the route takes no body of this media type.
     MediaType {
-        /// What is taken, as `Content-Type` writes it.
+        /// The media type that it takes.
         wanted: &'static str,
     },
-    /// 417: an `Expect` that is not `100-continue`.
+    /// 417: the request expects something other than `100-continue`.
     Expectation,
     /// 431: the head is over 16 KB or has over 100 fields.
     HeadTooLarge,
-    /// 501: a transfer coding that is not `chunked`.
+    /// 501: the body has a transfer coding other than `chunked`.
     Coding,
-    /// 503: it would work later; nothing was done.
+    /// 503: this cannot be done now. Nothing was done; a later try may succeed.
     Unavailable(String),
-    /// 503: as many streams are open as the server holds. An `EventSource` is not shown this status,
-    /// since it would never come back: it is told to try again later.
+    /// 503: all permits for streams are in use. An `EventSource` is not given this status, since it would never
+    /// come back: it gets an empty stream with a retry delay.
     Full,
-    /// 505: not HTTP/1.0 or HTTP/1.1.
+    /// 505: the request is neither HTTP/1.0 nor HTTP/1.1.
     Version,
-    /// 500: the cause is for the operator; the browser only learns that it was not its fault.
+    /// 500: a fault of the server. The cause is for the operator; the client learns only that it was not its own
+    /// fault.
     Internal(String),
 }
 
@@ -103,7 +110,7 @@ impl fmt::Display for Error {
                 f.write_str("the request's head is too large: at most 16 KB and 100 fields")
             }
             Error::Coding => f.write_str("the only `Transfer-Encoding` understood here is `chunked`"),
-            Error::Full => f.write_str("as many streams are open as this server holds; come back later"),
+            Error::Full => f.write_str("this server has no room for another stream now; come back later"),
             Error::Version => f.write_str("only HTTP/1.0 and HTTP/1.1 are spoken here"),
             Error::Internal(_) => f.write_str("something failed inside the server; its log says what"),
         }

@@ -50,12 +50,12 @@ impl Id {
     pub const MAX: Id = Id(u64::MAX);
 
     /// The id with this key: for a history, which chooses the keys, and for what stores ids.
-    pub(crate) fn from_key(key: u64) -> Id {
+    pub fn from_key(key: u64) -> Id {
         Id(key)
     }
 
     /// The key, which sorts as the id does.
-    pub(crate) fn key(self) -> u64 {
+    pub fn key(self) -> u64 {
         self.0
     }
 
@@ -143,7 +143,7 @@ impl Event {
     /// The event that tells the subscribers of `topics` that the event with this id on the wire was retracted on
     /// `topic`; or, without an id, that all older events of that topic were. Only a history makes one, and
     /// [`Event::new`] refuses its name to publishers.
-    pub(crate) fn retract(topics: impl Into<Arc<[Topic]>>, topic: &Topic, id: Option<&str>) -> Event {
+    pub fn retract(topics: impl Into<Arc<[Topic]>>, topic: &Topic, id: Option<&str>) -> Event {
         let data = serde_json::to_string(&Retract { topic: topic.as_str(), id });
         Event {
             topics: topics.into(),

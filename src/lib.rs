@@ -1,14 +1,34 @@
 //! callout: a small push server. Messages come in over HTTP POST, thousands of browsers are kept up to
 //! date over Server-Sent Events. Blocking threads, no async runtime.
 //!
-//! ```text
-//!  POST ──> listener ──> routes ──> page ──> History ──────> Hub ──────────> Outlet ──> socket
-//!           (threads)               (what    (orders,        (one thread:    (one per browser:
-//!                                    it is)   numbers,        who listens     at once, or through
-//!                                             keeps)          to what)        the client's thread)
+//! It is a program, `callout serve`, and a library for programs that want to push from within:
 //!
-//!  GET (SSE) ──> listener ──> routes ──> page ──> Client thread: head, replay, then
-//!                select! { its subscription · silence (heartbeat) · gone (disconnect) }
+//! ```
+//! use callout::{Draft, Pages, Server, Topic};
+//!
+//! let server = Server::builder()
+//!     .listen("127.0.0.1:0".parse()?) // port 0 chooses a free one
+//!     .pages(Pages::none()) // without callout's own pages
+//!     .start()?;
+//! println!("curl -N http://{}/topics/news", server.address());
+//! server.publish(Draft { topics: vec![Topic::new("news")?], data: "hello".into(), ..Draft::default() })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Start with [`Server`] and its [`Builder`]. Routes of your own are closures: [`get`], [`post`]. What a handler is
+//! given is [`App`] and [`Request`], what it gives back is an [`Answer`]. A history of your own implements
+//! [`History`].
+//!
+//! # How it works
+//!
+//! ```text
+//!  POST ──> listener ──> routes ──> access ──> handler ──> Publisher ──> History ──> Hub ──> Outlet ──> socket
+//!                                   (who may)              (the one      (orders,    (one    (one per browser:
+//!                                                          door)         numbers,    thread)  at once, or by its
+//!                                                                        keeps)               thread when behind)
+//!
+//!  GET (SSE) ──> listener ──> routes ──> access ──> handler ──> Client: head, replay, then
+//!                select! { its queue · silence (heartbeat) · gone (disconnect) }
 //! ```
 //!
 //! # Invariants
@@ -19,64 +39,98 @@
 //! 2. Only the hub thread touches the list of clients, so there is no lock around it.
 //! 3. An event is encoded once; all its receivers share the bytes.
 //! 4. An id is given in one place and only grows, across restarts too.
-//! 5. A client sees each kept event at most once, in id order, with no gap between replay and live.
-//!    If there is a gap (its id is older than what is kept, or unknown), it is told: an `event: reset`.
+//! 5. A client sees each kept event at most once, in id order, with no gap between replay and live. If there is
+//!    a gap, it is told by an `event: reset` before anything later is sent. This holds on every error path too.
 //! 6. Publishing is acknowledged after the event has its id and is where the history keeps it.
-//! 7. Whoever may write to a socket is decided under the outlet's lock, and nobody blocks while
-//!    holding it.
+//! 7. Whoever may write to a socket is decided under the outlet's lock, and nobody blocks while holding it.
 //! 8. A stream leaves in one way (`Drop` of its subscription), whatever ended it.
-//! 9. Text from outside enters an event only through its constructor, which refuses CR, LF and NUL in
-//!    id and name; the encoder splits data at CRLF, CR and LF.
+//! 9. Text from outside enters an event only through its constructor.
 //! 10. Every queue, body, header, history and count has a named limit and a stated consequence.
-//! 11. An event that is only true now (statistics, activity, presence) bears no id, is never kept, and
-//!     is dropped for a browser that is behind; the browser's last id stays that of the last kept
-//!     event.
-//! 12. A post and its event are written together or not at all; handling an event twice, or after a
-//!     newer one of the same post, changes nothing.
+//! 11. An ephemeral event bears no id, is never kept, and is dropped for a browser that is behind.
+//! 12. A post and its event are written together or not at all; handling an event twice changes nothing.
+//! 13. Nothing is published, read or listed before `access` has said yes.
 //!
-//! # Where building differed from the first design
+//! # Decisions
 //!
-//! - **The history in memory has no thread of its own** (the one on disk has). A publisher numbers and keeps its event itself,
-//!   under a lock, and hands it to the hub before it lets go of the lock. Two thread switches per
-//!   publication were more than all the rest together, and the order is as total as before.
-//! - **A client joins last.** It reads the history up to what the hub has passed on, joins, and is told
-//!   where its live events begin; only the short rest between is queued for it. So a long replay cannot
-//!   overflow its queue, and no frame needs to be compared with an id to find doubles.
-//! - **What is true now is asked for, not kept.** A browser that missed presence or statistics while it
-//!   was behind is shown the present state when it has caught up, by the same line that shows it to
-//!   newcomers.
-//! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting
-//!   for the disk: what is lost with the process is lost together with the word that it was done, and is done
-//!   again.
+//! - **The history in memory has no thread of its own** (the one on disk has). A publisher numbers and keeps its
+//!   event itself, under a lock, and hands it to the hub before it lets go of the lock: two thread switches cost
+//!   more than all the rest together, and the order is as total.
+//! - **A client registers last.** It reads the history up to what the hub has passed on, registers, and learns
+//!   where its live events begin; only the short rest between is queued for it. So a long replay cannot overflow
+//!   its queue, and no frame needs to be compared with an id to find doubles.
+//! - **The present state is asked for, not kept.** A browser that missed presence or statistics while it was behind
+//!   is sent the present state when it has caught up, by the same line that sends it to newcomers.
+//! - **Grants are made where nobody else can make them.** `access` stands above the publisher, the client and the
+//!   handlers, and knows HTTP only as header fields. So what takes a grant has been asked for.
+//! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting for the
+//!   disk: what is lost with the process is lost together with the note that it was done, and is done again.
 //! - **Streams end with their connection** (no chunks): one write is one send of shared bytes.
 //!
 //! # Reading order
 //!
-//! A module uses only modules above it in this list; the one exception is [`app`], which holds the
-//! activity, since every request is announced there. What other pages hold is made when they are first
-//! asked for.
+//! A module uses only modules above it in this list (`.ci/imports` checks it).
 
+// What everything speaks of.
+#[doc(hidden)]
 pub mod error;
+#[doc(hidden)]
 pub mod topic;
+#[doc(hidden)]
+pub mod selector;
+#[doc(hidden)]
 pub mod event;
 mod decode;
-mod os;
+// Calls to the kernel, and threads.
+#[doc(hidden)]
+pub mod os;
+// Who may do what.
+#[doc(hidden)]
+pub mod access;
+// A file of redb, as the history and the posts each have one.
+#[doc(hidden)]
 pub mod disk;
+// The hub and the way to each browser, what is kept, the one door for events, and one browser's stream.
+#[doc(hidden)]
 pub mod hub;
 pub mod history;
+#[doc(hidden)]
+pub mod publisher;
+#[doc(hidden)]
 pub mod client;
+// Requests and responses, and the two listeners.
+#[doc(hidden)]
 pub mod http;
-pub mod access;
+// What is true now, and the posts.
+#[doc(hidden)]
 pub mod live;
+#[doc(hidden)]
 pub mod posts;
+// What handlers are given, the handlers, and which request goes to which.
+#[doc(hidden)]
 pub mod app;
-pub mod api;
+mod api;
+#[doc(hidden)]
 pub mod pages;
+#[doc(hidden)]
 pub mod routes;
+// The whole.
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
 pub mod cli;
 
+pub use access::{Caller, Grant, Identity, Secret};
+pub use app::App;
+pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
-pub use event::{Draft, Event};
-pub use server::{Config, Server};
+pub use event::{Draft, Event, Frame};
+pub use history::{Address, Bounds, Durability, History, Start};
+pub use http::files::File;
+pub use http::{Answer, Limits, Request, Response};
+pub use hub::{Dispatch, Hub};
+pub use pages::{Page, Pages};
+pub use publisher::{Publisher, Receipt};
+pub use routes::{Handler, Route, Topics, delete, get, patch, post};
+pub use selector::Selector;
+pub use server::{Builder, Config, Failure, Kind, Server, StartError};
 pub use topic::Topic;

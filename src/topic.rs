@@ -10,13 +10,22 @@ pub const TOPIC_BYTES_MAX: usize = 256;
 /// A name of 1 to 256 bytes of UTF-8 without control characters; slashes are welcome (`rooms/42`).
 /// Cloning shares the text.
 ///
-/// Topics that begin with `$` belong to callout's own pages (`$chat`). They are topics like all others
-/// here; the topic API is what refuses them, so that nobody reads or writes a page's topic by guessing it.
+/// Topics that begin with `$` belong to callout's own pages (`$chat`), or to those of a program that embeds it. The
+/// topic API refuses them, so that nobody reads or writes a page's topic by guessing it.
+///
+/// ```
+/// use callout::Topic;
+///
+/// let topic = Topic::new("rooms/42")?;
+/// assert_eq!(topic.as_str(), "rooms/42");
+/// assert!(Topic::new("two\nlines").is_err());
+/// # Ok::<(), callout::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Arc<str>);
 
 impl Topic {
-    /// Checks and takes the name. [`Error::Bad`] says what was wrong with it.
+    /// Checks the name. [`Error::Bad`] says what is wrong with it.
     pub fn new(name: &str) -> Result<Topic, Error> {
         if name.is_empty() || name.len() > TOPIC_BYTES_MAX {
             let bytes = name.len();

@@ -2,29 +2,20 @@
 
 use crate::app::App;
 use crate::error::Error;
-use crate::http::{Answer, Captures, Request};
-use serde_json::json;
-use std::sync::atomic::Ordering::Relaxed;
+use crate::http::{Answer, Request};
+use crate::live::stats::Figures;
+use crate::posts::store::Status;
+use serde::Serialize;
 
-/// Version, uptime, open streams, and what the hub and the history have counted.
-pub fn show(app: &App, _request: &Request, _captures: &Captures) -> Result<Answer, Error> {
-    let counters = app.hub.counters();
-    let history = app.history.status();
-    let health = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime_secs": app.started.elapsed().as_secs(),
-        "streams": app.permits.in_use(),
-        "published": counters.published.load(Relaxed),
-        "delivered": counters.delivered.load(Relaxed),
-        "too_slow": counters.too_slow.load(Relaxed),
-        "history": {
-            "events": history.events,
-            "bytes": history.bytes,
-            "oldest": history.oldest.map(|at| humantime::format_rfc3339_millis(at).to_string()),
-            "commit_micros": history.commit.map(|commit| commit.as_micros() as u64),
-            "failure": history.failure,
-        },
-        "posts": app.posts.status(),
-    });
-    Ok(Answer::json(&health))
+#[derive(Serialize)]
+struct Health {
+    #[serde(flatten)]
+    figures: Figures,
+    /// None where there are no posts yet.
+    posts: Option<Status>,
+}
+
+/// The server's figures, and how the posts are doing.
+pub fn show(app: &App, _request: &Request) -> Result<Answer, Error> {
+    Ok(Answer::json(&Health { figures: app.stats.read(), posts: app.posts.status() }))
 }

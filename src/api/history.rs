@@ -1,35 +1,32 @@
 //! What is kept, for whoever runs the server: `GET /history` per topic, `GET /history/{topic}` its
 //! events, a page at a time. With a publish token it needs that token.
 
+use crate::access::Action;
 use crate::app::App;
 use crate::decode::decode;
 use crate::error::Error;
 use crate::event::Id;
 use crate::history::{Kept, Part, TopicStatus};
-use crate::http::{Answer, Captures, Request};
+use crate::http::{Answer, Request};
 use crate::topic::Topic;
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
 /// All topics, with how much is kept of each: `{"topics":[…]}`.
-pub fn topics(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
-    app.check_publish_token(request)?;
+pub fn topics(app: &App, request: &Request) -> Result<Answer, Error> {
     let topics = app.history.topics()?;
-    let topics: Vec<Value> =
-        topics.iter().filter(|status| may_see(app, &status.topic)).map(topic_json).collect();
+    let shows_pages = app.access.may(request.grant()?.caller(), Action::PageHistory).is_ok();
+    let shown = |status: &&TopicStatus| shows_pages || !status.topic.starts_with('$');
+    let topics: Vec<Value> = topics.iter().filter(shown).map(topic_json).collect();
     Ok(Answer::json(&json!({ "topics": topics })))
 }
 
 /// A topic's events after `?after=`: `{"events":[…],"next":"…"}`, where `next` is what to ask for then,
 /// or null.
-pub fn events(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
-    app.check_publish_token(request)?;
-    let topic = Topic::new(captures.get("topic"))?;
-    if !may_see(app, topic.as_str()) {
-        return Err(Error::Forbidden(
-            "what callout's own pages keep is shown only with a publish token, and this server has none"
-                .into(),
-        ));
+pub fn events(app: &App, request: &Request) -> Result<Answer, Error> {
+    let topic = Topic::new(request.capture("topic"))?;
+    if topic.is_reserved() {
+        app.access.may(request.grant()?.caller(), Action::PageHistory)?;
     }
     let after = match request.query("after") {
         None => Id::default(),
@@ -38,11 +35,6 @@ pub fn events(app: &App, request: &Request, captures: &Captures) -> Result<Answe
     let part = app.history.read(after, app.hub.last(), &[topic])?;
     let next = part.events.last().map(|kept| kept.id.to_string());
     Ok(Answer::json(&json!({ "events": part_json(&part), "next": next })))
-}
-
-/// What callout's own pages keep is shown only to whoever has the token.
-fn may_see(app: &App, topic: &str) -> bool {
-    app.publish_token.is_some() || !topic.starts_with('$')
 }
 
 /// A topic as JSON.

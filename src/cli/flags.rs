@@ -1,6 +1,6 @@
-//! Flags: one table per command, from which parsing, the variables and the help all follow.
+//! Flags: one table per command. Parsing, the environment variables and the help all come from it.
 //!
-//! Every flag is also a variable (`--publish-token` is `CALLOUT_PUBLISH_TOKEN`); flags win.
+//! Every flag is also a variable (`--publish-token` is `CALLOUT_PUBLISH_TOKEN`); a flag wins over its variable.
 
 use lexopt::Arg;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ pub(super) struct Usage(pub(super) String);
 pub(super) struct Flag {
     /// Without the dashes.
     pub(super) name: &'static str,
-    /// What its value is called; empty for a switch.
+    /// The placeholder of its value in the help; empty for a switch.
     pub(super) value: &'static str,
     /// What it does, and what happens without it.
     pub(super) help: &'static str,
@@ -49,7 +49,7 @@ impl Command {
     }
 }
 
-/// What was given: flags by name, and the arguments.
+/// The parsed command line: flags by name, and the arguments.
 pub(super) struct Flags {
     values: HashMap<&'static str, Vec<String>>,
     pub(super) arguments: Vec<String>,
@@ -76,7 +76,7 @@ impl Flags {
                 }
                 Arg::Short(letter) => {
                     return Err(Usage(format!(
-                        "there is no flag `-{letter}` (`--` goes before what is none)"
+                        "there is no flag `-{letter}` (put `--` before arguments that begin with a dash)"
                     )));
                 }
                 Arg::Value(value) if command.arguments.is_empty() => {
@@ -97,7 +97,7 @@ impl Flags {
         Ok(flags)
     }
 
-    /// The value of a flag; the last one where it was given more than once. An empty one is none.
+    /// The value of a flag; the last one if it was given more than once. An empty value counts as not given.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.given(name).filter(|text| !text.is_empty())
     }
@@ -116,7 +116,7 @@ impl Flags {
         }
     }
 
-    /// All values of a flag that may be given several times; a variable separates them by commas.
+    /// All values of a repeatable flag; in a variable, commas separate them.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
         let values = self.values.get(name).into_iter().flatten();
         let parts = values.flat_map(|value| value.split(',')).map(|part| part.trim().to_owned());
@@ -128,8 +128,8 @@ impl Flags {
         self.text(name).is_some_and(|text| !matches!(text, "0" | "false" | "no"))
     }
 
-    /// A flag's value as `read` understands it, or `default` without one. `right` says what would have
-    /// been right.
+    /// A flag's value as `read` understands it, or `default` if it was not given. `right` describes a valid value
+    /// for the error.
     pub(super) fn value<T>(
         &self,
         name: &str,
@@ -162,7 +162,7 @@ pub(super) fn bytes(text: &str) -> Option<usize> {
     digits.parse::<usize>().ok()?.checked_mul(unit)
 }
 
-/// A flag's value. What looks like a flag is one whose value was forgotten, unless it stands behind a `=`.
+/// A flag's value. If the next argument looks like a flag, the value was forgotten; behind a `=` anything goes.
 fn value(parser: &mut lexopt::Parser, flag: &Flag) -> Result<String, Usage> {
     if let Some(value) = parser.optional_value() {
         return text(Ok(value));

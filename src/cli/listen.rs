@@ -8,14 +8,14 @@ use crossbeam_channel::{Receiver, bounded};
 use std::io::{self, BufRead, BufReader, Write};
 use std::time::Duration;
 
-/// The server's heartbeat until it says what it is.
+/// The heartbeat that is assumed until the server announces its own.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// The delay before coming back where the server named none, and the longest.
+/// The delay before reconnecting if the server set none, and the longest delay.
 const RETRY: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// The delay doubles with each time in a row that no stream could be opened, but not more often than this.
+/// The delay doubles with each failure in a row to open a stream, at most this many times.
 const DOUBLINGS_MAX: u32 = 4;
 
 /// Lines that were read but not printed yet. When full, the reader waits, and so does the server.
@@ -34,11 +34,11 @@ pub(super) static COMMAND: Command = Command {
 
 /// How a stream ended.
 enum Ended {
-    /// It could not be opened this time.
+    /// It could not be opened; the next try may succeed.
     Unopened(String),
-    /// It broke, and there is a way back.
+    /// The connection broke after it was open.
     Broke(String),
-    /// Nobody reads what is printed any more.
+    /// Standard output is closed.
     Unread,
 }
 
@@ -66,14 +66,14 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
         };
         let retry = decoder.retry_millis.map_or(RETRY, Duration::from_millis);
         let delay = (retry * 2_u32.pow(doublings)).min(RETRY_MAX.max(retry));
-        // A closed standard error has no reader.
+        // Standard error may be closed.
         let _ = writeln!(io::stderr(), "callout: {why}; coming back in {:.1}s", delay.as_secs_f64());
         std::thread::sleep(delay);
         decoder.restart();
     }
 }
 
-/// Follows one stream until it ends. What will not get better by coming back is a failure.
+/// Reads one stream until it ends. An error that another try cannot mend is a failure.
 fn follow(remote: &Remote, url: &str, decoder: &mut Decoder, json: bool) -> Result<Ended, Failure> {
     let mut request = remote.agent().get(url).header("Accept", "text/event-stream");
     if !decoder.last_event_id.is_empty() {
@@ -93,7 +93,7 @@ fn follow(remote: &Remote, url: &str, decoder: &mut Decoder, json: bool) -> Resu
     let lines = lines.map_err(|error| Failure::Work(format!("failed to start a thread: {error}")))?;
     let mut heartbeat = HEARTBEAT;
     loop {
-        // Two and a half heartbeats without a byte, and the stream is taken for dead.
+        // After two and a half heartbeats without a byte the connection counts as dead.
         let line = match lines.recv_timeout(heartbeat.saturating_mul(5) / 2) {
             Ok(line) => line,
             Err(error) if error.is_timeout() => return Ok(Ended::Broke("the stream went silent".into())),
@@ -108,15 +108,15 @@ fn follow(remote: &Remote, url: &str, decoder: &mut Decoder, json: bool) -> Resu
     }
 }
 
-/// What a stream's opening comment says: `:ok heartbeat=15`, in seconds.
+/// The heartbeat that a stream's opening comment announces: `:ok heartbeat=15`, in seconds.
 fn told_heartbeat(line: &str) -> Option<Duration> {
     let comment = line.strip_prefix(':')?;
     let seconds = comment.split_whitespace().find_map(|word| word.strip_prefix("heartbeat="))?;
     Duration::try_from_secs_f64(seconds.parse().ok()?).ok().filter(|heartbeat| !heartbeat.is_zero())
 }
 
-/// Reads on a thread of its own, so that silence can be noticed. It ends with the stream, or when
-/// nobody takes its lines any more.
+/// Reads on a thread of its own, so that silence can be noticed. The thread ends with the stream, or when the
+/// receiver is dropped.
 fn read_lines(mut stream: impl BufRead + Send + 'static) -> io::Result<Receiver<String>> {
     let (sender, lines) = bounded(QUEUE_LINES);
     std::thread::Builder::new().name("stream".into()).spawn(move || {

@@ -1,7 +1,7 @@
 //! The log: lines on standard error, written by a thread of their own.
 //!
-//! A full or closed standard error stops nothing: whoever has a line adds it to those that wait to be
-//! written, and where there is no room the line is dropped and counted.
+//! A full or closed standard error stops nothing: a line is added to those that wait to be written, and if there is
+//! no room, it is dropped and counted.
 
 use crate::disk::is_guarded;
 use log::{LevelFilter, Log, Metadata, Record};
@@ -9,11 +9,11 @@ use parking_lot::{Condvar, Mutex};
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-/// Text waiting to be written. When full, further lines are dropped, and how many is logged later.
+/// Bytes of text that may wait to be written. Further lines are dropped, and their number is logged later.
 const WAITING_BYTES: usize = 256 * 1024;
 
-/// How long lines gather before they are written together. Being handed a line does not wake a thread
-/// that sleeps, so a busy server pays for one wake-up per pause, not per request.
+/// How long lines gather before they are written together. A busy server pays for one wake-up per pause, not for
+/// one per request.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long an exiting process waits for its last lines.
@@ -28,7 +28,7 @@ struct Logger {
 struct Waiting {
     lines: String,
     dropped: u64,
-    /// Lines were taken from here that are not written yet.
+    /// The thread has taken lines that it has not written yet.
     is_writing: bool,
 }
 
@@ -37,11 +37,11 @@ static LOGGER: Logger = Logger {
     changed: Condvar::new(),
 };
 
-/// Sends everything up to this level to standard error from now on. A panic becomes a line too, except
-/// where it is told as an error anyway.
+/// Writes everything up to this level to standard error from now on. A panic becomes a line too, except where it is
+/// reported as an error anyway.
 pub(super) fn start(level: LevelFilter) -> io::Result<()> {
     std::thread::Builder::new().name("log".into()).spawn(|| LOGGER.write())?;
-    // It fails only when there is a logger already, which then goes on.
+    // This fails only if a logger is set already; then that one stays.
     if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(level);
     }
@@ -55,7 +55,7 @@ pub(super) fn start(level: LevelFilter) -> io::Result<()> {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata) -> bool {
-        // Other crates only report what an operator can act on.
+        // Of other crates, only what an operator can act on.
         metadata.target().starts_with("callout") || metadata.level() <= LevelFilter::Warn
     }
 
@@ -63,7 +63,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        // Before 1970 a clock is not set yet, and there is no way to write its time.
+        // A clock that is not set yet may be before 1970, which this format cannot write.
         let at = humantime::format_rfc3339_millis(SystemTime::now().max(SystemTime::UNIX_EPOCH));
         let line = format!("{at} {:<5} {}\n", record.level(), record.args());
         let mut waiting = self.waiting.lock();
@@ -79,7 +79,7 @@ impl Log for Logger {
     fn flush(&self) {
         let mut waiting = self.waiting.lock();
         let is_unwritten = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
-        // Standard error may be stuck; then the lines are lost and the exit is not.
+        // If standard error is stuck, the lines are lost, but the process still exits.
         self.changed.wait_while_for(&mut waiting, is_unwritten, FLUSH_DEADLINE);
     }
 }
@@ -97,7 +97,7 @@ impl Logger {
             if missing > 0 {
                 lines += &format!("{missing} lines of this log were dropped: standard error was too slow\n");
             }
-            // A closed standard error has no reader to tell.
+            // Standard error may be closed.
             let _ = stderr.write_all(lines.as_bytes());
             self.waiting.lock().is_writing = false;
             self.changed.notify_all();

@@ -1,7 +1,6 @@
-//! The command line: `callout serve`, `callout publish`, `callout listen`.
+//! The command line: `callout serve`, `publish`, `listen` and `history`.
 //!
-//! A mistake in a flag is one clear line and exit code 2, a failure while running one line and exit
-//! code 1.
+//! A usage error prints one line and ends with exit code 2, a failure prints one line and ends with exit code 1.
 
 mod flags;
 mod history;
@@ -89,13 +88,13 @@ fn overview() -> String {
 }
 
 fn print(text: &str) -> ExitCode {
-    // A closed standard output means that nobody wants to read it.
+    // Standard output may be closed.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }
 
 fn complain(code: u8, why: &str) -> ExitCode {
-    // A closed standard error has no reader; the exit code still tells.
+    // Standard error may be closed; the exit code still tells.
     let _ = writeln!(std::io::stderr(), "callout: {why}");
     ExitCode::from(code)
 }

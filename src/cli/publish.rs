@@ -45,7 +45,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
     match answer.get("id") {
         Some(serde_json::Value::String(id)) => super::print(&format!("{id}\n")),
-        // What is only true now has none.
+        // An ephemeral event has none.
         Some(serde_json::Value::Null) => super::print(""),
         _ => return Err(Failure::Work(format!("{} does not answer like a callout", remote.base()))),
     };
@@ -56,7 +56,7 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
     let mut data = Vec::new();
     let read = std::io::stdin().read_to_end(&mut data);
     read.map_err(|error| Failure::Work(format!("failed to read standard input: {error}")))?;
-    // A shell's line end is not part of what was said.
+    // The line end that a shell adds is not part of the message.
     if data.ends_with(b"\n") {
         data.pop();
     }

@@ -1,4 +1,4 @@
-//! A callout somewhere else, as `publish` and `listen` talk to it.
+//! The client side of `publish`, `listen` and `history`: requests to a server.
 
 use super::{Failure, Flag, Flags};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -6,11 +6,11 @@ use std::time::Duration;
 use ureq::Body;
 use ureq::http::Response;
 
-/// How long connecting, and waiting for the head of an answer, may take.
+/// Deadlines for connecting, and for the head of an answer.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What cannot stand in a path or in the value of a query parameter as it is.
+/// The characters that a path or the value of a query parameter needs percent-encoded.
 const RESERVED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -80,18 +80,18 @@ impl Remote {
         url
     }
 
-    /// Why a request did not get through.
+    /// The error text for a request that did not get through.
     pub(super) fn unreachable(&self, error: &ureq::Error) -> String {
         format!("failed to reach {}: {error}", self.base)
     }
 }
 
-/// A topic or a value, so that it can stand in a URL. Slashes stay.
+/// Percent-encodes a topic or a value for a URL. Slashes stay as they are.
 pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// What the server said was wrong.
+/// The error text for an answer that is not a success.
 pub(super) fn refusal(mut response: Response<Body>) -> String {
     let status = response.status();
     let body = response.body_mut().read_to_string().unwrap_or_default();

@@ -2,12 +2,17 @@
 
 use super::flags::{bytes, duration};
 use super::{Command, Failure, Flag, Flags, log as stderr_log};
+use crate::access::Secret;
 use crate::client::Pace;
 use crate::history::{Address, Bounds, Durability};
-use crate::http::Limits;
+use crate::http::{Limits, Network};
 use crate::os::kernel::give_back_code;
+use crate::os::threads::spawn;
+use crate::pages::Pages;
+use crate::selector::Selector;
 use crate::server::{Config, Kind, Server};
-use log::LevelFilter;
+use crossbeam_channel::{Receiver, bounded, select};
+use log::{Level, LevelFilter};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::io::Write;
@@ -18,11 +23,14 @@ use std::time::Duration;
 /// Descriptors that are not connections: standard streams, listener, signals, watching, some files.
 const DESCRIPTORS_RESERVED: usize = 24;
 
-/// What `--heartbeat` and `--grace` may be: less is a flood, more is as good as none.
+/// The valid values of `--heartbeat` and `--grace`. A shorter heartbeat is a flood, a longer one as good as none.
 const HEARTBEATS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60 * 60);
 const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Of the connections, one of so many is left for short requests, but not more than that.
+/// The exit code after an essential thread has panicked.
+const EXIT_FAILED: i32 = 70;
+
+/// This share of the connections is left for short requests, but not more than the maximum.
 const SHORT_REQUESTS_SHARE: usize = 16;
 const SHORT_REQUESTS_MAX: usize = 256;
 
@@ -48,6 +56,11 @@ pub(super) static COMMAND: Command = Command {
             help: "an origin (https://example.org) whose pages may read and publish;\nrepeatable, `*` for all; without it only callout's own pages may",
         },
         Flag {
+            name: "trusted-proxy",
+            value: "ADDRESS",
+            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded); repeatable;\nwithout it nobody is",
+        },
+        Flag {
             name: "data",
             value: "FOLDER",
             help: "where the history is kept, made when missing; `memory` keeps it\nonly while the server runs; callout-data",
@@ -66,11 +79,20 @@ pub(super) static COMMAND: Command = Command {
             help: "a topic whose events are not kept, and dropped for a browser that is\nbehind (positions, presence); repeatable, `cursors/*` for all below",
         },
         Flag {
+            name: "pages",
+            value: "NAMES",
+            help: "which pages there are: chat,activity,notifications,wall,posts,\nor none; all",
+        },
+        Flag {
             name: "no-activity",
             value: "",
-            help: "show nobody live statistics and what is being asked for",
+            help: "show no live statistics and no requests on the activity page",
         },
-        Flag { name: "body-bytes", value: "SIZE", help: "the largest message; larger ones get 413; 64KB" },
+        Flag {
+            name: "body-bytes",
+            value: "SIZE",
+            help: "the largest body; larger ones are answered 413; 64KB",
+        },
         Flag {
             name: "streams",
             value: "COUNT",
@@ -93,53 +115,71 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let grace = flags.value("grace", Duration::from_secs(5), "a time like 5s, at most a day", |text| {
         duration(text).filter(|time| *time <= GRACE_MAX)
     })?;
-    // Each stream is a descriptor, and the soft limit is often far below the hard one. Where it cannot
-    // be raised, what there is has to do.
+    // Each stream takes a descriptor, and the soft limit is often far below the hard one. If it cannot be raised,
+    // the server works with what there is.
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let config = config(flags, usize::try_from(descriptors).unwrap_or(usize::MAX))?;
     let work = |error: std::io::Error| Failure::Work(error.to_string());
     stderr_log::start(level).map_err(work)?;
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(work)?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(work)?;
 
-    let is_open = config.publish_token.is_none() && !config.listen.ip().is_loopback();
-    let listen = config.listen;
-    let server = Server::start(config).map_err(work)?;
-    // A closed standard output has no reader.
+    let openness = openness(&config);
+    let server = Server::builder().config(config).start().map_err(|why| Failure::Work(why.to_string()))?;
+    // Standard output may be closed.
     let version = env!("CARGO_PKG_VERSION");
     let _ = writeln!(std::io::stdout(), "callout {version} listening on http://{}", server.address());
-    if is_open {
-        log::warn!("anybody who can reach {listen} may publish; --publish-token would change that");
-    }
+    openness.into_iter().for_each(|(level, line)| log::log!(level, "{line}"));
 
     give_back_code();
-    let mut server = Some(server);
-    for signal in signals.forever() {
-        match (signal, server.take()) {
-            (SIGTERM | SIGINT, Some(server)) => drain(server, grace),
-            // The second one: somebody is in a hurry.
-            (SIGTERM | SIGINT, None) => exit(128 + signal),
-            (_, running) => {
-                log::info!("signal {signal} means nothing here");
-                server = running;
+    let stop = wait_for_signals(signals).map_err(work)?;
+    select! {
+        recv(stop) -> _ => {
+            log::info!("draining");
+            if !server.stop(grace) {
+                log::warn!("some requests were still open after the grace time");
             }
+            exit(0);
         }
+        // The log has the thread's name and what it said.
+        recv(server.failure()) -> _ => exit(EXIT_FAILED),
     }
-    Ok(())
 }
 
-/// Drains beside the thread that waits for signals, so that a second one is heard.
-fn drain(server: Server, grace: Duration) {
-    log::info!("draining");
-    let drain = move || {
-        if !server.stop(grace) {
-            log::warn!("some requests were still open after the grace time");
+/// Waits for signals on a thread of its own, so that a second one is heard during a drain. Sends one message when
+/// the server is to stop.
+fn wait_for_signals(mut signals: Signals) -> std::io::Result<Receiver<()>> {
+    let (stop, stops) = bounded(1);
+    spawn("signals", move || {
+        let mut is_stopping = false;
+        for signal in signals.forever() {
+            match signal {
+                // A second signal ends the process at once.
+                SIGTERM | SIGINT if std::mem::replace(&mut is_stopping, true) => exit(128 + signal),
+                // The main thread waits for it.
+                SIGTERM | SIGINT => _ = stop.send(()),
+                _ => log::info!("signal {signal} is ignored"),
+            }
         }
-        exit(0);
+    })?;
+    Ok(stops)
+}
+
+/// Lines for the log at the start: what is open to whom.
+fn openness(config: &Config) -> Vec<(Level, String)> {
+    let (listen, pages) = (config.listen, &config.pages);
+    let publishing = match config.publish_token {
+        Some(_) => "publishing to topics, notifying and the history need the publish token",
+        None => "publishing to topics, notifying and the history are open to everybody",
     };
-    if let Err(error) = std::thread::Builder::new().name("drain".into()).spawn(drain) {
-        log::error!("failed to drain: {error}");
-        exit(1);
+    let mut lines = vec![
+        (Level::Info, format!("{publishing}; every topic can be read by everybody")),
+        (Level::Info, format!("pages open to everybody: {pages} (--pages)")),
+    ];
+    if config.publish_token.is_none() && !listen.ip().is_loopback() {
+        let why = format!("anybody who can reach {listen} may publish; --publish-token would change that");
+        lines.push((Level::Warn, why));
     }
+    lines
 }
 
 fn exit(code: i32) -> ! {
@@ -176,7 +216,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             "tiny_http" => Some(Kind::TinyHttp),
             _ => None,
         })?,
-        publish_token: flags.publish_token()?.map(str::to_owned),
+        publish_token: flags.publish_token()?.map(Secret::new),
         origins: flags.list("cors").into_iter().map(origin).collect::<Result<_, _>>()?,
         ephemeral: flags.list("ephemeral").into_iter().map(ephemeral).collect::<Result<_, _>>()?,
         www: flags.value("www", None, "a folder", |text| {
@@ -194,6 +234,12 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             age_max: flags.value("keep-age", default.bounds.age_max, "a time like 7days", duration)?,
         },
         limits: Limits { body_bytes_max: body_bytes, connections_max, pace, ..default.limits },
+        trusted_proxies: flags
+            .list("trusted-proxy")
+            .into_iter()
+            .map(trusted_proxy)
+            .collect::<Result<_, _>>()?,
+        pages: pages(flags)?,
         activity: !flags.is_on("no-activity"),
         streams_max: flags
             .value("streams", usize::MAX, "a number of streams", count)?
@@ -201,15 +247,14 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
     })
 }
 
-/// An address and a port; a port alone is one on this machine only.
+/// An address with a port. A port alone means the loopback address.
 fn address(text: &str) -> Option<SocketAddr> {
     let port = || text.trim_start_matches(':').parse().ok().map(|port: u16| ([127, 0, 0, 1], port).into());
     let named = || std::net::ToSocketAddrs::to_socket_addrs(text).ok()?.next();
     text.parse().ok().or_else(port).or_else(named)
 }
 
-/// An origin as browsers send it: scheme and host, perhaps a port, nothing behind; in lower case, and without
-/// the port that goes with the scheme.
+/// An origin as browsers send it: scheme, host and, if it is not the scheme's default, port, in lower case.
 fn origin(text: String) -> Result<String, Failure> {
     let origin = text.to_ascii_lowercase();
     let bare = origin.strip_prefix("https://").map(|host| (host, ":443"));
@@ -226,12 +271,26 @@ fn origin(text: String) -> Result<String, Failure> {
     }
 }
 
-/// A topic that is nobody's page's, or the beginning of some.
-fn ephemeral(pattern: String) -> Result<String, Failure> {
+fn trusted_proxy(text: String) -> Result<Network, Failure> {
+    let wrong = |error| super::Usage(format!("`{text}` is no value for --trusted-proxy: {error}"));
+    Ok(text.parse().map_err(wrong)?)
+}
+
+/// A topic that belongs to no page, or a prefix of such topics.
+fn ephemeral(pattern: String) -> Result<Selector, Failure> {
     if pattern.starts_with('$') {
         let why =
             format!("`{pattern}` is no value for --ephemeral: topics that begin with `$` are callout's own");
         return Err(super::Usage(why).into());
     }
-    Ok(pattern)
+    let wrong = |error| super::Usage(format!("`{pattern}` is no value for --ephemeral: {error}")).into();
+    pattern.parse().map_err(wrong)
+}
+
+fn pages(flags: &Flags) -> Result<Pages, Failure> {
+    let Some(text) = flags.text("pages") else { return Ok(Pages::all()) };
+    text.parse().map_err(|name| {
+        let right = "chat, activity, notifications, wall and posts, with commas between them, or none";
+        super::Usage(format!("`{name}` is no page; --pages takes {right}")).into()
+    })
 }

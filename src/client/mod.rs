@@ -1,12 +1,18 @@
 //! The thread of one stream: head, replay, then
-//! `select! { its subscription · silence (heartbeat) · gone (disconnect) }`.
+//! `select! { its queue · silence (heartbeat) · gone (disconnect) }`.
 //!
-//! A client sees each kept event at most once, in id order, with no gap between replay and live. If
-//! there is a gap (its id is older than what is kept, or unknown), it is told: an `event: reset`. How:
+//! A client sees each kept event at most once, in id order, with no gap between replay and live. If there is a
+//! gap, it is told by an `event: reset` before anything later is sent. This holds on every error path too. How:
 //!
-//! 1. It reads pages of the history up to [`Hub::last`], which is never ahead of what it will join.
-//! 2. It joins. The hub answers with the last id that it passed on before; newer ones are queued.
+//! 1. It reads parts of the history up to [`Hub::last`], which is never ahead of where it will register.
+//! 2. It registers. The hub answers with the last id that it passed on before; newer events are queued.
 //! 3. It reads the short rest up to that id. What is queued begins right behind it.
+
+mod permits;
+mod stream;
+
+pub use permits::{Permit, Permits};
+pub use stream::{Snapshot, Stream};
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -14,9 +20,7 @@ use crate::history::{History, Part, Start};
 use crate::hub::outlet::{Batch, End, Next, Outlet, Piece};
 use crate::hub::wire::Wire;
 use crate::hub::{ClientId, Hub};
-use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, at, select};
-use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -25,49 +29,23 @@ use std::time::{Duration, Instant};
 /// A comment for the times when there is nothing to say.
 const HEARTBEAT: &[u8] = b":\n\n";
 
-/// What a browser that joins is told to wait before it comes back: a time of its own for each, so that
+/// What a new stream's browser is told to wait before it comes back: a delay of its own for each, so that
 /// they do not all come back at once.
 const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 2_000..=5_000;
 
 /// The same where the history cannot be read: it may take a while.
 const POSTPONED_MILLIS: std::ops::RangeInclusive<u32> = 5_000..=15_000;
 
-/// Gives what is true now as a frame (presence, statistics, state), or nothing if there is nothing.
-/// It is asked when a stream begins and when it has missed something while it was behind.
-pub type Snapshot = Box<dyn Fn() -> Option<Frame> + Send>;
-
-/// What a stream is to carry: the answer of a route to a request for events.
-pub struct Stream {
-    /// What it listens to: sorted, without doubles.
-    pub topics: Arc<[Topic]>,
-    /// Where it begins.
-    pub start: Start,
-    /// What is true now, for topics that have such a thing.
-    pub snapshot: Option<Snapshot>,
-    /// Whatever has to end with the stream (its place, its name among those present): dropped when it is
-    /// over.
-    pub guards: Vec<Box<dyn Any + Send>>,
-}
-
-impl Stream {
-    /// A stream on these topics and nothing else.
-    pub fn new(mut topics: Vec<Topic>, start: Start) -> Stream {
-        topics.sort_unstable();
-        topics.dedup();
-        Stream { topics: topics.into(), start, snapshot: None, guards: Vec::new() }
-    }
-}
-
 /// How often a silent stream is written to, and how long one write may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// After so much silence a comment is sent.
+    /// After this time of silence a comment is sent.
     pub heartbeat: Duration,
-    /// A browser that has not taken a frame in this time is hung up on.
+    /// A browser that has not taken a frame within this time is hung up on.
     pub write_deadline: Duration,
 }
 
-/// What is known of a visit when it is over.
+/// A stream that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit {
     /// Bytes written to the browser.
@@ -82,7 +60,7 @@ pub struct Client {
     wire: Wire,
     pace: Pace,
     outlet: Arc<Outlet>,
-    subscription: Receiver<Piece>,
+    queue: Receiver<Piece>,
     gone: Receiver<End>,
     bytes: u64,
 }
@@ -95,9 +73,9 @@ impl Client {
             Wire::Socket(socket) => Some(socket.clone()),
             Wire::Writer(_) => None,
         };
-        let (outlet, subscription, gone) = Outlet::new(socket);
+        let (outlet, queue, gone) = Outlet::new(socket);
         let id = ClientId(NEXT.fetch_add(1, Relaxed));
-        Client { id, wire, pace, outlet: Arc::new(outlet), subscription, gone, bytes: 0 }
+        Client { id, wire, pace, outlet: Arc::new(outlet), queue, gone, bytes: 0 }
     }
 
     /// The channel through which the client learns that its browser hung up.
@@ -125,7 +103,8 @@ impl Client {
     }
 
     fn visit(&mut self, head: Vec<u8>, stream: &Stream, hub: &Hub, history: &dyn History) -> io::Result<End> {
-        let resume = match history.resume(&stream.start, &stream.topics) {
+        let topics = stream.topics();
+        let resume = match history.resume(stream.start(), topics) {
             Ok(resume) => resume,
             Err(error) => return self.postpone(&head, &error),
         };
@@ -133,23 +112,26 @@ impl Client {
         opening.extend_from_slice(
             hello(self.pace.heartbeat, stream.snapshot.is_some(), &resume.position).as_bytes(),
         );
-        if let (true, Start::After(asked)) = (resume.gap, &stream.start) {
+        if let (true, Start::After(asked)) = (resume.gap, stream.start()) {
             opening.extend_from_slice(&reset(asked, &resume.position));
         }
         self.write(&opening)?;
         drop(opening);
 
-        let mut place = resume.after;
-        while place < hub.last() {
-            match history.read(place, hub.last(), &stream.topics) {
-                Ok(part) => place = self.replay(part, place)?,
+        let mut position = resume.after;
+        while position < hub.last() {
+            match history.read(position, hub.last(), topics) {
+                Ok(part) => position = self.replay(part, position)?,
                 Err(error) => return self.postpone(&[], &error),
             }
         }
-        let subscription = hub.register(self.id, stream.topics.clone(), self.outlet.clone());
-        while place < subscription.live_after {
-            match history.read(place, subscription.live_after, &stream.topics) {
-                Ok(part) => place = self.replay(part, place)?,
+        let subscription = match hub.register(self.id, topics.clone(), self.outlet.clone()) {
+            Ok(subscription) => subscription,
+            Err(error) => return self.postpone(&[], &error),
+        };
+        while position < subscription.live_after {
+            match history.read(position, subscription.live_after, topics) {
+                Ok(part) => position = self.replay(part, position)?,
                 Err(error) => return self.postpone(&[], &error),
             }
         }
@@ -157,11 +139,11 @@ impl Client {
         self.follow(stream)
     }
 
-    /// Writes a page and says up to where the browser now has everything.
-    fn replay(&mut self, part: Part, place: Id) -> io::Result<Id> {
+    /// Writes a part and says up to where the browser now has everything.
+    fn replay(&mut self, part: Part, position: Id) -> io::Result<Id> {
         let mut bytes = Vec::new();
         if let Some(edge) = part.gap {
-            bytes.extend_from_slice(&reset(&place.to_string(), &edge.to_string()));
+            bytes.extend_from_slice(&reset(&position.to_string(), &edge.to_string()));
         }
         part.events.iter().for_each(|kept| bytes.extend_from_slice(&kept.frame));
         self.write(&bytes)?;
@@ -174,7 +156,7 @@ impl Client {
         loop {
             let silence = at(self.outlet.sent_at() + self.pace.heartbeat);
             select! {
-                recv(self.subscription) -> piece => {
+                recv(self.queue) -> piece => {
                     let piece = piece.expect("the outlet, which holds the other end, is ours too");
                     self.write(piece.bytes())?;
                     self.report(stream, piece.bytes().len())?;
@@ -188,7 +170,7 @@ impl Client {
         }
     }
 
-    /// Tells the outlet that a piece is written, and writes what is true now if some of it was dropped.
+    /// Reports to the outlet that a piece is written, and writes the snapshot if an ephemeral event was dropped.
     fn report(&mut self, stream: &Stream, mut piece_bytes: usize) -> io::Result<()> {
         while self.outlet.written(piece_bytes) == Next::Missed {
             piece_bytes = 0;
@@ -200,8 +182,8 @@ impl Client {
         Ok(())
     }
 
-    /// Nothing was sent for a while: let the other side, and all that is in between, see that we are
-    /// here. It is only true now, so a browser that is behind does without it.
+    /// Nothing was sent for a while: lets the other side, and all that is in between, see that the server is
+    /// there. It is ephemeral, so a browser that is behind does without it.
     fn heartbeat(&self) {
         let now = Instant::now();
         if now.duration_since(self.outlet.sent_at()) >= self.pace.heartbeat {
@@ -209,22 +191,26 @@ impl Client {
         }
     }
 
-    /// Writes what is queued, then when to come back. The outlet takes nothing more.
+    /// Writes what is queued, then the retry delay. The outlet takes nothing more.
     fn drain(&mut self, retry_millis: u32) -> io::Result<End> {
-        while let Ok(piece) = self.subscription.try_recv() {
+        while let Ok(piece) = self.queue.try_recv() {
             self.write(piece.bytes())?;
         }
-        self.write(format!("retry: {retry_millis}\n\n").as_bytes())?;
-        Ok(End::Drain { retry_millis })
+        self.end(retry_millis)
     }
 
-    /// The history cannot be read now. An EventSource gives up for good on an error status, so it is
-    /// told to come back instead.
+    /// The history cannot be read now. An EventSource gives up for good on an error status, so the browser is
+    /// told to come back instead. What is queued is left out: something before it was not read.
     fn postpone(&mut self, head: &[u8], error: &Error) -> io::Result<End> {
-        // The history itself says once what is wrong; thousands of browsers need not repeat it.
+        // The history itself logs once what is wrong; thousands of browsers need not repeat it.
         log::debug!("a stream is told to come back: {error:?}");
         self.write(head)?;
-        self.drain(fastrand::u32(POSTPONED_MILLIS))
+        self.end(fastrand::u32(POSTPONED_MILLIS))
+    }
+
+    fn end(&mut self, retry_millis: u32) -> io::Result<End> {
+        self.write(format!("retry: {retry_millis}\n\n").as_bytes())?;
+        Ok(End::Drain { retry_millis })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -236,7 +222,7 @@ impl Client {
 
 /// What opens every stream. The comment fires `onopen`, pushes through buffers, keeps data that begins with
 /// U+FEFF from being taken for a byte order mark, and says how many seconds of silence are usual, so that
-/// a page can tell when a stream is dead, and whether what is true now will follow the replay.
+/// a page can tell when a stream is dead, and whether a snapshot will follow the replay.
 fn hello(heartbeat: Duration, has_snapshot: bool, position: &str) -> String {
     let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
     let snapshot = if has_snapshot { " snapshot" } else { "" };

@@ -6,6 +6,7 @@ use super::memory::Memory;
 use super::{Bounds, Durability, History};
 use crate::error::Error;
 use crate::hub::Hub;
+use crate::os::threads::Threads;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -66,10 +67,11 @@ impl fmt::Display for Address {
 }
 
 /// Opens the history at this address. It feeds this hub, which has to be new: the history tells it where events
-/// begin. The error is for the operator: it says what could not be opened, why, and what to do.
+/// begin. A thread that it needs is one of `threads`. The error is for the operator: it says what could not be opened, why, and what to do.
 pub fn open(
     address: &Address,
     hub: Hub,
+    threads: &Threads,
     bounds: Bounds,
     durability: Durability,
 ) -> Result<Arc<dyn History>, String> {
@@ -77,7 +79,7 @@ pub fn open(
         Address::Memory => Ok(Arc::new(Memory::new(hub, bounds))),
         Address::Folder(folder) => {
             let opener = disk::opener(folder.clone());
-            Ok(Arc::new(Disk::start(opener, hub, bounds, durability)?))
+            Ok(Arc::new(Disk::start(opener, hub, threads, bounds, durability)?))
         }
         Address::Redis(_) => Err(unsupported("redis")),
         Address::Nats(_) => Err(unsupported("nats")),
@@ -113,8 +115,10 @@ mod tests {
     #[test]
     fn an_adapter_that_is_not_built_in_is_named_with_what_to_do() {
         for (text, feature) in [("redis://127.0.0.1", "redis"), ("nats://127.0.0.1", "nats")] {
-            let hub = Hub::start().expect("a thread");
-            let opened = open(&text.parse().unwrap(), hub, Bounds::default(), Durability::default());
+            let threads = Threads::default();
+            let hub = Hub::start(&threads).expect("a thread");
+            let address = text.parse().unwrap();
+            let opened = open(&address, hub, &threads, Bounds::default(), Durability::default());
             let wanted = format!("this build has no {feature} support; rebuild with --features {feature}");
             assert_eq!(opened.err(), Some(wanted));
         }

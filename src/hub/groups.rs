@@ -1,22 +1,30 @@
-//! Who listens to what: clients with the same topics form a group, and a topic leads to its groups.
+//! Who subscribes to what: clients with the same topics form a group, and a topic leads to its groups.
 //!
-//! So an event is looked at once per group, not once per client, and the members of a group share the
-//! bytes of a batch.
+//! An event is looked at once per group, not once per client. The members of a group share the bytes of a batch, and
+//! so do groups that gathered the same events.
 
+use super::outlet::{Batch, Outlet};
 use super::{ClientId, Dispatch};
-use crate::event::{Count, Frame};
-use crate::hub::outlet::{Batch, Outlet};
+use crate::event::Frame;
 use crate::topic::Topic;
 use slab::Slab;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// What mixes the indexes that a group gathered into a hash. Groups with the same hash are compared, so a bad hash
+/// costs time and nothing else.
+const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+const HASH_TURN: u32 = 29;
+
+/// All groups, and the ways to find one: by its topics, by one of its topics, by one of its members.
 #[derive(Default)]
 pub(super) struct Groups {
     groups: Slab<Group>,
     by_topics: HashMap<Arc<[Topic]>, usize>,
     by_topic: HashMap<Topic, BTreeSet<usize>>,
     positions: HashMap<ClientId, Position>,
+    /// The events since the last flush that somebody subscribes to.
+    events: Vec<Dispatch>,
     /// Groups that have gathered something since the last flush.
     touched: Vec<usize>,
 }
@@ -24,13 +32,24 @@ pub(super) struct Groups {
 struct Group {
     topics: Arc<[Topic]>,
     members: Vec<(ClientId, Arc<Outlet>)>,
-    gathered: Vec<Dispatch>,
+    /// Its events since the last flush, as indexes of [`Groups::events`].
+    gathered: Vec<u32>,
+    /// A hash of `gathered`, by which groups that gathered the same find each other.
+    hash: u64,
 }
 
 /// Where a client is: its group, and its index among the members.
 struct Position {
     group: usize,
     index: usize,
+}
+
+/// What one or more groups gathered.
+struct Shared {
+    gathered: Vec<u32>,
+    batch: Batch,
+    /// Events whose publisher asked for a count.
+    counted: Vec<u32>,
 }
 
 impl Groups {
@@ -65,46 +84,60 @@ impl Groups {
         }
     }
 
-    /// Puts an event with the groups that listen to one of its topics, once each.
+    /// Adds an event to each group that subscribes to one of its topics, once.
     pub(super) fn gather(&mut self, dispatch: Dispatch) {
-        // Two of an event's topics may lead to one group. All its events so far are older than this
-        // one, so the group's newest frame tells whether it has it.
+        let index = u32::try_from(self.events.len()).expect("a batch is bounded by its bytes");
+        let mut is_gathered = false;
         for topic in dispatch.topics.iter() {
             for &group in self.by_topic.get(topic).into_iter().flatten() {
-                let gathered = &mut self.groups[group].gathered;
+                let Group { gathered, hash, .. } = &mut self.groups[group];
                 match gathered.last() {
-                    Some(newest) if Arc::ptr_eq(&newest.frame, &dispatch.frame) => continue,
+                    // Two of an event's topics may lead to one group.
+                    Some(&newest) if newest == index => continue,
                     Some(_) => {}
                     None => self.touched.push(group),
                 }
-                gathered.push(dispatch.clone());
+                gathered.push(index);
+                *hash = (*hash ^ u64::from(index) ^ 1 << 32).wrapping_mul(HASH_FACTOR).rotate_left(HASH_TURN);
+                is_gathered = true;
             }
+        }
+        if is_gathered {
+            self.events.push(dispatch);
         }
     }
 
-    /// Gives each group's batch, with its number of events, to each of the group's outlets, and starts
-    /// anew. `send` says whether an outlet took the batch.
+    /// Passes each group's batch, with its number of events, to each of the group's outlets, and empties the groups.
+    /// `send` says whether an outlet took the batch.
     pub(super) fn flush(&mut self, mut send: impl FnMut(&Batch, u64, &Outlet) -> bool) {
+        let mut found: HashMap<u64, Shared> = HashMap::new();
         for group in self.touched.drain(..) {
             // A group may have closed since it was touched.
             let Some(group) = self.groups.get_mut(group) else { continue };
-            let batch = batch(&group.gathered);
-            let events = group.gathered.len() as u64;
-            let counts: Vec<Count> = group.gathered.drain(..).filter_map(|dispatch| dispatch.count).collect();
+            // Taken and not only cleared: what a flood needed is given back after it.
+            let gathered = std::mem::take(&mut group.gathered);
+            let hash = std::mem::take(&mut group.hash);
+            let shared = found.entry(hash).or_insert_with(|| Shared::new(gathered.clone(), &self.events));
+            let other = (shared.gathered != gathered).then(|| Shared::new(gathered, &self.events));
+            let Shared { gathered, batch, counted } = other.as_ref().unwrap_or(shared);
             let mut reached = 0;
             for (_, outlet) in &group.members {
                 // A browser that closed a moment ago is not reached, though its socket may take the bytes.
-                let listens = counts.is_empty() || !outlet.has_hung_up();
-                reached += usize::from(send(&batch, events, outlet) && listens);
+                let is_there = counted.is_empty() || !outlet.has_hung_up();
+                reached += usize::from(send(batch, gathered.len() as u64, outlet) && is_there);
             }
-            // Whoever asked may have gone.
-            counts.iter().for_each(|count| count.send(reached).unwrap_or_default());
+            for count in counted.iter().filter_map(|&index| self.events[index as usize].count.as_ref()) {
+                // The publisher may have gone.
+                let _ = count.send(reached);
+            }
         }
+        self.events.clear();
     }
 
     fn open(&mut self, topics: Arc<[Topic]>) -> usize {
         let members = Vec::new();
-        let group = self.groups.insert(Group { topics: topics.clone(), members, gathered: Vec::new() });
+        let (gathered, hash) = (Vec::new(), 0);
+        let group = self.groups.insert(Group { topics: topics.clone(), members, gathered, hash });
         for topic in topics.iter() {
             self.by_topic.entry(topic.clone()).or_default().insert(group);
         }
@@ -125,22 +158,31 @@ impl Groups {
     }
 }
 
-fn batch(gathered: &[Dispatch]) -> Batch {
-    if let [single] = gathered {
+impl Shared {
+    fn new(gathered: Vec<u32>, events: &[Dispatch]) -> Shared {
+        let own: Vec<&Dispatch> = gathered.iter().map(|&index| &events[index as usize]).collect();
+        let batch = batch(&own);
+        let counted = gathered.iter().copied().filter(|&index| events[index as usize].count.is_some());
+        Shared { counted: counted.collect(), batch, gathered }
+    }
+}
+
+fn batch(events: &[&Dispatch]) -> Batch {
+    if let [single] = events {
         return Batch { all: single.frame.clone(), kept: single.id.map(|_| single.frame.clone()) };
     }
-    let all = concat(gathered.iter());
-    let kept_events = gathered.iter().filter(|dispatch| dispatch.id.is_some());
-    let kept = match kept_events.clone().count() {
+    let all = concat(events.iter());
+    let kept = events.iter().filter(|dispatch| dispatch.id.is_some());
+    let kept = match kept.clone().count() {
         0 => None,
-        count if count == gathered.len() => Some(all.clone()),
-        _ => Some(concat(kept_events)),
+        count if count == events.len() => Some(all.clone()),
+        _ => Some(concat(kept)),
     };
     Batch { all, kept }
 }
 
-fn concat<'a>(dispatches: impl Iterator<Item = &'a Dispatch>) -> Frame {
+fn concat<'a>(events: impl Iterator<Item = &'a &'a Dispatch>) -> Frame {
     let mut bytes = Vec::new();
-    dispatches.for_each(|dispatch| bytes.extend_from_slice(&dispatch.frame));
+    events.for_each(|dispatch| bytes.extend_from_slice(&dispatch.frame));
     bytes.into()
 }

@@ -7,17 +7,17 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Where a connection's own thread writes. The listener decides which kind there is.
+/// What a connection's own thread writes to. The listener decides which kind it is.
 pub enum Wire {
     /// The socket itself, with a send timeout set; other threads may hold it too.
     Socket(Arc<TcpStream>),
-    /// Somebody else's writer, of which nothing is known but that it writes (tiny_http).
+    /// A writer of another library (tiny_http). Its socket is not known.
     Writer(Box<dyn Write + Send>),
 }
 
 impl Wire {
-    /// Writes everything or fails; on a socket at the latest `deadline` after the start (then with
-    /// `TimedOut`), however steadily the other side takes a byte now and then. Blocks.
+    /// Writes everything or fails. Blocks; on a socket for `deadline` at most, then fails with `TimedOut`, even if
+    /// the other side takes a byte now and then.
     pub fn write(&mut self, bytes: &[u8], deadline: Duration) -> io::Result<()> {
         match self {
             Wire::Socket(socket) => write_socket(socket, bytes, deadline),
@@ -28,7 +28,7 @@ impl Wire {
         }
     }
 
-    /// Ends at once, and gives up what the kernel still holds for a browser that does not take it.
+    /// Makes closing discard what the kernel still holds for a browser that does not read.
     pub fn abort(&mut self) {
         if let Wire::Socket(socket) = self {
             // Where it cannot be set, the kernel goes on trying for a while.
@@ -36,10 +36,10 @@ impl Wire {
         }
     }
 
-    /// Says that nothing more will come, so that the browser sees a clean end.
+    /// Closes the sending half, so that the browser sees a clean end.
     pub fn finish(&mut self) {
         if let Wire::Socket(socket) = self {
-            // It may have hung up first, which is just as good an end.
+            // The browser may have hung up first.
             let _ = socket.shutdown(Shutdown::Write);
         }
     }

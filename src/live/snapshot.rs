@@ -1,23 +1,25 @@
-//! Streams of state: what is true now on a topic, sent whole, at once to a newcomer and to everyone when it
+//! Streams of state: the present state of a topic, sent whole, at once to whoever joins and to everyone when it
 //! has changed.
 //!
-//! A thousand watchers cost one read and one encoding per change, and a topic that nobody watches costs
-//! nothing. A change goes out at once; changes that follow within a pause go out together, as the newest
-//! state. It is only true now: no id, never kept, dropped for a browser that is behind, which is shown the
-//! present state when it has caught up.
+//! A thousand watchers cost one read and one encoding per change, and a topic that nobody watches costs nothing.
+//! A change goes out at once; changes that follow within a pause go out together, as the newest state. A state is
+//! ephemeral: no id, never kept, dropped for a browser that is behind, which is sent the present state when it
+//! has caught up.
 //!
-//! A newcomer joins the hub first and is then shown the present state, so it misses no change; it may be shown
-//! one state twice.
+//! A newcomer registers with the hub first and is then sent the present state, so it misses no change; it may be
+//! sent one state twice.
 
+use crate::access::Grant;
 use crate::error::Error;
 use crate::event::{Draft, Event, Frame};
-use crate::hub::{Dispatch, Hub};
-use crate::os::threads::Vital;
+use crate::os::threads::Threads;
+use crate::publisher::Publisher;
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
@@ -32,55 +34,52 @@ const PAUSE_PER_WATCHER: Duration = Duration::from_micros(40);
 /// How long it takes until a state is read again that could not be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// Reads what is true now, as JSON; none if there is nothing.
+/// Reads the present state as JSON; none if there is nothing to show.
 type Read = Box<dyn Fn() -> Result<Option<String>, Error> + Send + Sync>;
 
 /// The states that are watched. Clones share them.
 #[derive(Clone)]
 pub struct Snapshots {
     watched: Arc<Mutex<HashMap<Topic, Arc<State>>>>,
-    /// Holds each state once at most. So it is bounded by the number of streams.
+    /// Holds each state once at most, so it is bounded by the number of streams.
     changed: Sender<Arc<State>>,
 }
 
-/// What is true on one topic, for as long as somebody watches it.
+/// The state of one topic, for as long as somebody watches it.
 struct State {
     topic: Topic,
     read: Read,
     watchers: AtomicUsize,
     /// Counts the changes.
     changes: AtomicU64,
-    /// The thread knows that it has changed.
-    is_told: AtomicBool,
-    newest: Mutex<Newest>,
+    /// The thread has been sent the state and has not looked at it yet.
+    is_pending: AtomicBool,
+    latest: Mutex<Latest>,
 }
 
 /// What was read last.
-struct Newest {
+struct Latest {
     frame: Option<Frame>,
-    /// Which change was the last before it was read; none if it was not read.
+    /// The last change before it was read; none if it was not read.
     change: Option<u64>,
-    /// What everyone who watches has been shown, or something newer.
-    shown: Option<Frame>,
-    /// Somebody was shown something else, or nothing.
+    /// What everyone who watches has been sent, or something newer.
+    sent: Option<Frame>,
+    /// Somebody was sent something else, or nothing.
     is_uneven: bool,
-    /// When the next one may go out.
-    rested_at: Instant,
+    /// When the next state may go out.
+    next_at: Instant,
 }
 
 impl Snapshots {
-    /// Nothing is watched yet. Starts the thread that tells the watchers; it ends with the last clone.
-    pub fn start(hub: Hub) -> io::Result<Snapshots> {
+    /// Nothing is watched yet. Starts the thread that broadcasts to the watchers; it ends with the last clone.
+    pub fn start(publisher: Publisher, threads: &Threads) -> io::Result<Snapshots> {
         let (changed, changes) = unbounded();
-        std::thread::Builder::new().name("states".into()).spawn(move || {
-            let _vital = Vital("states");
-            tell(&hub, &changes);
-        })?;
+        threads.spawn_essential("snapshots", move || run(&publisher, &changes))?;
         Ok(Snapshots { watched: Arc::default(), changed })
     }
 
-    /// Watches a topic until the guard is dropped. `read` says what is true on it; it is called by whichever
-    /// thread needs it, and by one at a time.
+    /// Watches a topic until the guard is dropped. `read` gives its state as JSON; it is called by whichever
+    /// thread needs it, and by one at a time. If it panics, the state cannot be read at that moment.
     pub fn watch(
         &self,
         topic: Topic,
@@ -88,66 +87,62 @@ impl Snapshots {
     ) -> Watcher {
         let mut watched = self.watched.lock();
         let state = watched.entry(topic.clone()).or_insert_with(|| {
-            let newest = Newest {
-                frame: None,
-                change: None,
-                shown: None,
-                is_uneven: false,
-                rested_at: Instant::now(),
-            };
+            let latest =
+                Latest { frame: None, change: None, sent: None, is_uneven: false, next_at: Instant::now() };
             Arc::new(State {
                 topic,
                 read: Box::new(read),
                 watchers: AtomicUsize::new(0),
                 changes: AtomicU64::new(0),
-                is_told: AtomicBool::new(false),
-                newest: Mutex::new(newest),
+                is_pending: AtomicBool::new(false),
+                latest: Mutex::new(latest),
             })
         });
         state.watchers.fetch_add(1, Relaxed);
         Watcher { snapshots: self.clone(), state: state.clone() }
     }
 
-    /// Something has changed that the state of this topic shows. To be called after the change can be read;
-    /// waits for nothing.
+    /// Something has changed that the state of this topic shows. To be called after the change can be read; does
+    /// not wait.
     pub fn note_change(&self, topic: &Topic) {
         let Some(state) = self.watched.lock().get(topic).cloned() else { return };
         state.changes.fetch_add(1, SeqCst);
-        if !state.is_told.swap(true, SeqCst) {
+        if !state.is_pending.swap(true, SeqCst) {
             // The thread ends with the last sender, which this is not.
             let _ = self.changed.send(state);
         }
     }
 }
 
-/// Somebody watches a topic, for as long as it lives.
+/// Somebody who watches a topic, for as long as it lives.
 pub struct Watcher {
     snapshots: Snapshots,
     state: Arc<State>,
 }
 
 impl Watcher {
-    /// What is true now, as an event `data`; nothing if there is nothing, or if it cannot be read now, in which
-    /// case it comes when it can.
+    /// The present state as an event `data`; nothing if there is none, or if it cannot be read now, in which case
+    /// it is sent when it can. May block.
     pub fn frame(&self) -> Option<Frame> {
-        let mut newest = self.state.newest.lock();
-        if let Err(error) = self.state.refresh(&mut newest) {
-            log::debug!("a state could not be read: {error}");
-            newest.is_uneven = true;
+        let mut latest = self.state.latest.lock();
+        if let Err(error) = self.state.refresh(&mut latest) {
+            log::debug!("failed to read the state of `{}`: {error:?}", self.state.topic);
+            latest.is_uneven = true;
             self.snapshots.note_change(&self.state.topic);
         }
-        if newest.shown.is_none() {
-            newest.shown = newest.frame.clone();
+        if latest.sent.is_none() {
+            latest.sent = latest.frame.clone();
         }
-        newest.is_uneven |= newest.shown != newest.frame;
-        newest.frame.clone()
+        latest.is_uneven |= latest.sent != latest.frame;
+        latest.frame.clone()
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        // Not while a state is told: one that nobody knows any more must not come after that of its successor.
-        let _untold = self.state.newest.lock();
+        // Not while the state is broadcast: one that nobody watches any more must not come after that of its
+        // successor.
+        let _latest = self.state.latest.lock();
         // Under the lock, so that whoever comes now finds the state or makes another.
         let mut watched = self.snapshots.watched.lock();
         if self.state.watchers.fetch_sub(1, Relaxed) == 1 {
@@ -157,57 +152,57 @@ impl Drop for Watcher {
 }
 
 impl State {
-    /// Reads what is true now, if it may have changed since it was read.
-    fn refresh(&self, newest: &mut Newest) -> Result<(), Error> {
+    /// Reads the state, if it may have changed since it was read.
+    fn refresh(&self, latest: &mut Latest) -> Result<(), Error> {
         // Before reading: what changes while it is read is read again.
         let change = Some(self.changes.load(SeqCst));
-        if newest.change == change {
+        if latest.change == change {
             return Ok(());
         }
-        let json = (self.read)()?;
+        let json = catch_unwind(AssertUnwindSafe(&self.read))
+            .unwrap_or_else(|_| Err(Error::Internal(format!("reading `{}` panicked", self.topic))))?;
         let frame = json.map(|data| {
             let topics = vec![self.topic.clone()];
             let draft = Draft { topics, name: Some("data".into()), data, ..Draft::default() };
             Event::new(draft).expect("its name is valid").encode(None)
         });
-        if frame != newest.frame {
-            newest.frame = frame;
+        if frame != latest.frame {
+            latest.frame = frame;
         }
-        newest.change = change;
+        latest.change = change;
         Ok(())
     }
 
-    /// Tells everyone what is true now, if they were not shown it, and says when the state wants to be looked
-    /// at again.
-    fn tell(&self, hub: &Hub) -> Result<(), Error> {
-        self.is_told.store(false, SeqCst);
-        let mut newest = self.newest.lock();
+    /// Sends everyone the present state, if somebody was not sent it, and sets when the next one may go out.
+    fn broadcast(&self, publisher: &Publisher) -> Result<(), Error> {
+        self.is_pending.store(false, SeqCst);
+        let mut latest = self.latest.lock();
         let watchers = self.watchers.load(Relaxed);
         if watchers == 0 {
             return Ok(());
         }
-        self.refresh(&mut newest)?;
-        if newest.frame == newest.shown && !newest.is_uneven {
+        self.refresh(&mut latest)?;
+        if latest.frame == latest.sent && !latest.is_uneven {
             return Ok(());
         }
-        newest.shown = newest.frame.clone();
-        newest.is_uneven = false;
+        latest.sent = latest.frame.clone();
+        latest.is_uneven = false;
         let pause = PAUSE_PER_WATCHER.saturating_mul(u32::try_from(watchers).unwrap_or(u32::MAX));
-        newest.rested_at = Instant::now() + PAUSE + pause;
-        if let Some(frame) = newest.frame.clone() {
-            // Handed over under the lock, so that the hub is given states in the order in which they were
-            // read. Everyone may wait for the hub.
-            hub.broadcast(Dispatch { id: None, topics: [self.topic.clone()].into(), frame, count: None });
+        latest.next_at = Instant::now() + PAUSE + pause;
+        if let Some(frame) = latest.frame.clone() {
+            // Under the lock, so that the hub is given states in the order in which they were read. Everyone may
+            // wait for the hub.
+            publisher.broadcast_frame(&Grant::of_program(std::slice::from_ref(&self.topic)), frame);
         }
         Ok(())
     }
 }
 
-/// Tells states that have changed, each when it has rested.
-fn tell(hub: &Hub, changes: &Receiver<Arc<State>>) {
+/// Broadcasts states that have changed, each when its pause is over.
+fn run(publisher: &Publisher, changes: &Receiver<Arc<State>>) {
     let mut waiting: Vec<Arc<State>> = Vec::new();
     loop {
-        let next = waiting.iter().map(|state| state.newest.lock().rested_at).min();
+        let next = waiting.iter().map(|state| state.latest.lock().next_at).min();
         let changed = match next {
             Some(at) => changes.recv_deadline(at),
             None => changes.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -219,16 +214,16 @@ fn tell(hub: &Hub, changes: &Receiver<Arc<State>>) {
         }
         let now = Instant::now();
         waiting.retain(|state| {
-            if state.newest.lock().rested_at > now {
+            if state.latest.lock().next_at > now {
                 return true;
             }
-            let told = state.tell(hub);
-            if let Err(error) = &told {
-                log::debug!("a state could not be read: {error}");
-                state.is_told.store(true, SeqCst);
-                state.newest.lock().rested_at = now + TRY_AGAIN;
+            let sent = state.broadcast(publisher);
+            if let Err(error) = &sent {
+                log::debug!("failed to read the state of `{}`: {error:?}", state.topic);
+                state.is_pending.store(true, SeqCst);
+                state.latest.lock().next_at = now + TRY_AGAIN;
             }
-            told.is_err()
+            sent.is_err()
         });
     }
 }

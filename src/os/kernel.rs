@@ -1,32 +1,32 @@
-//! Two calls to the kernel that no library here offers safely: all the unsafe code there is.
+//! Two calls to the kernel that no library here offers as safe functions. This is all unsafe code of the crate.
 #![expect(unsafe_code)]
 
 use socket2::SockRef;
 use std::net::TcpStream;
 use std::{fs, io, ptr};
 
-/// Receives what is there at this moment; 0 bytes when nothing more will come. Never blocks: `WouldBlock`
-/// when nothing is there.
+/// Receives what has arrived; 0 bytes mean the end of the stream. Never blocks: fails with `WouldBlock` if nothing
+/// has arrived.
 pub(crate) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: it is the same memory, and whatever is received into it are bytes again.
+    // SAFETY: it is the same memory, and the kernel writes only initialised bytes into it.
     let buffer = unsafe { &mut *(ptr::from_mut(buffer) as *mut [std::mem::MaybeUninit<u8>]) };
     SockRef::from(socket).recv_with_flags(buffer, libc::MSG_DONTWAIT)
 }
 
-/// Gives back the memory in which the program's code was mapped while it started: most of that will not
-/// run again. What does is mapped anew, from the kernel's cache of the file. Best effort.
+/// Gives back the memory in which the program's code was mapped while it started. Most of that code will not run
+/// again; what does is mapped anew from the kernel's cache of the file. Best effort.
 pub(crate) fn give_back_code() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for (from, to) in maps.lines().filter_map(code) {
-        // SAFETY: these pages are a file's and nobody may write to them, so they come back as they were,
-        // also to a thread that runs there at this moment.
+        // SAFETY: these pages are mapped from a file and are read-only, so they come back unchanged, also to a
+        // thread that runs in them at this moment.
         unsafe {
             libc::madvise(ptr::without_provenance_mut(from), to - from, libc::MADV_DONTNEED);
         }
     }
 }
 
-/// Where a line of `/proc/PID/maps` has the code of a file (proc_pid_maps(5)):
+/// The address range of a line of `/proc/PID/maps`, if it maps code from a file (proc_pid_maps(5)):
 /// `from-to permissions offset device inode path`.
 fn code(line: &str) -> Option<(usize, usize)> {
     let mut fields = line.split_ascii_whitespace();

@@ -1,5 +1,5 @@
 //! Calls to the kernel, and threads: what the standard library does not offer.
 
 pub(crate) mod kernel;
-pub(crate) mod threads;
+pub mod threads;
 pub mod usage;

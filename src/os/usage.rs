@@ -1,5 +1,5 @@
-//! What this process uses, as the kernel counts it: Linux's `/proc/self` (proc(5)). Elsewhere nothing is
-//! known.
+//! What this process uses, as the kernel counts it in Linux's `/proc/self` (proc(5)). On other systems all is
+//! `None`.
 
 use rlimit::Resource;
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The kernel's clock tick in `/proc/self/stat`: `USER_HZ`, which is 100 on all of Linux's common machines.
 const TICKS_PER_SEC: u64 = 100;
 
-/// What the process uses at one moment; none where that is not known.
+/// What the process uses at one moment. A figure is `None` where it is not known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// Resident memory.
@@ -19,12 +19,12 @@ pub struct Usage {
     pub threads: Option<u64>,
     /// Open descriptors.
     pub descriptors: Option<u64>,
-    /// How many there may be.
+    /// The limit of open descriptors.
     pub descriptors_max: Option<u64>,
 }
 
 impl Usage {
-    /// Asks the kernel: four short system files.
+    /// Asks the kernel: reads four short system files.
     pub fn now() -> Usage {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let field = |name: &str| {

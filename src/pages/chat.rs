@@ -1,13 +1,13 @@
-//! The chat: `GET /sse?user=NAME` listens, `POST /sse/message` says something to everybody.
+//! The chat: `GET /sse?user=NAME` subscribes, `POST /sse/message` sends a message to everybody.
 //!
-//! A listener receives what was said as JSON, `{"user","message","at"}`, beginning with the last fifty
-//! messages, and an event `presence` with `{"users":[…]}` whenever somebody comes or goes.
+//! A subscriber receives messages as JSON, `{"user","message","at"}`, beginning with the last fifty, and an event
+//! `presence` with `{"users":[…]}` whenever somebody comes or goes.
 
-use crate::app::{App, Holding};
+use crate::app::{App, PageState};
 use crate::error::Error;
 use crate::event::Draft;
 use crate::history::Start;
-use crate::http::{Answer, Captures, Request, Response};
+use crate::http::{Answer, Request, Response};
 use crate::live::presence::Presence;
 use crate::topic::Topic;
 use http::Method;
@@ -15,41 +15,42 @@ use serde::Deserialize;
 use serde_json::json;
 use std::time::SystemTime;
 
-/// What a latecomer is shown of what was said before.
+/// The topic of the messages and of the presence.
+pub const TOPIC: &str = "$chat";
+
+/// The earlier messages that a newcomer is sent.
 const LATE_MESSAGES: usize = 50;
 
 /// The longest user name, in characters. A longer one is answered 400.
 const USER_CHARS_MAX: usize = 80;
 
-/// What the chat holds: its topic, and who is there.
+/// Who is in the chat.
 struct Chat {
-    topic: Topic,
     presence: Presence,
 }
 
-impl Holding for Chat {
+impl PageState for Chat {
     fn start(app: &App) -> Result<Chat, Error> {
-        let topic = Topic::new("$chat")?;
-        let presence = Presence::start(app.hub.clone(), topic.clone());
-        let presence =
-            presence.map_err(|error| Error::Internal(format!("failed to start the presence: {error}")))?;
-        Ok(Chat { presence, topic })
+        let (publisher, hub) = (app.publisher.clone(), app.hub.clone());
+        let presence = Presence::start(publisher, hub, &app.threads, Topic::new(TOPIC)?);
+        let failed = |error| Error::Internal(format!("failed to start the presence: {error}"));
+        Ok(Chat { presence: presence.map_err(failed)? })
     }
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct Message {
     user: String,
     message: String,
 }
 
-/// Listens, under a name.
-pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+/// Subscribes, under a name.
+pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
     let name = request.query("user").unwrap_or_default();
     let user = check_user(&name)?;
-    let chat = app.holding::<Chat>()?;
-    let mut stream = app.stream(request, vec![chat.topic.clone()], Start::Latest(LATE_MESSAGES))?;
-    // Whoever only asks for the head does not come in.
+    let chat = app.state::<Chat>()?;
+    let mut stream = app.stream(request, Start::Latest(LATE_MESSAGES))?;
+    // HEAD asks only what GET would answer: nobody comes in.
     if request.method == Method::GET {
         stream.guards.push(Box::new(chat.presence.enter(user)));
     }
@@ -57,17 +58,16 @@ pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answ
     Ok(Answer::stream(stream))
 }
 
-/// Says something.
-pub fn say(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
-    let said: Said = request.json(r#"{"user":"…","message":"…"}"#)?;
-    let user = check_user(&said.user)?;
-    if said.message.trim().is_empty() {
+/// Publishes a message.
+pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
+    let sent: Message = request.json(r#"{"user":"…","message":"…"}"#)?;
+    let user = check_user(&sent.user)?;
+    if sent.message.trim().is_empty() {
         return Err(Error::bad("`message` is empty"));
     }
     let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-    let data = json!({ "user": user, "message": said.message, "at": at }).to_string();
-    let topics = vec![app.holding::<Chat>()?.topic.clone()];
-    app.publish(Draft { topics, data, ..Draft::default() })?;
+    let data = json!({ "user": user, "message": sent.message, "at": at }).to_string();
+    app.publish(request, Draft { topics: vec![Topic::new(TOPIC)?], data, ..Draft::default() })?;
     Ok(Answer::json(&json!({ "succeeded": true, "message": "OK" })))
 }
 

@@ -3,15 +3,18 @@
 
 use crate::app::App;
 use crate::error::Error;
-use crate::http::{Answer, Captures, Request, Response};
+use crate::http::{Answer, Request, Response};
 use crate::live::snapshot::Watcher;
-use crate::posts::STREAM_POSTS;
-use crate::posts::store::NO_POST;
+use crate::posts::store::{NO_FEED, NO_POST};
 use crate::posts::{Edit, NewPost, Post, PostId};
+use crate::posts::{STREAM_POSTS, topics};
 use crate::topic::Topic;
 use http::StatusCode;
 use http::header::{ETAG, IF_MATCH, LOCATION};
 use serde::Deserialize;
+
+/// The topic that posts are published to, for access. Streams are of the topics of states.
+pub const TOPIC: &str = "$posts";
 
 /// The most posts on a page of a feed. More are answered 400.
 const LIMIT_MAX: usize = 200;
@@ -45,17 +48,16 @@ struct Change {
 }
 
 /// All feeds: `{"feeds":[{"name","posts"}…]}`.
-pub fn feeds(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+pub fn feeds(app: &App, request: &Request) -> Result<Answer, Error> {
     if request.wants_events() {
-        return stream(app, app.posts.watch_feeds()?);
+        return stream(app, request, app.posts.watch_feeds()?);
     }
     Ok(Answer::json(&app.posts.feeds()?))
 }
 
 /// A page of a feed, newest first: `{"name","posts":[…],"next"}`. As a stream, always the first.
-pub fn feed(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
-    // Tags are in lower case, and whoever writes `#HelloWorld` means this feed.
-    let name = captures.get("name").to_ascii_lowercase();
+pub fn feed(app: &App, request: &Request) -> Result<Answer, Error> {
+    let name = feed_name(request);
     let (limit, before) = (request.query("limit"), request.query("before"));
     if request.wants_events() {
         if limit.is_some() || before.is_some() {
@@ -63,7 +65,7 @@ pub fn feed(app: &App, request: &Request, captures: &Captures) -> Result<Answer,
                 "the stream of a feed is its newest posts: `limit` and `before` are for JSON",
             ));
         }
-        return stream(app, app.posts.watch_feed(&name)?);
+        return stream(app, request, app.posts.watch_feed(&name)?);
     }
     let limit = limit.map_or(Some(STREAM_POSTS), |text| text.parse().ok());
     let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
@@ -73,17 +75,39 @@ pub fn feed(app: &App, request: &Request, captures: &Captures) -> Result<Answer,
     Ok(Answer::json(&app.posts.feed(&name, before, limit)?))
 }
 
+/// The topic of the list of feeds.
+pub fn feeds_topic(_request: &Request) -> Result<Vec<Topic>, Error> {
+    Ok(vec![Topic::new(topics::FEEDS)?])
+}
+
+/// The topic of the feed that the path names.
+pub fn feed_topic(request: &Request) -> Result<Vec<Topic>, Error> {
+    // What cannot be a topic is no tag either.
+    let topic = topics::feed(&feed_name(request)).map_err(|_| Error::NotFound(NO_FEED.into()))?;
+    Ok(vec![topic])
+}
+
+/// The topic of the post that the path names.
+pub fn post_topic(request: &Request) -> Result<Vec<Topic>, Error> {
+    Ok(vec![topics::post(post_id(request)?)?])
+}
+
+/// Tags are in lower case, and whoever writes `#HelloWorld` means this feed.
+fn feed_name(request: &Request) -> String {
+    request.capture("name").to_ascii_lowercase()
+}
+
 /// A post.
-pub fn show(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
-    let id = post_id(captures)?;
+pub fn show(app: &App, request: &Request) -> Result<Answer, Error> {
+    let id = post_id(request)?;
     if request.wants_events() {
-        return stream(app, app.posts.watch_post(id)?);
+        return stream(app, request, app.posts.watch_post(id)?);
     }
     Ok(Answer::Full(respond(StatusCode::OK, &app.posts.post(id)?)))
 }
 
 /// Makes a post. Answers 201 with it, and where it is.
-pub fn create(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+pub fn create(app: &App, request: &Request) -> Result<Answer, Error> {
     let New { title, content, author } =
         request.json(r##"{"title":"…","content":"… #tag","author":"…"}"##)?;
     created(app, NewPost::new(&title, content, &author)?)
@@ -91,15 +115,15 @@ pub fn create(app: &App, request: &Request, _captures: &Captures) -> Result<Answ
 
 /// Changes a post's title, content or both. Answers with the post. With `If-Match`, only if the post is
 /// still at that version.
-pub fn edit(app: &App, request: &Request, captures: &Captures) -> Result<Answer, Error> {
-    let id = post_id(captures)?;
+pub fn edit(app: &App, request: &Request) -> Result<Answer, Error> {
+    let id = post_id(request)?;
     let Change { title, content } = request.json(r#"{"title":"…","content":"…"}"#)?;
     let edit = Edit::new(title.as_deref(), content, versions(request)?)?;
     Ok(Answer::Full(respond(StatusCode::OK, &app.posts.edit(id, edit)?)))
 }
 
 /// Makes a random post.
-pub fn generate(app: &App, _request: &Request, _captures: &Captures) -> Result<Answer, Error> {
+pub fn generate(app: &App, _request: &Request) -> Result<Answer, Error> {
     let tags = fastrand::choose_multiple(WORDS, fastrand::usize(1..=3));
     let title = format!("{} {}", pick(OPENINGS), tags[0]);
     let hashtags: Vec<String> = tags.iter().map(|tag| format!("#{tag}")).collect();
@@ -117,14 +141,14 @@ fn respond(status: StatusCode, post: &Post) -> Response {
     Response::json(status, post).with(ETAG, format!("\"{}\"", post.version))
 }
 
-fn stream(app: &App, (topic, watched): (Topic, Watcher)) -> Result<Answer, Error> {
-    let mut stream = app.stream_now(vec![topic])?;
-    stream.snapshot = Some(Box::new(move || watched.frame()));
+fn stream(app: &App, request: &Request, watcher: Watcher) -> Result<Answer, Error> {
+    let mut stream = app.ephemeral_stream(request)?;
+    stream.snapshot = Some(Box::new(move || watcher.frame()));
     Ok(Answer::stream(stream))
 }
 
-fn post_id(captures: &Captures) -> Result<PostId, Error> {
-    PostId::parse(captures.get("post")).ok_or_else(|| Error::NotFound(NO_POST.into()))
+fn post_id(request: &Request) -> Result<PostId, Error> {
+    PostId::parse(request.capture("post")).ok_or_else(|| Error::NotFound(NO_POST.into()))
 }
 
 /// The versions that `If-Match` names (RFC 9110, section 13.1.1); none if any will do. A tag that a proxy

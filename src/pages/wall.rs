@@ -3,41 +3,41 @@
 //! An event's name is the message's type (`red`, `yellow`, `blue`, any other), its id the message's number,
 //! its data the message as JSON, `{"id","data","type"}`. A newcomer is shown the last hundred.
 
-use crate::app::{App, Holding};
+use crate::app::{App, PageState};
 use crate::decode::decode;
 use crate::error::Error;
 use crate::event::Draft;
 use crate::history::{PART_EVENTS, Start};
-use crate::http::{Answer, Captures, Request};
+use crate::http::{Answer, Request};
 use crate::topic::Topic;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a newcomer is shown of what was there before.
+/// The topic of the messages.
+pub const TOPIC: &str = "$wall";
+
+/// The earlier messages that a newcomer is sent.
 const LATE_MESSAGES: usize = 100;
 
 /// The longest type, in characters. A longer one is answered 400.
 const TYPE_CHARS_MAX: usize = 40;
 
-/// What the wall holds: its topic, and the number of its newest message.
+/// The number of the wall's newest message.
 struct Wall {
-    topic: Topic,
     /// Held while a message is published, so that the numbers are in the order of the messages.
     newest: Mutex<u64>,
 }
 
-impl Holding for Wall {
+impl PageState for Wall {
     fn start(app: &App) -> Result<Wall, Error> {
-        let topic = Topic::new("$wall")?;
-        let newest = Mutex::new(newest_number(app, &topic)?);
-        Ok(Wall { topic, newest })
+        Ok(Wall { newest: Mutex::new(newest_number(app, Topic::new(TOPIC)?)?) })
     }
 }
 
-/// A message as it is put.
+/// A message as it is sent.
 #[derive(Deserialize)]
-struct Put {
+struct NewMessage {
     data: String,
     #[serde(rename = "type")]
     kind: String,
@@ -53,14 +53,13 @@ struct Message<'a> {
 }
 
 /// Streams the messages.
-pub fn listen(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
-    let topics = vec![app.holding::<Wall>()?.topic.clone()];
-    Ok(Answer::stream(app.stream(request, topics, Start::Latest(LATE_MESSAGES))?))
+pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
+    Ok(Answer::stream(app.stream(request, Start::Latest(LATE_MESSAGES))?))
 }
 
-/// Puts a message on the wall. Answers 200 with the message.
-pub fn put(app: &App, request: &Request, _captures: &Captures) -> Result<Answer, Error> {
-    let Put { data, kind } = request.json(r#"{"data":"…","type":"red"}"#)?;
+/// Publishes a message. Answers 200 with the message and its number.
+pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
+    let NewMessage { data, kind } = request.json(r#"{"data":"…","type":"red"}"#)?;
     let kind = kind.trim();
     if kind.is_empty() || kind.chars().count() > TYPE_CHARS_MAX {
         return Err(Error::bad(format!(
@@ -70,18 +69,21 @@ pub fn put(app: &App, request: &Request, _captures: &Captures) -> Result<Answer,
     if data.trim().is_empty() {
         return Err(Error::bad("`data` is empty"));
     }
-    let wall = app.holding::<Wall>()?;
+    let wall = app.state::<Wall>()?;
     let mut newest = wall.newest.lock();
     loop {
         let number = *newest + 1;
         let message = Message { id: number, data: &data, kind };
-        let receipt = app.publish(Draft {
-            topics: vec![wall.topic.clone()],
-            name: Some(kind.into()),
-            id: Some(number.to_string()),
-            data: serde_json::to_string(&message).expect("a number and two texts are JSON"),
-            retry_millis: None,
-        })?;
+        let receipt = app.publish(
+            request,
+            Draft {
+                topics: vec![Topic::new(TOPIC)?],
+                name: Some(kind.into()),
+                id: Some(number.to_string()),
+                data: serde_json::to_string(&message).expect("a number and two texts are JSON"),
+                retry_millis: None,
+            },
+        )?;
         *newest = number;
         // A message that came another way may have the number.
         if !receipt.duplicate {
@@ -93,9 +95,9 @@ pub fn put(app: &App, request: &Request, _captures: &Captures) -> Result<Answer,
 /// The number after which a server that has just started goes on: that of the newest message that is kept, or
 /// the time in milliseconds if that is larger, which is past every number that was used, also by messages that
 /// were let go or lost. A browser that comes back with one of those must not find another message under it.
-fn newest_number(app: &App, topic: &Topic) -> Result<u64, Error> {
+fn newest_number(app: &App, topic: Topic) -> Result<u64, Error> {
     const { assert!(PART_EVENTS >= 1, "one page holds the newest message") };
-    let topics = [topic.clone()];
+    let topics = [topic];
     let after = app.history.resume(&Start::Latest(1), &topics)?.after;
     let part = app.history.read(after, app.hub.last(), &topics)?;
     let newest = part.events.last().and_then(|kept| decode(&kept.frame)?.id.parse().ok());

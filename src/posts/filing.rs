@@ -6,12 +6,13 @@
 
 use super::PostEvent;
 use super::store::{FeedStore, PostStore};
-use super::{FEEDS_TOPIC, feed_topic, post_topic, to_json};
+use super::{to_json, topics};
+use crate::access::Grant;
 use crate::error::Error;
-use crate::event::{Draft, Event};
-use crate::hub::{Dispatch, Hub};
+use crate::event::Draft;
 use crate::live::snapshot::Snapshots;
-use crate::os::threads::Vital;
+use crate::os::threads::Threads;
+use crate::publisher::Publisher;
 use crate::topic::Topic;
 use crossbeam_channel::RecvTimeoutError;
 use serde_json::json;
@@ -29,7 +30,7 @@ const POST_EVENTS_TOPIC: &str = "$posts/events";
 const FEED_EVENTS_TOPIC: &str = "$feeds/events";
 
 struct Handler {
-    hub: Hub,
+    publisher: Publisher,
     posts: Arc<dyn PostStore>,
     feeds: Arc<dyn FeedStore>,
     snapshots: Snapshots,
@@ -37,15 +38,15 @@ struct Handler {
 
 /// Starts the thread, which ends with the store of the posts.
 pub(super) fn start(
-    hub: Hub,
+    publisher: Publisher,
+    threads: &Threads,
     posts: Arc<dyn PostStore>,
     feeds: Arc<dyn FeedStore>,
     snapshots: Snapshots,
 ) -> io::Result<()> {
     let bell = posts.bell();
-    let handler = Handler { hub, posts, feeds, snapshots };
-    std::thread::Builder::new().name("feeds".into()).spawn(move || {
-        let _vital = Vital("feeds");
+    let handler = Handler { publisher, posts, feeds, snapshots };
+    threads.spawn_essential("feeds", move || {
         let mut is_behind = false;
         loop {
             let rung = if is_behind { bell.recv_timeout(TRY_AGAIN) } else { bell.recv().map_err(Into::into) };
@@ -60,8 +61,7 @@ pub(super) fn start(
                 Err(error) => log::warn!("feeds are behind until this works again: {error}"),
             }
         }
-    })?;
-    Ok(())
+    })
 }
 
 impl Handler {
@@ -71,30 +71,29 @@ impl Handler {
             let Some(last) = events.last().map(|event| event.number) else { return Ok(()) };
             let changed = self.feeds.apply(events.clone())?;
             // Before they are forgotten: told twice is better than never.
-            self.tell(&events, &changed)?;
+            self.broadcast_all(&events, &changed)?;
             self.posts.handled(last)?;
         }
     }
 
-    fn tell(&self, events: &[PostEvent], changed: &BTreeSet<String>) -> Result<(), Error> {
+    fn broadcast_all(&self, events: &[PostEvent], changed: &BTreeSet<String>) -> Result<(), Error> {
         for event in events {
             self.broadcast(POST_EVENTS_TOPIC, event.name(), to_json(&event.post)?)?;
-            self.snapshots.note_change(&post_topic(event.post.id)?);
+            self.snapshots.note_change(&topics::post(event.post.id)?);
         }
         for name in changed {
             self.broadcast(FEED_EVENTS_TOPIC, "FeedUpdated", json!({ "name": name }).to_string())?;
-            self.snapshots.note_change(&feed_topic(name)?);
+            self.snapshots.note_change(&topics::feed(name)?);
         }
         if !changed.is_empty() {
-            self.snapshots.note_change(&Topic::new(FEEDS_TOPIC)?);
+            self.snapshots.note_change(&Topic::new(topics::FEEDS)?);
         }
         Ok(())
     }
 
     fn broadcast(&self, topic: &str, name: &str, data: String) -> Result<(), Error> {
         let topics = vec![Topic::new(topic)?];
-        let event = Event::new(Draft { topics, name: Some(name.into()), data, ..Draft::default() })?;
-        self.hub.broadcast(Dispatch::ephemeral(&event));
-        Ok(())
+        let grant = Grant::of_program(&topics);
+        self.publisher.broadcast(&grant, Draft { topics, name: Some(name.into()), data, ..Draft::default() })
     }
 }

@@ -12,11 +12,13 @@ mod filing;
 mod post;
 pub mod store;
 mod tags;
+pub mod topics;
 
 use crate::error::Error;
-use crate::hub::Hub;
 use crate::live::snapshot::{Snapshots, Watcher};
+use crate::os::threads::Threads;
 use crate::posts::store::embedded::{self, Embedded, NAME};
+use crate::publisher::Publisher;
 use crate::topic::Topic;
 use parking_lot::Mutex;
 pub use post::{Content, Edit, NewPost, Post, PostEvent, PostId};
@@ -24,7 +26,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Feed, FeedList, FeedStore, NO_POST, PostStore, Status};
+use store::{Feed, FeedList, FeedStore, NO_FEED, NO_POST, PostStore, Status};
 pub use tags::{TAG_CHARS_MAX, TAGS_MAX};
 
 /// The posts of a feed that its stream shows.
@@ -32,7 +34,8 @@ pub const STREAM_POSTS: usize = 50;
 
 /// The handle to posts and feeds.
 pub struct PostService {
-    hub: Hub,
+    publisher: Publisher,
+    threads: Threads,
     /// Where the stores are kept; nowhere but in memory if there is none.
     directory: Option<PathBuf>,
     open: Mutex<Option<Arc<Open>>>,
@@ -48,9 +51,13 @@ struct Open {
 impl PostService {
     /// A desk whose stores are in this directory, or in memory. Where there are posts already, they are
     /// opened, and their feeds are brought up to date; the error is for the operator.
-    pub fn start(hub: Hub, directory: Option<PathBuf>) -> Result<PostService, String> {
+    pub fn start(
+        publisher: Publisher,
+        threads: Threads,
+        directory: Option<PathBuf>,
+    ) -> Result<PostService, String> {
         let has_posts = directory.as_ref().is_some_and(|directory| directory.join(NAME).exists());
-        let desk = PostService { hub, directory, open: Mutex::default() };
+        let desk = PostService { publisher, threads, directory, open: Mutex::default() };
         if has_posts {
             *desk.open.lock() = Some(Arc::new(desk.open()?));
         }
@@ -67,7 +74,7 @@ impl PostService {
         let open = self.opened()?;
         let post = open.posts.edit(id, edit)?;
         // The event would say so too. But whoever has the answer and then looks sees what was changed.
-        open.snapshots.note_change(&post_topic(id)?);
+        open.snapshots.note_change(&topics::post(id)?);
         Ok(post)
     }
 
@@ -84,33 +91,31 @@ impl PostService {
     /// Posts of a feed. [`Error::NotFound`] if there is none of this name; other errors as [`FeedStore::feed`].
     pub fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Feed, Error> {
         let feed = self.opened()?.feeds.feed(name, before, limit)?;
-        feed.ok_or_else(|| Error::NotFound("there is no feed of this name: no post ever had this tag".into()))
+        feed.ok_or_else(|| Error::NotFound(NO_FEED.into()))
     }
 
     /// Watches a post: its topic, and what is true on it.
-    pub fn watch_post(&self, id: PostId) -> Result<(Topic, Watcher), Error> {
+    pub fn watch_post(&self, id: PostId) -> Result<Watcher, Error> {
         self.post(id)?;
         let open = self.opened()?;
         let posts = open.posts.clone();
-        let topic = post_topic(id)?;
-        Ok((topic.clone(), open.snapshots.watch(topic, move || posts.get(id)?.map(to_json).transpose())))
+        Ok(open.snapshots.watch(topics::post(id)?, move || posts.get(id)?.map(to_json).transpose()))
     }
 
     /// Watches the list of feeds.
-    pub fn watch_feeds(&self) -> Result<(Topic, Watcher), Error> {
+    pub fn watch_feeds(&self) -> Result<Watcher, Error> {
         let open = self.opened()?;
         let feeds = open.feeds.clone();
-        let topic = Topic::new(FEEDS_TOPIC)?;
-        Ok((topic.clone(), open.snapshots.watch(topic, move || to_json(feeds.list()?).map(Some))))
+        Ok(open.snapshots.watch(Topic::new(topics::FEEDS)?, move || to_json(feeds.list()?).map(Some)))
     }
 
     /// Watches the newest [`STREAM_POSTS`] posts of a feed.
-    pub fn watch_feed(&self, name: &str) -> Result<(Topic, Watcher), Error> {
+    pub fn watch_feed(&self, name: &str) -> Result<Watcher, Error> {
         self.feed(name, None, 1)?;
         let open = self.opened()?;
-        let (feeds, topic, name) = (open.feeds.clone(), feed_topic(name)?, name.to_owned());
+        let (feeds, topic, name) = (open.feeds.clone(), topics::feed(name)?, name.to_owned());
         let read = move || feeds.feed(&name, None, STREAM_POSTS)?.map(to_json).transpose();
-        Ok((topic.clone(), open.snapshots.watch(topic, read)))
+        Ok(open.snapshots.watch(topic, read))
     }
 
     /// How the posts are doing, if there are any.
@@ -144,24 +149,14 @@ impl PostService {
             Some(directory) => embedded::opener(directory.clone()),
             None => embedded::memory_opener(),
         };
-        let embedded = Arc::new(Embedded::start(opener)?);
+        let embedded = Arc::new(Embedded::start(opener, &self.threads)?);
         let (posts, feeds): (Arc<dyn PostStore>, Arc<dyn FeedStore>) = (embedded.clone(), embedded);
         let failed = |error| format!("failed to start a thread for the posts: {error}");
-        let snapshots = Snapshots::start(self.hub.clone()).map_err(failed)?;
-        filing::start(self.hub.clone(), posts.clone(), feeds.clone(), snapshots.clone()).map_err(failed)?;
+        let snapshots = Snapshots::start(self.publisher.clone(), &self.threads).map_err(failed)?;
+        filing::start(self.publisher.clone(), &self.threads, posts.clone(), feeds.clone(), snapshots.clone())
+            .map_err(failed)?;
         Ok(Open { posts, feeds, snapshots })
     }
-}
-
-/// Topics of snapshots. Reserved, so that they are read only through their routes.
-const FEEDS_TOPIC: &str = "$feeds";
-
-fn post_topic(id: PostId) -> Result<Topic, Error> {
-    Topic::new(&format!("$post/{id}"))
-}
-
-fn feed_topic(name: &str) -> Result<Topic, Error> {
-    Topic::new(&format!("$feed/{name}"))
 }
 
 fn to_json(value: impl Serialize) -> Result<String, Error> {

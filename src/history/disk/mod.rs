@@ -21,7 +21,7 @@ use crate::disk::{Layout, Store};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::hub::Hub;
-use crate::os::threads::Vital;
+use crate::os::threads::Threads;
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use inbox::{Inbox, Retraction};
@@ -90,15 +90,20 @@ struct View {
 impl Disk {
     /// Opens the store and starts the thread, which feeds this hub. Fails, with a text for the operator, if the
     /// store cannot be opened.
-    pub fn start(opener: Opener, hub: Hub, bounds: Bounds, durability: Durability) -> Result<Disk, String> {
+    pub fn start(
+        opener: Opener,
+        hub: Hub,
+        threads: &Threads,
+        bounds: Bounds,
+        durability: Durability,
+    ) -> Result<Disk, String> {
         let (writer, shared) = Writer::open(opener, bounds, durability)?;
         hub.begin_after(shared.view.lock().handed);
         let inbox = Arc::new(Inbox::default());
         let (running, ended) = bounded(0);
-        let thread = std::thread::Builder::new().name("history".into());
         let own_inbox = inbox.clone();
-        let spawned = thread.spawn(move || {
-            let (_vital, _running): (Vital, Sender<()>) = (Vital("history"), running);
+        let spawned = threads.spawn_essential("history", move || {
+            let _running: Sender<()> = running;
             writer.run(&own_inbox, &hub);
         });
         spawned.map_err(|error| format!("failed to start the history's thread: {error}"))?;

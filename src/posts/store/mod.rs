@@ -77,6 +77,9 @@ pub trait FeedStore: Send + Sync {
     fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Option<Feed>, Error>;
 }
 
+/// The same for a feed.
+pub const NO_FEED: &str = "there is no feed of this name: no post ever had this tag";
+
 /// How a store is doing.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Status {

@@ -1,6 +1,7 @@
 //! CORS: a page of another site reads and publishes only if its origin is on the list.
 
-use crate::http::hostile::{Witness, exchange};
+use crate::support::hostile::exchange;
+use crate::support::witness::Witness;
 use crate::support::{Answer, Browser, Program, get, post, request};
 use std::net::SocketAddr;
 

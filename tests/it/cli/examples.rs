@@ -75,3 +75,16 @@ fn a_page_of_ones_own_streams_and_takes_votes() {
     }
     assert_eq!(get(at, "/topics/$poll").status, 400);
 }
+
+#[test]
+fn routes_of_ones_own_share_state() {
+    let example = Example::start("counter", &["127.0.0.1:0"]);
+    let mut browser = Browser::open(example.address, "/count");
+    for count in 1..=3 {
+        assert_eq!(post(example.address, "/count", "").json(), count);
+        assert_eq!(browser.next().data, count.to_string());
+    }
+    assert_eq!(Browser::open(example.address, "/count").next().data, "3");
+    // No page of callout's own is there.
+    assert_eq!(get(example.address, "/sse?user=ann").status, 404);
+}

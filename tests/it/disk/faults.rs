@@ -1,9 +1,9 @@
 //! A disc that fails: publishing and retracting are refused with the reason, nothing else stops, and nothing that was
 //! refused ever appears.
 
-use super::disc::{Disc, Survives};
 use super::{draft, everything, start, topics};
-use crate::support::{Browser, PATIENCE, Raw, until};
+use crate::support::disc::{Disc, Survives};
+use crate::support::{Browser, PATIENCE, Raw, grant, until};
 use callout::Error;
 use callout::client::{Client, Pace, Stream};
 use callout::event::Id;
@@ -11,6 +11,7 @@ use callout::history::disk::Disk;
 use callout::history::{Bounds, Durability, History, Retracted, Start};
 use callout::hub::wire::Wire;
 use callout::hub::{Dispatch, Hub};
+use callout::os::threads::Threads;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -241,8 +242,9 @@ fn many_who_publish_and_read_while_the_disc_fails_do_not_lock_each_other_up() {
 #[test]
 fn streams_and_heartbeats_and_ephemeral_events_go_on_while_the_disc_fails() {
     let disc = Disc::created();
-    let hub = Hub::start().expect("a thread");
-    let disk = Disk::start(disc.opener(), hub.clone(), Bounds::default(), Durability::Strict);
+    let threads = Threads::default();
+    let hub = Hub::start(&threads).expect("a thread");
+    let disk = Disk::start(disc.opener(), hub.clone(), &threads, Bounds::default(), Durability::Strict);
     let disk = disk.expect("it opens");
     let disk = Arc::new(disk);
     let open = |start: Start| stream(&hub, &disk, start);
@@ -287,7 +289,12 @@ fn stream_raw(hub: &Hub, disk: &Arc<Disk>, start: Start) -> Raw {
     thread::spawn(move || {
         let pace = Pace { heartbeat: Duration::from_millis(1), write_deadline: PATIENCE };
         let client = Client::new(Wire::Socket(Arc::new(socket)), pace);
-        client.run(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), Stream::new(topics(&["t"]), start), &hub, &*disk)
+        client.run(
+            b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
+            Stream::new(&grant(topics(&["t"])), start),
+            &hub,
+            &*disk,
+        )
     });
     raw
 }

@@ -1,7 +1,7 @@
 //! The real program on a disk that is full, and on one whose syncs fail.
 
 use super::{Folder, serve};
-use crate::http::hostile::{has_strace, under_strace};
+use crate::support::strace::{has_strace, under_strace};
 use crate::support::{Browser, Program, get, post, until};
 use std::fs;
 use std::process::Command;

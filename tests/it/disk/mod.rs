@@ -2,7 +2,6 @@
 
 mod clock;
 mod damage;
-pub mod disc;
 mod faults;
 mod full;
 mod herd;
@@ -20,6 +19,7 @@ use callout::event::{Draft, Event, Frame, Id};
 use callout::history::disk::{Disk, NAME, Opener};
 use callout::history::{Bounds, Durability, History, PART_EVENTS};
 use callout::hub::Hub;
+use callout::os::threads::Threads;
 use callout::topic::Topic;
 use std::fs;
 use std::path::PathBuf;
@@ -79,8 +79,9 @@ pub fn serve(folder: &Folder, flags: &[&str]) -> Program {
 
 /// A history on disk, with a hub of its own.
 pub fn start(opener: Opener, bounds: Bounds, durability: Durability) -> Disk {
-    let hub = Hub::start().expect("a thread");
-    Disk::start(opener, hub, bounds, durability).expect("it opens")
+    let threads = Threads::default();
+    let hub = Hub::start(&threads).expect("a thread");
+    Disk::start(opener, hub, &threads, bounds, durability).expect("it opens")
 }
 
 pub fn topics(names: &[&str]) -> Vec<Topic> {

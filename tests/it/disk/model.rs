@@ -9,6 +9,7 @@ use callout::history::disk::opener;
 use callout::history::memory::Memory;
 use callout::history::{Bounds, Durability, History, Kept, Receipt, Retracted, Start, Status};
 use callout::hub::Hub;
+use callout::os::threads::Threads;
 use callout::topic::Topic;
 use proptest::prelude::*;
 use std::time::SystemTime;
@@ -384,7 +385,7 @@ proptest! {
     fn a_history_in_memory_does_what_the_model_does(acts in prop::collection::vec(act(), 1..60)) {
         // It does not survive, so nothing is opened anew.
         let reopen = |closed: Option<Box<dyn History>>| closed.unwrap_or_else(|| {
-            Box::new(Memory::new(Hub::start().expect("a thread"), bounds()))
+            Box::new(Memory::new(Hub::start(&Threads::default()).expect("a thread"), bounds()))
         });
         let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, model: Model::default() };
         acts.iter().for_each(|act| subject.act(act));

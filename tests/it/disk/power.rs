@@ -1,8 +1,8 @@
 //! A power cut at any moment: the history is opened from what a disc might hold afterwards.
 
-use super::disc::{Disc, Entry, Survives};
 use super::{draft, everything, rounds, start, topics};
 use crate::support::PATIENCE;
+use crate::support::disc::{Disc, Entry, Survives};
 use callout::history::disk::Disk;
 use callout::history::{Bounds, Durability, History};
 use std::collections::HashSet;

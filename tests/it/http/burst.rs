@@ -1,8 +1,8 @@
-//! Many who come at the same instant are all served.
+//! Many connections at the same instant are all served.
 
 use crate::support::{Browser, Raw, publish, server, server_with, status};
 
-/// Opens so many streams without waiting for any answer between.
+/// Opens so many streams without waiting for an answer in between.
 fn burst(at: std::net::SocketAddr, count: usize) -> Vec<Raw> {
     let mut raws: Vec<Raw> = (0..count).map(|_| Raw::connect(at)).collect();
     for raw in &mut raws {

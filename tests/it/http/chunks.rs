@@ -1,6 +1,7 @@
 //! Bodies in chunks: decoded, held to the same limit, and refused where they could be read in two ways.
 
-use crate::http::hostile::{BODY_BYTES_MAX, HIDDEN, Witness, chunked, exchange, responses};
+use crate::support::hostile::{BODY_BYTES_MAX, HIDDEN, chunked, exchange, responses};
+use crate::support::witness::Witness;
 use crate::support::{Program, Raw, server, status};
 
 #[test]
@@ -17,7 +18,7 @@ fn a_body_in_chunks_is_decoded_and_the_next_request_is_found_behind_it() {
         ("0\r\n\r\n", ""),
     ] {
         let mut raw = Raw::connect(server.address());
-        // One byte at a time, so that every place of the chunks is one where the server has to wait.
+        // One byte at a time, so that the server has to wait at every position in the chunks.
         publish.bytes().chain(chunks.bytes()).for_each(|byte| raw.send([byte]));
         assert_eq!(raw.answer().status, 200, "{chunks:?}");
         assert_eq!(witness.next_data(), data);

@@ -1,6 +1,8 @@
-//! Connections that hang: silent, dripping, reset, gone or deaf ones hold nothing and disturb nobody.
+//! Connections that are silent, drip, are reset, vanish or never read: they hold nothing and disturb nobody.
 
-use crate::http::hostile::{AT_ONCE, Witness, drip, has_strace, responses, sip_while, streams, under_strace};
+use crate::support::hostile::{drip, responses, sip_while};
+use crate::support::strace::{has_strace, under_strace};
+use crate::support::witness::{AT_ONCE, Witness, streams};
 use crate::support::{Browser, Program, Raw, narrow_socket, post, publish, server, server_with, status};
 use callout::server::Server;
 use socket2::SockRef;
@@ -24,7 +26,7 @@ fn a_silent_connection_is_closed_at_the_head_deadline() {
     let mut silent: Vec<Raw> = (0..20).map(|_| Raw::connect(server.address())).collect();
     for raw in &mut silent {
         raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
-        assert_eq!(raw.everything(), "", "closed without a word");
+        assert_eq!(raw.everything(), "", "closed without an answer");
     }
     witness.assert_calm();
 }
@@ -101,13 +103,13 @@ fn a_reset_before_the_first_byte_leaves_nothing() {
     }
 }
 
-/// Three are in the chat, one leaves in this way: the others are told, and the place is free.
+/// Three users are in the chat, and one leaves in this way: the others are told, and its permit is free.
 fn assert_leaving_is_noticed(leave: impl Fn(Raw) -> Option<Raw>) {
     let server = server_with(|config| config.limits.pace.heartbeat = NO_HEARTBEAT);
     let mut witness = Witness::of_server(&server);
     let mut ann = Browser::open(server.address(), "/sse?user=ann");
     let bob = Browser::open(server.address(), "/sse?user=bob");
-    // She makes what is waited for unmistakable: ann and cat alone were never there before.
+    // With cat, the list that is waited for is unmistakable: ann and cat alone were never there before.
     let cat = Browser::open(server.address(), "/sse?user=cat");
     let users = |browser: &mut Browser| browser.next_named("presence").json()["users"].to_string();
     ann.raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
@@ -196,7 +198,7 @@ fn flood_until_too_slow(server: &Server, other: &mut Browser, data: &str) {
         publish(server.address(), "/topics/flood", format!("{published} {data}"));
         assert_eq!(other.next().data, format!("{published} {data}"));
         published += 1;
-        assert!(published < 10_000, "it never reads and still has its place");
+        assert!(published < 10_000, "it never reads and is still connected");
     }
 }
 
@@ -211,7 +213,7 @@ fn a_browser_that_never_reads_is_gone_and_the_others_are_undisturbed() {
     assert_eq!(status(&deaf.head()), 200);
     flood_until_too_slow(&server, &mut other, &"x".repeat(4 * 1024));
     drop(other);
-    // It still holds its end open: what the server held for it is free all the same.
+    // The deaf browser still holds its end open, and yet the server has freed what it held for it.
     witness.assert_calm();
 }
 
@@ -226,7 +228,7 @@ fn a_browser_that_takes_nothing_or_sips_is_gone_at_the_write_deadline() {
     let mut witness = Witness::of_server(&server);
     let _deaf = Browser::open(server.address(), "/topics/flood");
     let mut sipping = Browser::open(server.address(), "/topics/flood");
-    // One event, far from filling a queue, but more than the sockets take and than is sipped in time.
+    // One event: too little to fill a queue, but more than the sockets take and than is sipped in time.
     publish(server.address(), "/topics/flood", vec![b'x'; EVENT_BYTES]);
     sip_while(&mut sipping.raw, || streams(server.address()) > 1);
     witness.assert_calm();

@@ -1,6 +1,7 @@
 //! The files of the pages: compiled in, or served from a folder and never from outside it.
 
-use crate::http::hostile::{Witness, exchange};
+use crate::support::hostile::exchange;
+use crate::support::witness::Witness;
 use crate::support::{Answer, Program, Raw, get, request};
 use std::fs;
 use std::path::PathBuf;

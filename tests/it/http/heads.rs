@@ -1,6 +1,7 @@
 //! HTTP on the direct listener: heads good and bad, and how long a connection lasts.
 
-use crate::http::hostile::{AT_ONCE, Witness, drip, exchange, responses, streams};
+use crate::support::hostile::{drip, exchange, responses};
+use crate::support::witness::{AT_ONCE, Witness, streams};
 use crate::support::{Browser, Program, Raw, get, request, server, server_with, status};
 use std::io::Write;
 use std::net::Shutdown;
@@ -126,9 +127,9 @@ fn other_bytes_than_ascii_in_a_header_are_served_and_never_echoed() {
     let mut raw = Raw::connect(server.address());
     raw.send(b"GET /topics/a HTTP/1.1\r\nHost: test\r\nLast-Event-ID: J\xfcrgen\xff\r\n\r\n");
     assert_eq!(status(&raw.head()), 200);
-    // Half of the connection closed is hung up, which ends the stream.
+    // Closing half of the connection counts as hanging up, which ends the stream.
     raw.socket().shutdown(Shutdown::Write).unwrap();
-    // A byte that is no UTF-8 would fail the test here.
+    // A byte that is not UTF-8 would fail the test here.
     assert!(raw.everything().contains("event: reset"));
     drop(raw);
     witness.assert_calm();
@@ -218,7 +219,7 @@ fn a_connection_that_stays_silent_after_a_request_is_closed_at_the_idle_deadline
     raw.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
     assert_eq!(raw.answer().status, 200);
     raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
-    assert_eq!(raw.everything(), "", "closed without a word");
+    assert_eq!(raw.everything(), "", "closed without an answer");
     witness.assert_calm();
 }
 

@@ -2,10 +2,11 @@
 //! and it works again by itself. A file that is damaged is named, and never replaced.
 
 use super::{create, edit, path, read, settle};
-use crate::disk::disc::{Disc, Survives};
 use crate::disk::{Folder, callout, serve};
+use crate::support::disc::{Disc, Survives};
 use crate::support::{get, until};
 use callout::Error;
+use callout::os::threads::Threads;
 use callout::posts::store::embedded::{Embedded, NAME};
 use callout::posts::store::{FeedStore, PostStore};
 use callout::posts::{Edit, NewPost, Post};
@@ -51,7 +52,7 @@ fn mend(disc: &Disc) {
 fn what_is_refused_is_undone_and_writing_works_again_by_itself() {
     for way in 0..WAYS {
         let disc = Disc::created();
-        let store = Embedded::start(disc.opener()).expect("it opens");
+        let store = Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
         let first = store.create(new("first #a")).expect("it is kept");
         store.apply(store.unhandled().expect("events")).expect("they are filed");
         fail(&disc, way);
@@ -76,7 +77,7 @@ fn what_is_refused_is_undone_and_writing_works_again_by_itself() {
         drop(store);
 
         let left = disc.cut(disc.log().len(), Survives::Everything);
-        let store = Embedded::start(left.opener()).expect("it opens");
+        let store = Embedded::start(left.opener(), &Threads::default()).expect("it opens");
         assert_eq!(everything(&store, &posts).0, [Some(first), Some(second)]);
     }
 }
@@ -85,7 +86,7 @@ fn what_is_refused_is_undone_and_writing_works_again_by_itself() {
 fn acknowledged_posts_survive_a_power_cut_at_any_moment() {
     for round in 0..60 {
         let disc = Disc::created();
-        let store = Embedded::start(disc.opener()).expect("it opens");
+        let store = Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
         let mut posts: Vec<(usize, Post)> = Vec::new();
         for number in 0..12 {
             let post = match fastrand::choice(&posts).filter(|_| number % 2 == 1) {
@@ -102,7 +103,7 @@ fn acknowledged_posts_survive_a_power_cut_at_any_moment() {
         let moment = fastrand::usize(..=disc.log().len());
         let survives = [Survives::Nothing, Survives::Everything, Survives::First, Survives::Some];
         let left = disc.cut(moment, survives[round % survives.len()]);
-        let store = Embedded::start(left.opener()).expect("it opens");
+        let store = Embedded::start(left.opener(), &Threads::default()).expect("it opens");
         let events = store.unhandled().expect("events");
         store.apply(events).expect("they are filed");
         for (_, post) in posts.iter().filter(|(acknowledged, _)| *acknowledged <= moment) {

@@ -2,6 +2,7 @@
 
 use crate::disk::Folder;
 use crate::support::PATIENCE;
+use callout::os::threads::Threads;
 use callout::posts::store::embedded::{Embedded, memory_opener, opener};
 use callout::posts::store::{FeedStore, PostStore};
 use callout::posts::{Edit, NewPost, Post, PostEvent, PostId};
@@ -67,7 +68,7 @@ fn unhandled(store: &Embedded) -> Vec<PostEvent> {
 #[test]
 fn handling_an_event_twice_or_too_late_changes_nothing() {
     for round in 0..20 {
-        let store = Embedded::start(memory_opener()).expect("it opens");
+        let store = Embedded::start(memory_opener(), &Threads::default()).expect("it opens");
         let (mut ids, mut all) = (Vec::new(), Vec::new());
         for number in 0..150 {
             match ids.is_empty() || fastrand::u8(..3) == 0 {
@@ -100,7 +101,7 @@ fn what_was_not_handled_before_the_end_is_handled_at_the_next_start() {
     let mut all: Vec<PostEvent> = Vec::new();
     let mut ids = Vec::new();
     for number in 0..8 {
-        let store = Embedded::start(opener(folder.path())).expect("it opens");
+        let store = Embedded::start(opener(folder.path()), &Threads::default()).expect("it opens");
         assert!(store.bell().try_recv().is_ok(), "whoever handles is told to look");
         // What was written in the life before, and filed or not, but not forgotten.
         let events = unhandled(&store);

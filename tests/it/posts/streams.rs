@@ -2,12 +2,7 @@
 
 use super::{create, edit, patch, path, read, settle, text};
 use crate::support::{Browser, Raw, Seen, joined, narrow_socket, server, until};
-use callout::app::App;
-use callout::error::Error;
-use callout::http::{Answer, Captures, Request};
-use callout::routes::{Route, get};
-use callout::server::{Config, Server};
-use callout::topic::Topic;
+use callout::{Answer, Server, Topic, Topics, get};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
@@ -162,16 +157,12 @@ fn nobody_watches_nothing_is_kept_for_them() {
     assert_eq!(state(&mut Browser::open(at, "/api/feeds/go"))["posts"][0]["content"], "changed #go");
 }
 
-static ROUTES: &[Route] = &[get("/own/{topic...}", follow)];
-
-fn follow(app: &App, _request: &Request, captures: &Captures) -> Result<Answer, Error> {
-    Ok(Answer::stream(app.stream_now(vec![Topic::new(captures.get("topic"))?])?))
-}
-
 #[test]
-fn the_program_around_the_server_can_follow_the_events() {
-    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
-    let server = Server::start_with(config, ROUTES).expect("a free port");
+fn the_program_around_the_server_can_subscribe_to_the_events() {
+    let topic = Topics::from(|request| Ok(vec![Topic::new(request.capture("topic"))?]));
+    let own = get("/own/{topic...}", |app, request| Ok(Answer::stream(app.ephemeral_stream(request)?)));
+    let builder = Server::builder().listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = builder.route(own.subscribes(topic)).start().expect("a free port");
     let at = server.address();
     let mut posts = Browser::open(at, "/own/$posts/events");
     let mut feeds = Browser::open(at, "/own/$feeds/events");

@@ -14,7 +14,7 @@ fn say(server: &Server, data: String) {
     server.app().history.publish(event(data)).unwrap();
 }
 
-/// Says something that is only true now.
+/// Broadcasts an ephemeral event.
 fn whisper(server: &Server, data: String) {
     let event = event(data);
     let (topics, frame): (_, Frame) = (event.topics().clone(), event.encode(None));
@@ -126,7 +126,7 @@ fn straight_sends_and_queued_frames_never_mix() {
         permit.send(AHEAD).expect("the reader goes on");
         reader.join().expect("every byte in order")
     });
-    // What is only true now is sent straight and dropped for a browser that is behind: so both ways
+    // An ephemeral event is sent straight, and dropped for a browser that is behind: so both ways
     // were taken, many times.
     assert!((EVENTS / 100..EVENTS * 99 / 100).contains(&whispers), "{whispers} of {EVENTS} went straight");
 }

@@ -1,6 +1,6 @@
 //! Coming back: what a browser missed is replayed, without gap or double, or it is told of the gap.
 
-use crate::support::{Browser, Program, Raw, Seen, publish, server, server_with};
+use crate::support::{Browser, Program, Raw, Seen, get, publish, server, server_with};
 use callout::Server;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -51,6 +51,25 @@ fn earliest_gives_all_that_is_kept_and_no_id_gives_nothing_old() {
     assert_eq!(next_data(&mut query, 301), all);
     assert_eq!(next_data(&mut header, 301), all);
     assert_eq!((fresh.next().data, empty.next().data), ("300".into(), "300".into()));
+}
+
+#[test]
+fn last_gives_the_newest_events_and_an_id_wins_over_it() {
+    let server = server();
+    let at = server.address();
+    let ids = publish_all(at, 0..5);
+    assert_eq!(next_data(&mut Browser::open(at, "/topics/t?last=2"), 2), ["3", "4"]);
+    assert_eq!(next_data(&mut Browser::open(at, "/topics/t?last=1000"), 5), ["0", "1", "2", "3", "4"]);
+    assert_eq!(next_data(&mut Browser::resume(at, "/topics/t?last=2", &ids[1]), 3), ["2", "3", "4"]);
+    let query = format!("/topics/t?last=2&last_event_id={}", ids[1]);
+    assert_eq!(next_data(&mut Browser::open(at, &query), 3), ["2", "3", "4"]);
+    publish(at, "/topics/u", "5");
+    assert_eq!(next_data(&mut Browser::open(at, "/topics?topic=t&topic=u&last=2"), 2), ["4", "5"]);
+    for wrong in ["0", "1001", "-1", "many", ""] {
+        let answer = get(at, &format!("/topics/t?last={wrong}"));
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert!(answer.json()["error"].as_str().unwrap().contains("from 1 to 1000"), "{answer:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A server that is killed and started again on its port, and one whose port is taken.
 
 use crate::support::{Browser, Program, publish};
-use callout::server::Config;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::thread;
@@ -78,6 +77,6 @@ fn a_port_that_is_taken_is_one_clear_line_and_a_code() {
         assert_eq!((output.status.code(), output.stdout), (Some(1), vec![]), "{listener}: {stderr}");
         assert!(stderr.lines().count() == 1 && stderr.contains(&address.to_string()), "{listener}: {stderr}");
     }
-    let config = Config { listen: address, ..Config::default() };
-    assert!(callout::Server::start(config).is_err());
+    let refused = callout::Server::builder().listen(address).start();
+    assert!(matches!(refused, Err(callout::StartError::Listen { .. })));
 }

@@ -1,7 +1,8 @@
 //! Too little of something: places for streams, connections, descriptors, threads. Who is there stays,
 //! who comes is told or waits, and it ends by itself.
 
-use crate::http::hostile::{AT_ONCE, Witness, has_strace, streams, under_strace};
+use crate::support::strace::{has_strace, under_strace};
+use crate::support::witness::{AT_ONCE, Witness, streams};
 use crate::support::{Browser, Program, Raw, get, request, server_with, until};
 use std::io::{BufRead, BufReader};
 use std::process::Command;

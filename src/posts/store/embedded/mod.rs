@@ -16,7 +16,7 @@ mod writer;
 use super::{Feed, FeedList, FeedStore, PostStore, Status};
 use crate::disk::{self, Layout, Opener, Store};
 use crate::error::Error;
-use crate::os::threads::Vital;
+use crate::os::threads::Threads;
 use crate::posts::{Edit, NewPost, Post, PostEvent, PostId};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use redb::backends::InMemoryBackend;
@@ -72,16 +72,12 @@ pub struct Embedded {
 
 impl Embedded {
     /// Opens the store and starts the thread. Fails, with a text for the operator, if it cannot be opened.
-    pub fn start(opener: Opener) -> Result<Embedded, String> {
+    pub fn start(opener: Opener, threads: &Threads) -> Result<Embedded, String> {
         // One word is enough: whoever hears it looks for all there is.
         let (ring, bell) = bounded(1);
         let (writer, store) = Writer::open(opener, ring)?;
         let (inbox, messages) = bounded(INBOX_JOBS);
-        let thread = std::thread::Builder::new().name("posts".into());
-        let spawned = thread.spawn(move || {
-            let _vital = Vital("posts");
-            writer.run(&messages);
-        });
+        let spawned = threads.spawn_essential("posts", move || writer.run(&messages));
         spawned.map_err(|error| format!("failed to start the posts' thread: {error}"))?;
         Ok(Embedded { inbox, bell, store })
     }

@@ -1,117 +1,31 @@
-//! What the hostile cases share: bytes sent as they are, and a witness who sees whether the server
-//! stayed calm.
+//! A witness: a browser that sees whether the server stayed calm while others were hostile to it.
 
-use crate::support::{Browser, Program, Raw, get, post};
+use super::{Browser, Program, Raw, get, post};
 use callout::server::Server;
 use std::collections::HashSet;
 use std::fs;
-use std::io::{BufRead, ErrorKind, Read};
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Shorter than any deadline of a server with the default limits: what takes longer has waited for one.
 pub const AT_ONCE: Duration = Duration::from_secs(8);
 
-/// The longest body that a server with the default limits takes.
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// The pause between two bytes that drip, and between two looks at what a server still holds.
+/// The pause between two looks at what a server still holds.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A request that would be answered and would publish, if it were taken for one.
-pub const HIDDEN: &str = "POST /topics/attacked HTTP/1.1\r\nHost: test\r\nContent-Length: 8\r\n\r\nsmuggled";
-
-/// A request that should publish nothing, with these header fields.
-pub fn attack(fields: &str, body: &str) -> String {
-    format!("POST /topics/attacked HTTP/1.1\r\nHost: test\r\n{fields}\r\n\r\n{body}")
-}
-
-/// The same with a body in chunks.
-pub fn chunked(chunks: &str) -> String {
-    attack("Transfer-Encoding: chunked", chunks)
-}
-
-/// What is sipped at once.
-const SIP_BYTES: usize = 16 * 1024;
-
-/// Sends these bytes and gives all that comes back until the server closes, which it has to do at once
-/// although this side stays open.
-pub fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
-    let bytes = bytes.as_ref();
-    println!("{:.200}", bytes.escape_ascii().to_string());
-    let mut raw = Raw::connect(address);
-    raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
-    raw.send(bytes);
-    raw.everything()
-}
-
-/// How many responses there are in what came back.
-pub fn responses(everything: &str) -> usize {
-    let follows = everything.split("HTTP/1.1 ").skip(1);
-    follows.filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit())).count()
-}
-
-/// Sends one byte after the other with a pause in between, until the server answers or closes. Gives the
-/// number of bytes sent; fails the test if the server takes them all.
-pub fn drip(raw: &mut Raw, bytes: &[u8]) -> usize {
-    for (sent, byte) in bytes.iter().enumerate() {
-        raw.send([*byte]);
-        raw.socket().set_read_timeout(Some(PAUSE)).unwrap();
-        match raw.reader.fill_buf() {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            _ => {
-                raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
-                return sent;
-            }
-        }
-    }
-    panic!("the server went on taking bytes: {}", bytes.len());
-}
-
-/// Reads a little now and then, for so long as this holds. Fails the test if it never ends.
-pub fn sip_while(raw: &mut Raw, holds: impl Fn() -> bool) {
-    let until = Instant::now() + AT_ONCE;
-    while holds() {
-        assert!(Instant::now() < until, "whoever sips is served and served");
-        // It may end while it is read, which is what is waited for.
-        let _ = raw.reader.get_mut().read(&mut [0; SIP_BYTES]);
-        std::thread::sleep(PAUSE);
-    }
-}
-
-/// Whether `strace` is there to let system calls fail. Where CI runs everything, it has to be.
-pub fn has_strace() -> bool {
-    let is_there = Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success());
-    assert!(is_there || std::env::var("CI").as_deref() != Ok("true"), "strace is not installed");
-    if !is_there {
-        println!("skipped: strace is not installed");
-    }
-    is_there
-}
-
-/// `callout serve` on a free port with these flags, with these options of strace around it.
-pub fn under_strace(options: &[&str], flags: &[&str]) -> Program {
-    let mut command = Command::new("strace");
-    // -D: callout is the child, strace beside it, so that ending the child ends both.
-    command.args(["-D", "-f", "-qq"]).args(options).arg(env!("CARGO_BIN_EXE_callout"));
-    command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
-    Program::start(command)
-}
-
-/// A browser that was there before the hostile case. Its topics are `witness` and `attacked`: an event
-/// on the latter, where the attackers publish, would be one that should not be.
+/// A browser that was there before the hostile case. Its topics are `witness` and `attacked`: the attackers
+/// publish to the latter, and any event there would be one that should not exist.
 pub struct Witness {
     address: SocketAddr,
     process: u32,
     browser: Browser,
     held: Held,
     streams: u64,
-    /// How often it was asked.
+    /// How often the witness was asked.
     round: usize,
 }
 
-/// What the server holds: it has to be the same before and after.
+/// What the server holds, which has to be the same before and after.
 #[derive(Debug, PartialEq, Eq)]
 struct Held {
     descriptors: usize,
@@ -130,8 +44,8 @@ impl Witness {
 
     fn new(address: SocketAddr, process: u32) -> Witness {
         let mut raw = Raw::connect(address);
-        // The chat starts a thread when it is first asked for. Both requests go at once, for a server with a
-        // short deadline closes a connection that is silent in between.
+        // The chat starts a thread at its first request. Both requests are sent at once, because a server with
+        // a short deadline closes a connection that is silent in between.
         let chat = "HEAD /sse?user=witness HTTP/1.1\r\nHost: test\r\n\r\n";
         raw.send(format!("{chat}GET /topics?topic=witness&topic=attacked HTTP/1.1\r\nHost: test\r\n\r\n"));
         raw.head();
@@ -176,9 +90,9 @@ impl Witness {
     }
 }
 
-/// Here a test looks again and again: nothing tells when a thread has ended.
+/// This asks again and again, because nothing tells another process when a thread has ended.
 impl Held {
-    /// What is held when nothing changes: a server that has just started may still be reading a file.
+    /// What is held once nothing changes any more: a server that has just started may still be reading a file.
     fn settled(address: SocketAddr, process: u32) -> Held {
         let until = Instant::now() + AT_ONCE;
         let mut before = Held::after_a_pause(address, process);

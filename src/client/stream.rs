@@ -1,0 +1,45 @@
+//! What a stream is to carry: the answer of a handler to a request for events.
+
+use crate::access::Grant;
+use crate::event::Frame;
+use crate::history::Start;
+use crate::topic::Topic;
+use std::any::Any;
+use std::sync::Arc;
+
+/// Gives the present state as a frame (presence, statistics), or nothing if there is none. It is asked when a
+/// stream begins and when it has missed an ephemeral event while it was behind; it may block.
+pub type Snapshot = Box<dyn Fn() -> Option<Frame> + Send>;
+
+/// What a stream is to carry.
+pub struct Stream {
+    /// Its topics: sorted, without doubles.
+    topics: Arc<[Topic]>,
+    /// Where it begins.
+    start: Start,
+    /// The present state, for topics that have one.
+    pub snapshot: Option<Snapshot>,
+    /// Whatever has to end with the stream (its permit, its name among those present): dropped when the stream
+    /// is over.
+    pub guards: Vec<Box<dyn Any + Send>>,
+}
+
+impl Stream {
+    /// A stream on the topics that the grant lets subscribe to.
+    pub fn new(grant: &Grant, start: Start) -> Stream {
+        let mut topics = grant.subscribe().to_vec();
+        topics.sort_unstable();
+        topics.dedup();
+        Stream { topics: topics.into(), start, snapshot: None, guards: Vec::new() }
+    }
+
+    /// Its topics: sorted, without doubles.
+    pub fn topics(&self) -> &Arc<[Topic]> {
+        &self.topics
+    }
+
+    /// Where it begins.
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+}

@@ -1,0 +1,100 @@
+//! The one door for events: decides by topic whether an event is kept or ephemeral, and is the only caller of
+//! [`History::publish`] and [`Hub::broadcast`] outside the histories themselves.
+//!
+//! A kept event goes through the history, which gives it its id and hands it to the hub. An ephemeral event
+//! bears no id, is never kept, and is dropped for a browser that is behind.
+
+use crate::access::Grant;
+use crate::error::Error;
+use crate::event::{Draft, Event, Frame};
+use crate::history::{self, History};
+use crate::hub::{Dispatch, Hub};
+use crate::selector::Selector;
+use crate::topic::Topic;
+use std::sync::Arc;
+
+/// The way in for events. Clones lead to the same history and hub.
+#[derive(Clone)]
+pub struct Publisher {
+    history: Arc<dyn History>,
+    hub: Hub,
+    ephemeral: Arc<[Selector]>,
+}
+
+/// What became of an event that was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The id that the event bears on the wire; none if it is ephemeral.
+    pub id: Option<String>,
+    /// An event under the same publisher's id was kept before: nothing was done.
+    pub duplicate: bool,
+}
+
+impl Publisher {
+    /// A door to this history and this hub. Topics that one of the selectors names are ephemeral.
+    pub(crate) fn new(history: Arc<dyn History>, hub: Hub, ephemeral: Vec<Selector>) -> Publisher {
+        Publisher { history, hub, ephemeral: ephemeral.into() }
+    }
+
+    /// Publishes an event: keeps it, or broadcasts it if all its topics are ephemeral. Publishing is acknowledged
+    /// after the event has its id and is where the history keeps it. Blocks until then.
+    ///
+    /// [`Error::Bad`] says what in the draft cannot be sent, [`Error::Unavailable`] that it cannot be kept now.
+    pub fn publish(&self, grant: &Grant, draft: Draft) -> Result<Receipt, Error> {
+        self.publish_event(self.event(grant, draft)?)
+    }
+
+    /// As [`Publisher::publish`], and counts the streams that the event reached: all that were subscribed and not
+    /// behind at that moment. Blocks until the hub has passed it on.
+    pub fn publish_counted(&self, grant: &Grant, draft: Draft) -> Result<(Receipt, usize), Error> {
+        let (event, reached) = self.event(grant, draft)?.counted();
+        let receipt = self.publish_event(event)?;
+        Ok((receipt, reached.iter().sum()))
+    }
+
+    /// Broadcasts an event that is ephemeral by nature, whatever its topics. Waits while the hub's inbox is full,
+    /// never for a browser. Errors as [`Publisher::publish`].
+    pub fn broadcast(&self, grant: &Grant, draft: Draft) -> Result<(), Error> {
+        self.hub.broadcast(Dispatch::ephemeral(&self.event(grant, draft)?));
+        Ok(())
+    }
+
+    /// As [`Publisher::broadcast`], and counts the streams that the event reached. Blocks until the hub has
+    /// passed it on.
+    pub fn broadcast_counted(&self, grant: &Grant, draft: Draft) -> Result<usize, Error> {
+        let (event, reached) = self.event(grant, draft)?.counted();
+        self.hub.broadcast(Dispatch::ephemeral(&event));
+        drop(event);
+        Ok(reached.iter().sum())
+    }
+
+    /// Broadcasts an ephemeral event that is encoded already, to the topics that the grant names.
+    pub(crate) fn broadcast_frame(&self, grant: &Grant, frame: Frame) {
+        self.hub.broadcast(Dispatch { id: None, topics: grant.publish().into(), frame, count: None });
+    }
+
+    /// Whether this topic's events are ephemeral.
+    pub fn is_ephemeral(&self, topic: &Topic) -> bool {
+        self.ephemeral.iter().any(|selector| selector.matches(topic))
+    }
+
+    fn event(&self, grant: &Grant, draft: Draft) -> Result<Event, Error> {
+        grant.check_publish(&draft.topics)?;
+        Event::new(draft)
+    }
+
+    fn publish_event(&self, event: Event) -> Result<Receipt, Error> {
+        if !event.topics().iter().all(|topic| self.is_ephemeral(topic)) {
+            let history::Receipt { id, duplicate } = self.history.publish(event)?;
+            return Ok(Receipt { id: Some(id), duplicate });
+        }
+        if event.given_id().is_some() {
+            return Err(Error::bad(
+                "the events of this topic are ephemeral: they are not kept and have no id",
+            ));
+        }
+        self.hub.broadcast(Dispatch::ephemeral(&event));
+        Ok(Receipt { id: None, duplicate: false })
+    }
+}

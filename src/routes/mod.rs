@@ -1,0 +1,159 @@
+//! Routes: which handler answers which request, once access has said yes. What is in no route is a file under
+//! `www/`, or not here.
+
+mod route;
+mod table;
+
+pub use route::{Handler, Route, TOPICS_MAX, Topics, delete, get, patch, post};
+
+use crate::app::App;
+use crate::client::{Client, Stream, Visit};
+use crate::error::Error;
+use crate::http::path::capture;
+use crate::http::path::percent_decode;
+use crate::http::{Answer, Answered, Request, Response, Site, printable};
+use crate::pages::{Pages, chat};
+use http::header::ALLOW;
+use http::{Method, StatusCode};
+use std::sync::Arc;
+use table::{CHAT_MESSAGE, table};
+
+/// How long a browser waits that found no permit left: at random, so that they do not all try again at once.
+const FULL_RETRY_MILLIS: std::ops::RangeInclusive<u32> = 30_000..=60_000;
+
+/// All routes of a server: those of the program around it come first, then callout's own.
+pub(crate) fn routes(own: Vec<Route>, pages: &Pages) -> Arc<[Route]> {
+    own.into_iter().chain(table(pages)).collect()
+}
+
+/// Answers requests.
+pub(crate) struct Router {
+    /// What the handlers are given.
+    pub(crate) app: Arc<App>,
+    /// In the order in which they are tried.
+    pub(crate) routes: Arc<[Route]>,
+}
+
+impl Site for Router {
+    fn answer(&self, request: &mut Request) -> Answer {
+        let answer = self.dispatch(request).unwrap_or_else(|error| Answer::Full(refusal(&error, request)));
+        let origin_fields = self.app.access.origins.allow(&request.headers);
+        match answer {
+            Answer::Full(response) => Answer::Full(response.with_all(origin_fields)),
+            Answer::Stream(response, stream) => {
+                let response = response.with_all(origin_fields);
+                // HEAD wants to know what GET would say, without the stream.
+                match request.method {
+                    Method::HEAD => Answer::Full(response),
+                    _ => Answer::Stream(response, stream),
+                }
+            }
+        }
+    }
+
+    fn refuse(&self, error: &Error, request: Option<&Request>) -> Response {
+        let Some(request) = request else { return Response::error(error) };
+        refusal(error, request).with_all(self.app.access.origins.allow(&request.headers))
+    }
+
+    fn answered(&self, answered: &Answered) {
+        if let Some(activity) = &self.app.activity {
+            activity.note(answered.method, answered.path, answered.status, answered.took);
+        }
+    }
+
+    fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit {
+        client.run(head, stream, &self.app.hub, &*self.app.history)
+    }
+}
+
+impl Router {
+    /// Finds the route, asks access, and then the route's handler.
+    fn dispatch(&self, request: &mut Request) -> Result<Answer, Error> {
+        // A page's HEAD is the head of its GET.
+        let method = if request.method == Method::HEAD { Method::GET } else { request.method.clone() };
+        for route in self.routes.iter().filter(|route| route.method == method) {
+            if let Some(captures) = capture(route.path, request.path())? {
+                request.captures = captures;
+                return self.ask(route, request);
+            }
+        }
+        self.dispatch_rest(request)
+    }
+
+    /// Nothing is published, read or listed before `access` has said yes.
+    fn ask(&self, route: &Route, request: &mut Request) -> Result<Answer, Error> {
+        let access = &self.app.access;
+        access.origins.check_site(&request.method, &request.headers)?;
+        let wanted = route.wanted(request)?;
+        request.grant = Some(access.grant(&request.headers, request.client, wanted)?);
+        (route.handler)(&self.app, request)
+    }
+
+    /// What is in no route: files, OPTIONS, and methods that a path does not take.
+    fn dispatch_rest(&self, request: &Request) -> Result<Answer, Error> {
+        let path = request.path();
+        let mut allowed = Vec::new();
+        for route in self.routes.iter() {
+            if capture(route.path, path)?.is_some() {
+                allowed.push(&route.method);
+            }
+        }
+        if allowed.is_empty() {
+            if path != "*" {
+                let name = percent_decode(path.trim_start_matches('/'))?;
+                let response = self.app.files.answer(request, &name)?;
+                allowed.push(&Method::GET);
+                if matches!(request.method, Method::GET | Method::HEAD) {
+                    return Ok(Answer::Full(response));
+                }
+            } else if request.method != Method::OPTIONS {
+                return Err(Error::bad("only OPTIONS has the target `*`"));
+            }
+        }
+        let allow = allow(&allowed);
+        if request.method != Method::OPTIONS {
+            return Err(Error::Method { allow });
+        }
+        let preflight = self.app.access.origins.preflight(&request.headers, &allow);
+        Ok(Answer::Full(Response::empty(StatusCode::NO_CONTENT).with(ALLOW, allow).with_all(preflight)))
+    }
+}
+
+/// A request's path as everybody may see it: where a part of it names a user, or a topic of a server that has
+/// a publish token, its route's pattern.
+pub(crate) fn shown_path(routes: &[Route], has_token: bool, path: &str) -> String {
+    let is_secret = |pattern: &str| pattern.contains("{id}") || (pattern.contains("{topic...}") && has_token);
+    let route = routes.iter().find(|route| matches!(capture(route.path, path), Ok(Some(_))));
+    route.map(|route| route.path).filter(|pattern| is_secret(pattern)).unwrap_or(path).to_owned()
+}
+
+/// The value of `Allow`: what the routes take, and what is always taken.
+fn allow(methods: &[&Method]) -> String {
+    let mut names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    names.join(", ")
+}
+
+/// The answer to a request that failed, in the form that its route's clients expect.
+fn refusal(error: &Error, request: &Request) -> Response {
+    if let Error::Internal(cause) = error {
+        log::error!("{} {}: {cause}", request.method, printable(request.path()));
+    }
+    match error {
+        // Any other status would stop an EventSource for good.
+        Error::Full if request.wants_events() => {
+            let retry_millis = fastrand::u32(FULL_RETRY_MILLIS);
+            Response {
+                body: format!("retry: {retry_millis}\n\n").into_bytes().into(),
+                is_open: false,
+                ..Response::stream()
+            }
+        }
+        error if request.path() == CHAT_MESSAGE => chat::failure(error),
+        error => Response::error(error),
+    }
+}

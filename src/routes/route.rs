@@ -1,0 +1,148 @@
+//! A route: a method, a path, who may take it, and the handler that answers.
+
+use crate::access::{Action, Wanted};
+use crate::app::App;
+use crate::error::Error;
+use crate::http::{Answer, Request};
+use crate::pages::Page;
+use crate::topic::Topic;
+use http::Method;
+
+/// The most topics that one request may name. More are answered 400.
+pub const TOPICS_MAX: usize = 100;
+
+/// Makes an answer of a request. Runs on the request's thread and may block.
+pub type Handler = Box<dyn Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync>;
+
+/// Finds the topics that a request is about.
+type Find = dyn Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync;
+
+/// Says which topics a request is about.
+pub struct Topics(Box<Find>);
+
+impl Topics {
+    /// This topic, whatever the request says. Topics of pages begin with `$`, so that they are reached by their
+    /// own routes only.
+    pub fn fixed(name: &'static str) -> Topics {
+        Topics::from(move |_| Ok(vec![Topic::new(name)?]))
+    }
+
+    /// The topic that stands in this part of the path.
+    pub fn in_path(capture: &'static str) -> Topics {
+        Topics::from(move |request| Ok(vec![public_topic(request.capture(capture))?]))
+    }
+
+    /// The topics that stand in this query parameter, 1 to [`TOPICS_MAX`].
+    pub fn in_query(parameter: &'static str) -> Topics {
+        Topics::from(move |request| {
+            let topics = request.query_all(parameter).map(|name| public_topic(&name));
+            let topics = topics.collect::<Result<Vec<_>, _>>()?;
+            if topics.is_empty() || topics.len() > TOPICS_MAX {
+                let (a, b, count) = (parameter, parameter, topics.len());
+                return Err(Error::bad(format!(
+                    "a stream takes 1 to {TOPICS_MAX} topics (`?{a}=a&{b}=b`), this request names {count}"
+                )));
+            }
+            Ok(topics)
+        })
+    }
+
+    /// The topics that a function finds in the request: in its path, its query, a form or JSON. It runs before
+    /// the handler.
+    pub fn from(find: impl Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync + 'static) -> Topics {
+        Topics(Box::new(find))
+    }
+}
+
+/// A topic that is anyone's. Those of callout's own pages have their own routes.
+fn public_topic(name: &str) -> Result<Topic, Error> {
+    let topic = Topic::new(name)?;
+    if topic.is_reserved() {
+        return Err(Error::bad("topics that begin with `$` belong to the server's own pages"));
+    }
+    Ok(topic)
+}
+
+/// A line of the table of routes. [`get`], [`post`], [`patch`] and [`delete`] make one.
+///
+/// A route says which topics it publishes and subscribes to. Access is asked before the handler runs, and what
+/// the route did not declare, the handler cannot do.
+pub struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) page: Option<Page>,
+    pub(super) handler: Handler,
+    publishes: Option<Topics>,
+    subscribes: Option<Topics>,
+    action: Option<Action>,
+}
+
+impl Route {
+    /// The handler publishes to these topics.
+    pub fn publishes(self, topics: Topics) -> Route {
+        Route { publishes: Some(topics), ..self }
+    }
+
+    /// The handler answers with a stream of these topics.
+    pub fn subscribes(self, topics: Topics) -> Route {
+        Route { subscribes: Some(topics), ..self }
+    }
+
+    /// The handler needs this right.
+    pub(super) fn needs(self, action: Action) -> Route {
+        Route { action: Some(action), ..self }
+    }
+
+    /// The route belongs to this page, and is there when the page is on.
+    pub(super) fn of(self, page: Page) -> Route {
+        Route { page: Some(page), ..self }
+    }
+
+    /// What the request asks for by taking this route.
+    pub(super) fn wanted(&self, request: &Request) -> Result<Wanted, Error> {
+        let topics =
+            |topics: &Option<Topics>| topics.as_ref().map_or(Ok(Vec::new()), |topics| topics.0(request));
+        Ok(Wanted {
+            publish: topics(&self.publishes)?,
+            subscribe: topics(&self.subscribes)?,
+            action: self.action,
+        })
+    }
+}
+
+/// `GET` (and so `HEAD`) on this path. `{name}` stands for one segment, `{name...}` for all that are left; the
+/// handler finds them with [`Request::capture`].
+pub fn get(
+    path: &'static str,
+    handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
+) -> Route {
+    route(Method::GET, path, Box::new(handler))
+}
+
+/// `POST` on this path; see [`get`].
+pub fn post(
+    path: &'static str,
+    handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
+) -> Route {
+    route(Method::POST, path, Box::new(handler))
+}
+
+/// `PATCH` on this path; see [`get`].
+pub fn patch(
+    path: &'static str,
+    handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
+) -> Route {
+    route(Method::PATCH, path, Box::new(handler))
+}
+
+/// `DELETE` on this path; see [`get`].
+pub fn delete(
+    path: &'static str,
+    handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
+) -> Route {
+    route(Method::DELETE, path, Box::new(handler))
+}
+
+fn route(method: Method, path: &'static str, handler: Handler) -> Route {
+    Route { method, path, page: None, handler, publishes: None, subscribes: None, action: None }
+}

@@ -1,0 +1,83 @@
+//! What a server is to be, as plain settings.
+
+use crate::access::Secret;
+use crate::history::{Address, Bounds, Durability};
+use crate::http::{Limits, Proxies};
+use crate::pages::Pages;
+use crate::selector::Selector;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Which of the two listeners.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// The default, for the open network.
+    #[default]
+    Direct,
+    /// `tiny_http::Server`, for trusted networks and for comparison.
+    TinyHttp,
+}
+
+/// The settings of a server. [`Config::default`] is one on `127.0.0.1:8080` that keeps its history in memory and
+/// has all pages.
+///
+/// ```
+/// let mut config = callout::Config::default();
+/// config.listen = ([127, 0, 0, 1], 0).into();
+/// config.ephemeral.push("cursors/*".parse()?);
+/// let server = callout::Server::builder().config(config).start().unwrap();
+/// # Ok::<(), callout::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where to listen; port 0 chooses a free one.
+    pub listen: SocketAddr,
+    /// By which listener.
+    pub kind: Kind,
+    /// What publishing through the topic API needs, if anything.
+    pub publish_token: Option<Secret>,
+    /// Origins whose pages may read and publish; `*` for all.
+    pub origins: Vec<String>,
+    /// Topics whose events are ephemeral: no id, not kept, dropped for a browser that is behind.
+    pub ephemeral: Vec<Selector>,
+    /// A folder to serve files from, instead of those compiled in.
+    pub www: Option<PathBuf>,
+    /// Where events and posts are kept.
+    pub data: Address,
+    /// When an event counts as kept, where it is kept on disk.
+    pub durability: Durability,
+    /// How much history is kept.
+    pub bounds: Bounds,
+    /// What connections are held to.
+    pub limits: Limits,
+    /// Proxies that are believed when they say which client a request comes from.
+    pub trusted_proxies: Proxies,
+    /// The pages that the server has.
+    pub pages: Pages,
+    /// Whether the activity page shows live statistics and requests.
+    pub activity: bool,
+    /// More streams than this are told to come back later.
+    pub streams_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            kind: Kind::default(),
+            publish_token: None,
+            origins: Vec::new(),
+            ephemeral: Vec::new(),
+            www: None,
+            data: Address::Memory,
+            durability: Durability::default(),
+            bounds: Bounds::default(),
+            limits: Limits::default(),
+            trusted_proxies: Proxies::default(),
+            pages: Pages::default(),
+            activity: true,
+            streams_max: 900,
+        }
+    }
+}

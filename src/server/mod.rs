@@ -1,0 +1,185 @@
+//! A whole server: started by its [`Builder`], stopped by [`Server::stop`] or when it is dropped.
+
+mod builder;
+mod config;
+
+pub use builder::{Builder, StartError};
+pub use config::{Config, Kind};
+
+use crate::access::Grant;
+use crate::app::App;
+use crate::error::Error;
+use crate::event::Draft;
+use crate::history::Status;
+use crate::http::Listener;
+use crate::publisher::Receipt;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use parking_lot::Mutex;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often a drain looks whether everyone has left.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// How long each store may take to close, even where nothing is left of the grace.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a server that is dropped waits for its threads to end.
+const JOIN_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A server that runs until it is stopped or dropped. Then all its threads end and all its descriptors are closed.
+///
+/// It handles no signals and never ends the process; both are the program's own business.
+///
+/// ```
+/// use callout::{Draft, Pages, Server, Topic};
+/// use std::time::Duration;
+///
+/// let server = Server::builder().listen("127.0.0.1:0".parse().unwrap()).pages(Pages::none()).start().unwrap();
+/// println!("curl -N http://{}/topics/progress", server.address());
+/// let topics = vec![Topic::new("progress")?];
+/// server.publish(Draft { topics, data: "half done".into(), ..Draft::default() })?;
+/// server.stop(Duration::from_secs(1));
+/// # Ok::<(), callout::Error>(())
+/// ```
+pub struct Server {
+    /// None only while the server is being dropped.
+    parts: Option<Parts>,
+    /// Dropped when the server has been stopped.
+    running: Mutex<Option<Sender<()>>>,
+    stopped: Receiver<()>,
+}
+
+struct Parts {
+    app: Arc<App>,
+    listener: Arc<dyn Listener>,
+}
+
+/// A thread of the server without which it cannot go on has panicked; its message is in the log. All connections
+/// are closed, and what was acknowledged is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    thread: &'static str,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} thread panicked", self.thread)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Server {
+    /// A server with the default settings, to be changed and started.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn new(app: Arc<App>, listener: Arc<dyn Listener>) -> Server {
+        // Weak, or the server's threads would hold on to the server.
+        let failing = Arc::downgrade(&listener);
+        app.threads.on_failure(move || {
+            if let Some(listener) = failing.upgrade() {
+                listener.stop();
+                listener.hang_up();
+            }
+        });
+        log_kept(&app.history.status());
+        let (running, stopped) = bounded(0);
+        Server { parts: Some(Parts { app, listener }), running: Mutex::new(Some(running)), stopped }
+    }
+
+    /// Where it listens; the port that was chosen if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.parts().listener.address()
+    }
+
+    /// Publishes an event, as a `POST` would, to any topic. Errors and blocking as
+    /// [`Publisher::publish`](crate::Publisher::publish).
+    pub fn publish(&self, draft: Draft) -> Result<Receipt, Error> {
+        let grant = Grant::of_program(&draft.topics);
+        self.app().publisher.publish(&grant, draft)
+    }
+
+    /// Broadcasts an event that is ephemeral by nature, to any topic, and counts the streams that it reached.
+    /// Errors and blocking as [`Publisher::broadcast_counted`](crate::Publisher::broadcast_counted).
+    pub fn broadcast(&self, draft: Draft) -> Result<usize, Error> {
+        let grant = Grant::of_program(&draft.topics);
+        self.app().publisher.broadcast_counted(&grant, draft)
+    }
+
+    /// What handlers are given.
+    #[doc(hidden)]
+    pub fn app(&self) -> &App {
+        &self.parts().app
+    }
+
+    /// Drains: no new connections, every stream is told when to come back and ended cleanly, requests under way are
+    /// finished. Blocks until all have left, or for `grace`; then closes what is left, and the stores. Says whether
+    /// all had left. May be called from any thread; a second call has nothing left to do.
+    pub fn stop(&self, grace: Duration) -> bool {
+        let Parts { app, listener } = self.parts();
+        let until = Instant::now() + grace;
+        let Some(running) = self.running.lock().take() else { return listener.busy() == 0 };
+        listener.stop();
+        app.hub.drain();
+        while listener.busy() > 0 && Instant::now() < until {
+            std::thread::sleep(DRAIN_LOOK);
+        }
+        let all_left = listener.busy() == 0;
+        listener.hang_up();
+        log_kept(&app.history.status());
+        close_stores(app, until);
+        drop(running);
+        all_left
+    }
+
+    /// Blocks until the server has been stopped, or has failed.
+    pub fn wait(&self) -> Result<(), Failure> {
+        select! {
+            recv(self.failure()) -> thread => Err(Failure { thread: thread.unwrap_or("server's") }),
+            recv(self.stopped) -> _ => Ok(()),
+        }
+    }
+
+    /// Gets a message when a thread has failed without which the server cannot go on.
+    pub(crate) fn failure(&self) -> Receiver<&'static str> {
+        self.app().threads.failure()
+    }
+
+    fn parts(&self) -> &Parts {
+        self.parts.as_ref().expect("it is taken only when the server is dropped")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+        let Some(Parts { app, listener }) = self.parts.take() else { return };
+        let threads = app.threads.clone();
+        drop((app, listener));
+        // The threads end when nobody is left who could ask them for something. Those that do not make it in time
+        // end later.
+        threads.join(JOIN_DEADLINE);
+    }
+}
+
+/// Puts everything where it survives. Each store has what is left of the time, and a little where nothing is.
+fn close_stores(app: &App, until: Instant) {
+    let rest = || until.saturating_duration_since(Instant::now()).max(CLOSE_DEADLINE);
+    app.posts.close(rest());
+    app.history.close(rest());
+}
+
+/// Logs what is kept: when the server starts, and when it stops.
+fn log_kept(status: &Status) {
+    let Status { events, bytes, oldest, commit, .. } = status;
+    let oldest = oldest.map(|at| format!(", the oldest of {}", humantime::format_rfc3339_seconds(at)));
+    let commit =
+        commit.map(|commit| format!("; the last commit took {:.1} ms", commit.as_secs_f64() * 1_000.0));
+    let (oldest, commit) = (oldest.unwrap_or_default(), commit.unwrap_or_default());
+    log::info!("the history keeps {events} events, {bytes} bytes{oldest}{commit}");
+}
