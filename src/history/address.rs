@@ -13,15 +13,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// Where a history is kept: `memory`, a folder, or the URL of a server (`redis://…`, `nats://…`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Address {
     /// Only in memory, while the process runs.
     Memory,
     /// In a folder that only this server uses; it is made when it is missing.
     Folder(PathBuf),
-    /// On a Redis server, under its whole URL.
+    /// On a Redis server, as a URL. It may hold a password, so `Debug` shows only its scheme.
     Redis(String),
-    /// On a NATS server, under its whole URL.
+    /// On a NATS server, as a URL; likewise.
     Nats(String),
 }
 
@@ -56,6 +56,17 @@ impl FromStr for Address {
     }
 }
 
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Memory | Address::Folder(_) => write!(f, "{self}"),
+            Address::Redis(_) => f.write_str("redis://…"),
+            Address::Nats(_) => f.write_str("nats://…"),
+        }
+    }
+}
+
+/// Writes what `from_str` reads, a password included.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

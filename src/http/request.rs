@@ -3,6 +3,7 @@
 use super::path::Captures;
 use crate::access::Grant;
 use crate::error::Error;
+use crate::hub::chunk::Coding;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, Uri, Version};
 use serde::de::DeserializeOwned;
@@ -42,6 +43,11 @@ impl Request {
     ) -> Request {
         let (captures, client) = (Captures::default(), peer.ip());
         Request { method, uri, version, headers, body: Vec::new(), peer, client, captures, grant: None }
+    }
+
+    /// What delimits a stream that answers this request: HTTP/1.0 has no chunks.
+    pub(super) fn stream_coding(&self) -> Coding {
+        if self.version == Version::HTTP_10 { Coding::Identity } else { Coding::Chunked }
     }
 
     /// The path, percent-encoded as it came.

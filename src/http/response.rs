@@ -1,8 +1,9 @@
 //! A response, and its bytes.
 
 use crate::error::Error;
+use crate::hub::chunk::Coding;
 use http::StatusCode;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
 use httpdate::HttpDate;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -21,7 +22,7 @@ pub struct Response {
     pub headers: Vec<(HeaderName, Cow<'static, str>)>,
     /// The body; of an open one, its beginning.
     pub body: Cow<'static, [u8]>,
-    /// Whether the body is open: it has no length, and ends when the connection does.
+    /// Whether the body is open: it has no length, and what comes of it is written later.
     pub is_open: bool,
 }
 
@@ -75,6 +76,14 @@ impl Response {
     /// The same with these header fields too.
     pub(crate) fn with_all(self, fields: Vec<(HeaderName, Cow<'static, str>)>) -> Response {
         fields.into_iter().fold(self, |response, (name, value)| response.with(name, value))
+    }
+
+    /// The head of a stream in this coding.
+    pub(super) fn encode_open(&self, coding: Coding) -> Vec<u8> {
+        match coding {
+            Coding::Chunked => self.clone().with(TRANSFER_ENCODING, "chunked").encode(true, true),
+            Coding::Identity => self.encode(true, true),
+        }
     }
 
     /// The bytes of the head and, unless a HEAD request leaves it out, of the body. `close` tells the client

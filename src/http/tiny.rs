@@ -13,6 +13,7 @@ use super::{
 };
 use crate::client::{Client, Stream};
 use crate::error::Error;
+use crate::hub::chunk::Coding;
 use crate::hub::wire::Wire;
 use crate::os::threads::Threads;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
@@ -171,8 +172,10 @@ impl Shared {
     }
 
     fn follow(&self, incoming: tiny_http::Request, response: &Response, stream: Stream) -> u64 {
-        let client = Client::new(Wire::Writer(incoming.into_writer()), self.limits.pace);
-        self.site.follow(client, response.encode(true, true), stream).bytes
+        let is_old = *incoming.http_version() < (1, 1);
+        let coding = if is_old { Coding::Identity } else { Coding::Chunked };
+        let client = Client::new(Wire::Writer(incoming.into_writer()), coding, self.limits.pace);
+        self.site.follow(client, response.encode_open(coding), stream).bytes
     }
 }
 

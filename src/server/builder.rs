@@ -14,14 +14,13 @@ use crate::live::activity::Activity;
 use crate::live::stats::Stats;
 use crate::os::threads::Threads;
 use crate::pages::{Page, Pages};
-use crate::posts::PostService;
+use crate::posts::{self, PostService};
 use crate::publisher::Publisher;
 use crate::routes::{Route, Router, routes, shown_path};
 use crate::selector::Selector;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Opens a history that feeds this hub.
@@ -106,9 +105,12 @@ impl Builder {
                 .map_err(StartError::History)?,
         };
         let publisher = Publisher::new(history.clone(), hub.clone(), config.ephemeral);
-        let folder = config.data.folder().map(Path::to_path_buf);
+        let address = config
+            .data
+            .folder()
+            .map_or(posts::Address::Memory, |folder| posts::Address::Folder(folder.to_path_buf()));
         let posts =
-            PostService::start(publisher.clone(), threads.clone(), folder).map_err(StartError::Posts)?;
+            PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
         let stats = Stats::new(hub.clone(), history.clone(), permits.clone());
         let access = Access::new(config.publish_token, Origins::new(config.origins));

@@ -183,6 +183,7 @@ impl Connection {
     /// Writes a stream until it ends.
     fn follow(self, request: Request, response: &Response, stream: Stream, busy: BusyGuard, began: Instant) {
         let (client, path) = (request.client, request.path().to_owned());
+        let coding = request.stream_coding();
         // What is declared first is dropped last: the slot, and before that what the connection shares.
         let Connection { slot: _slot, shared, socket, wire, source, .. } = self;
         let _busy = busy;
@@ -193,9 +194,9 @@ impl Connection {
         shared.site.answered(&answered);
         // Without a size of its own the buffer grows up to 4 MB; where setting one fails, it may.
         let _ = SockRef::from(&*socket).set_send_buffer_size(SEND_BUFFER_BYTES);
-        let client = Client::new(wire, shared.limits.pace);
+        let client = Client::new(wire, coding, shared.limits.pace);
         let hang_up_guard = shared.watch.add(&socket, client.gone());
-        let visit = shared.site.follow(client, response.encode(true, true), stream);
+        let visit = shared.site.follow(client, response.encode_open(coding), stream);
         drop(hang_up_guard);
         log::debug!("GET {}: the stream ended: {:?}", printable(&path), visit.end);
         log_request(&Answered { took: began.elapsed(), ..answered }, visit.bytes);

@@ -9,6 +9,7 @@ use callout::client::{Client, Pace, Stream};
 use callout::event::Id;
 use callout::history::disk::Disk;
 use callout::history::{Bounds, Durability, History, Retracted, Start};
+use callout::hub::chunk::Coding;
 use callout::hub::wire::Wire;
 use callout::hub::{Dispatch, Hub};
 use callout::os::threads::Threads;
@@ -288,7 +289,7 @@ fn stream_raw(hub: &Hub, disk: &Arc<Disk>, start: Start) -> Raw {
     let (hub, disk) = (hub.clone(), disk.clone());
     thread::spawn(move || {
         let pace = Pace { heartbeat: Duration::from_millis(1), write_deadline: PATIENCE };
-        let client = Client::new(Wire::Socket(Arc::new(socket)), pace);
+        let client = Client::new(Wire::Socket(Arc::new(socket)), Coding::Identity, pace);
         client.run(
             b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
             Stream::new(&grant(topics(&["t"])), start),

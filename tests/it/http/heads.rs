@@ -144,7 +144,7 @@ fn five_hundred_pipelined_stream_requests_are_one_stream() {
     raw.send(one.repeat(500));
     let head = raw.head();
     assert_eq!((status(&head), streams(program.address)), (200, 2), "{head}");
-    let mut browser = Browser { raw, head, parser: Default::default() };
+    let mut browser = Browser::over(raw, head);
     for data in ["first", "second"] {
         assert_eq!(request(program.address, "POST /topics/witness HTTP/1.1", data).status, 200);
         assert_eq!((browser.next().data, witness.next_data()), (data.into(), data.into()));
@@ -166,7 +166,7 @@ fn http_1_0_is_delimited_by_the_end_of_the_connection() {
     raw.send("GET /topics/a HTTP/1.0\r\n\r\n");
     let head = raw.head();
     assert!(status(&head) == 200 && !head.contains("transfer-encoding") && !head.contains("content-length"));
-    let mut browser = Browser { raw, head, parser: Default::default() };
+    let mut browser = Browser::over(raw, head);
     assert_eq!(request(server.address(), "POST /topics/a HTTP/1.0", "hello").status, 200);
     assert_eq!(browser.next().data, "hello");
     assert!(server.stop(Duration::from_secs(5)));

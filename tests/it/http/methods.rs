@@ -16,7 +16,7 @@ const ROUTES: &[(&str, &str)] = &[
     // The path that chat messages are posted to is also the stream of a user named `message`.
     ("/sse/message", "POST, GET, HEAD, OPTIONS"),
     ("/check/attacked", "GET, POST, HEAD, OPTIONS"),
-    ("/api/posts", "POST, OPTIONS"),
+    ("/notify", "POST, OPTIONS"),
 ];
 
 const STREAMS: &[&str] =

@@ -1,7 +1,7 @@
 //! A browser: an open stream, and the events that come on it.
 
 use super::{PATIENCE, Parser, Raw, Seen, status};
-use std::io::{ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -11,6 +11,10 @@ pub struct Browser {
     /// The head of the answer, in lower case.
     pub head: String,
     pub parser: Parser,
+    /// Bytes left of the chunk that is being read; none where the stream comes without chunks.
+    chunk_bytes: Option<usize>,
+    /// Whether the stream has ended with the chunk that says so, and was not cut off.
+    pub has_ended: bool,
 }
 
 impl Browser {
@@ -34,12 +38,18 @@ impl Browser {
     pub fn asked_on(mut raw: Raw) -> Browser {
         let head = raw.head();
         assert_eq!(status(&head), 200, "{head}");
-        let mut browser = Browser { raw, head, parser: Parser::default() };
+        let mut browser = Browser::over(raw, head);
         while browser.parser.last_event_id.is_empty() {
             let seen = browser.step().expect("the stream's opening");
             assert_eq!(seen, None, "an event before the opening's id");
         }
         browser
+    }
+
+    /// A stream whose head was read already.
+    pub fn over(raw: Raw, head: String) -> Browser {
+        let chunk_bytes = head.contains("\r\ntransfer-encoding: chunked").then_some(0);
+        Browser { raw, head, parser: Parser::default(), chunk_bytes, has_ended: false }
     }
 
     /// Opens a stream that continues after an id.
@@ -92,12 +102,34 @@ impl Browser {
 
     /// Reads one byte, and gives the event that it completes; none at the end of the stream.
     fn step(&mut self) -> Option<Option<Seen>> {
-        let mut byte = [0];
-        match self.raw.reader.read(&mut byte) {
-            Ok(0) => None,
-            Ok(_) => Some(self.parser.byte(byte[0])),
+        match self.read_byte() {
+            Ok(byte) => byte.map(|byte| self.parser.byte(byte)),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
             Err(error) => panic!("no event in time: {error}"),
         }
+    }
+
+    /// The next byte of the body; none at its end (RFC 9112, section 7.1).
+    fn read_byte(&mut self) -> io::Result<Option<u8>> {
+        if self.chunk_bytes == Some(0) {
+            let mut line = String::new();
+            // A chunk before has left its line end.
+            while self.raw.reader.read_line(&mut line)? > 0 && line.trim().is_empty() {
+                line.clear();
+            }
+            let Some(size) = line.strip_suffix("\r\n") else { return Ok(None) };
+            let bytes = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no chunk size: {size:?}"));
+            self.chunk_bytes = Some(bytes);
+            if bytes == 0 {
+                self.has_ended = true;
+                return Ok(None);
+            }
+        }
+        let mut byte = [0];
+        if self.raw.reader.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        self.chunk_bytes = self.chunk_bytes.map(|bytes| bytes - 1);
+        Ok(Some(byte[0]))
     }
 }
