@@ -50,6 +50,13 @@ impl Raw {
         let _ = self.reader.get_mut().write_all(bytes.as_ref());
     }
 
+    /// The next line, with its line end.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).expect("a line within the time");
+        line
+    }
+
     /// A head, up to and without its empty line, in lower case; empty if the connection ended.
     pub fn head(&mut self) -> String {
         let mut head = String::new();
