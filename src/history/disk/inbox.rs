@@ -119,6 +119,13 @@ impl Inbox {
         self.emptied.notify_all();
     }
 
+    /// Takes nothing more, and answers the callers that wait: the thread that writes has ended.
+    pub(super) fn abandon(&self) {
+        self.close();
+        // Dropping the batch answers its callers.
+        drop(std::mem::take(&mut self.waiting.lock().batch));
+    }
+
     /// Takes what is there; waits for it, but not longer than `pause`, after which there may be nothing.
     /// None when nothing will ever come.
     pub(super) fn take(&self, pause: Duration) -> Option<Batch> {
@@ -144,7 +151,40 @@ impl Batch {
 
     /// Answers all callers.
     pub(super) fn answer(self, answers: Result<Answers, Error>) {
-        // It is set once, here.
+        // They are set only once, since this takes the batch.
         let _ = self.answers.set(answers);
+    }
+}
+
+/// After a panic of the thread that writes, a batch is dropped without answers. Its callers must not wait for ever.
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if self.answers.get().is_none() {
+            // Nobody else sets them now.
+            let _ = self.answers.set(Err(Error::Unavailable("the history has failed".into())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Draft;
+
+    #[test]
+    fn callers_are_answered_when_the_thread_that_writes_panics() {
+        let inbox = Inbox::default();
+        let publish = || {
+            let topics = vec![Topic::new("t").unwrap()];
+            inbox.publish(Event::new(Draft { topics, ..Draft::default() }).unwrap())
+        };
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(publish);
+            while inbox.take(Duration::from_secs(1)).is_some_and(|batch| batch.jobs.is_empty()) {}
+            assert!(matches!(caller.join().unwrap(), Err(Error::Unavailable(_))), "its batch was dropped");
+            let caller = scope.spawn(publish);
+            inbox.abandon();
+            assert!(matches!(caller.join().unwrap(), Err(Error::Unavailable(_))), "no batch will be taken");
+        });
     }
 }

@@ -103,11 +103,20 @@ impl Disk {
         let (running, ended) = bounded(0);
         let own_inbox = inbox.clone();
         let spawned = threads.spawn_essential("history", move || {
-            let _running: Sender<()> = running;
+            let (_running, _abandon): (Sender<()>, Abandon) = (running, Abandon(own_inbox.clone()));
             writer.run(&own_inbox, &hub);
         });
         spawned.map_err(|error| format!("failed to start the history's thread: {error}"))?;
         Ok(Disk { inbox, ended, archive: Archive { shared } })
+    }
+}
+
+/// Answers those who wait for the thread that writes when it ends, also by a panic.
+struct Abandon(Arc<Inbox>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 
