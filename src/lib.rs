@@ -121,7 +121,7 @@ pub mod server;
 #[doc(hidden)]
 pub mod cli;
 
-pub use access::{Caller, Grant, Identity, Secret};
+pub use access::{Caller, Grant, Identity, Origin, Secret};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
@@ -136,3 +136,12 @@ pub use routes::{Handler, Route, Topics, delete, get, patch, post};
 pub use selector::Selector;
 pub use server::{Builder, Config, Failure, Kind, Server, StartError};
 pub use topic::Topic;
+
+// The code in these documents is compiled and run by the documentation tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../docs/embedding.md")]
+    struct Embedding;
+    #[doc = include_str!("../CONTRIBUTING.md")]
+    struct Contributing;
+}

@@ -5,12 +5,14 @@
 //! publisher and the streams take nothing without one, and nobody outside this module can make one, so no
 //! handler can forget to ask.
 
+mod hosts;
 mod identity;
-pub mod origins;
+mod origins;
 mod token;
 
+pub use hosts::Hosts;
 pub use identity::{Caller, Identity};
-pub use origins::Origins;
+pub use origins::{Origin, Origins};
 pub use token::Secret;
 
 use crate::error::Error;
@@ -87,14 +89,20 @@ impl Grant {
 #[derive(Debug, Default)]
 pub struct Access {
     publish_token: Option<Secret>,
+    hosts: Hosts,
     /// Other sites whose pages may read and publish.
     pub origins: Origins,
 }
 
 impl Access {
-    /// Rules with this token, if there is one, and these origins.
-    pub fn new(publish_token: Option<Secret>, origins: Origins) -> Access {
-        Access { publish_token, origins }
+    /// Rules with this token, if there is one, these names of the server, and these origins.
+    pub fn new(publish_token: Option<Secret>, hosts: Hosts, origins: Origins) -> Access {
+        Access { publish_token, hosts, origins }
+    }
+
+    /// Refuses a request that asks for another host. To be asked before anything is answered.
+    pub fn check_host(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Error> {
+        self.hosts.check(headers, peer)
     }
 
     /// Says yes to all that a request asks for, or why not: [`Error::Unauthorized`], [`Error::Forbidden`].
@@ -172,7 +180,7 @@ mod tests {
     const AWAY: [u8; 4] = [192, 0, 2, 1];
 
     fn asks(token: Option<&str>, given: &str, address: [u8; 4], wanted: Wanted) -> Result<Grant, Error> {
-        let access = Access::new(token.map(Secret::new), Origins::default());
+        let access = Access::new(token.map(Secret::new), Hosts::default(), Origins::default());
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(given).unwrap());
         access.grant(&headers, address.into(), wanted)
@@ -226,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_printed() {
-        let access = Access::new(Some(Secret::new("sesame")), Origins::default());
+        let access = Access::new(Some(Secret::new("sesame")), Hosts::default(), Origins::default());
         assert!(!format!("{access:?}").contains("sesame"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::flags::{bytes, duration};
 use super::{Command, Failure, Flag, Flags, log as stderr_log};
-use crate::access::Secret;
+use crate::access::{Origin, Secret};
 use crate::client::Pace;
 use crate::history::{Address, Bounds, Durability};
 use crate::http::{Limits, Network};
@@ -53,7 +53,12 @@ pub(super) static COMMAND: Command = Command {
         Flag {
             name: "cors",
             value: "ORIGIN",
-            help: "an origin (https://example.org) whose pages may read and publish;\nrepeatable, `*` for all; without it only callout's own pages may",
+            help: "an origin (https://example.org, https://*.example.org) whose pages may\nread and publish; repeatable, `*` for all; without it only callout's own",
+        },
+        Flag {
+            name: "host",
+            value: "NAME",
+            help: "a name of this server (push.example.org) that a proxy on this machine\nmay ask for; repeatable; without it only loopback names and this\nmachine's addresses",
         },
         Flag {
             name: "trusted-proxy",
@@ -217,6 +222,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             _ => None,
         })?,
         publish_token: flags.publish_token()?.map(Secret::new),
+        hosts: flags.list("host").into_iter().map(host).collect::<Result<_, _>>()?,
         origins: flags.list("cors").into_iter().map(origin).collect::<Result<_, _>>()?,
         ephemeral: flags.list("ephemeral").into_iter().map(ephemeral).collect::<Result<_, _>>()?,
         www: flags.value("www", None, "a folder", |text| {
@@ -254,21 +260,18 @@ fn address(text: &str) -> Option<SocketAddr> {
     text.parse().ok().or_else(port).or_else(named)
 }
 
-/// An origin as browsers send it: scheme, host and, if it is not the scheme's default, port, in lower case.
-fn origin(text: String) -> Result<String, Failure> {
-    let origin = text.to_ascii_lowercase();
-    let bare = origin.strip_prefix("https://").map(|host| (host, ":443"));
-    let bare = bare.or_else(|| origin.strip_prefix("http://").map(|host| (host, ":80")));
-    match bare {
-        _ if text == "*" => Ok(text),
-        Some((host, port)) if !host.is_empty() && !host.contains('/') => {
-            Ok(origin.strip_suffix(port).unwrap_or(&origin).to_owned())
-        }
-        _ => {
-            let right = "`*` or an origin like https://example.org, without a path";
-            Err(super::Usage(format!("`{text}` is no value for --cors, which takes {right}")).into())
-        }
+fn origin(text: String) -> Result<Origin, Failure> {
+    let wrong = |right| super::Usage(format!("`{text}` is no value for --cors, which takes {right}"));
+    Ok(text.parse().map_err(wrong)?)
+}
+
+/// A name without scheme, port and path.
+fn host(text: String) -> Result<String, Failure> {
+    if text.is_empty() || text.contains(['/', ':', '*', ' ']) {
+        let right = "a name like push.example.org, without scheme, port and path";
+        return Err(super::Usage(format!("`{text}` is no value for --host, which takes {right}")).into());
     }
+    Ok(text)
 }
 
 fn trusted_proxy(text: String) -> Result<Network, Failure> {

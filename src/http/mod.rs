@@ -7,6 +7,7 @@ mod busy;
 pub mod request;
 pub mod response;
 pub mod path;
+mod template;
 pub mod files;
 mod network;
 mod proxies;

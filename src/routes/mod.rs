@@ -70,6 +70,7 @@ impl Site for Router {
 impl Router {
     /// Finds the route, asks access, and then the route's handler.
     fn dispatch(&self, request: &mut Request) -> Result<Answer, Error> {
+        self.app.access.check_host(&request.headers, request.peer.ip())?;
         // A page's HEAD is the head of its GET.
         let method = if request.method == Method::HEAD { Method::GET } else { request.method.clone() };
         for route in self.routes.iter().filter(|route| route.method == method) {

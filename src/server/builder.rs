@@ -1,7 +1,7 @@
 //! The way to a server: settings, and what is not plain data.
 
 use super::{Config, Kind, Server};
-use crate::access::{Access, Origins, Secret};
+use crate::access::{Access, Hosts, Origins, Secret};
 use crate::app::{App, PageStates};
 use crate::client::Permits;
 use crate::history::{self, Address, History};
@@ -113,7 +113,9 @@ impl Builder {
             PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
         let stats = Stats::new(hub.clone(), history.clone(), permits.clone());
-        let access = Access::new(config.publish_token, Origins::new(config.origins));
+        let access =
+            Access::new(config.publish_token, Hosts::new(config.hosts), Origins::new(config.origins));
+        let hidden: Vec<&str> = config.pages.off().map(Page::name).collect();
         let routes = routes(own, &config.pages);
         let activity = (config.activity && config.pages.has(Page::Activity)).then(|| {
             let (routes, has_token) = (routes.clone(), !access.is_open());
@@ -127,7 +129,7 @@ impl Builder {
             permits,
             publisher,
             posts,
-            files: config.www.map_or(Files::Embedded, Files::Directory),
+            files: Files::new(config.www, &hidden),
             access,
             stats,
             activity,

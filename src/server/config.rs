@@ -1,6 +1,6 @@
 //! What a server is to be, as plain settings.
 
-use crate::access::Secret;
+use crate::access::{Origin, Secret};
 use crate::history::{Address, Bounds, Durability};
 use crate::http::{Limits, Proxies};
 use crate::pages::Pages;
@@ -37,8 +37,10 @@ pub struct Config {
     pub kind: Kind,
     /// What publishing through the topic API needs, if anything.
     pub publish_token: Option<Secret>,
-    /// Origins whose pages may read and publish; `*` for all.
-    pub origins: Vec<String>,
+    /// Names of this server, beside those of the machine itself, that a loopback connection may ask for.
+    pub hosts: Vec<String>,
+    /// Origins whose pages may read and publish.
+    pub origins: Vec<Origin>,
     /// Topics whose events are ephemeral: no id, not kept, dropped for a browser that is behind.
     pub ephemeral: Vec<Selector>,
     /// A folder to serve files from, instead of those compiled in.
@@ -67,6 +69,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             kind: Kind::default(),
             publish_token: None,
+            hosts: Vec::new(),
             origins: Vec::new(),
             ephemeral: Vec::new(),
             www: None,

@@ -1,4 +1,5 @@
-//! The command line, and the programs under `examples/`.
+//! The command line, the documents, and the programs under `examples/`.
 
 mod commands; // what the commands print and how they end
+mod docs; // the documents show what happens
 mod examples; // the examples run

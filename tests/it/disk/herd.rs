@@ -81,7 +81,8 @@ impl Returned {
         let mut socket = TcpStream::connect(at).expect("the server listens");
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         // HTTP/1.0 has no chunks, so what comes is what the events are.
-        let head = format!("GET {PATH} HTTP/1.0\r\nHost: t\r\nLast-Event-ID: {last_event_id}\r\n\r\n");
+        let head =
+            format!("GET {PATH} HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: {last_event_id}\r\n\r\n");
         socket.write_all(head.as_bytes()).unwrap();
         Returned { stream: BufReader::new(socket), heard: String::new() }
     }

@@ -145,7 +145,7 @@ fn post(at: SocketAddr, path: &str, data: &str) -> io::Result<Value> {
     let length = data.len();
     socket.write_all(
         format!(
-            "POST {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{data}"
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{data}"
         )
         .as_bytes(),
     )?;
@@ -188,7 +188,8 @@ fn visit(
     mut see: impl FnMut(Seen) -> bool,
 ) -> io::Result<()> {
     let mut socket = connect(at)?;
-    let head = format!("GET /topics?{topics} HTTP/1.1\r\nHost: t\r\nLast-Event-ID: {last_event_id}\r\n\r\n");
+    let head =
+        format!("GET /topics?{topics} HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {last_event_id}\r\n\r\n");
     socket.write_all(head.as_bytes())?;
     let mut stream = BufReader::new(socket);
     let mut line = String::new();

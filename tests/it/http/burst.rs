@@ -6,7 +6,7 @@ use crate::support::{Browser, Raw, publish, server, server_with, status};
 fn burst(at: std::net::SocketAddr, count: usize) -> Vec<Raw> {
     let mut raws: Vec<Raw> = (0..count).map(|_| Raw::connect(at)).collect();
     for raw in &mut raws {
-        raw.send("GET /topics/burst HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
+        raw.send("GET /topics/burst HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
     }
     raws
 }

@@ -31,9 +31,9 @@ fn each_line_of_the_access_log_begins_with_the_clients_address() {
     exchange_all(
         &program,
         &[
-            b"GET /healthz HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n",
-            b"GET /nowhere?secret HTTP/1.1\r\nHost: test\r\n\r\n",
-            b"POST /topics/t HTTP/1.1\r\nHost: test\r\nContent-Length: 99999999\r\n\r\n",
+            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n",
+            b"GET /nowhere?secret HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n",
             b"what?\r\n\r\n",
         ],
     );
@@ -61,12 +61,12 @@ fn a_trusted_proxy_says_which_client_it_speaks_for() {
         exchange_all(
             &program,
             &[
-                b"GET /a HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 203.0.113.9, 198.51.100.1, 192.0.2.5\r\n\r\n",
-                b"GET /b HTTP/1.1\r\nHost: test\r\nForwarded: for=\"[2001:db8::1]:4711\"\r\n\r\n",
-                b"GET /c HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: \x1b[2J\r\n\r\n",
-                b"GET /d HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: spam 10.0.0.1\r\n\r\n",
-                b"GET /e HTTP/1.1\r\nHost: test\r\n\r\n",
-                b"POST /topics/t HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 198.51.100.2\r\nContent-Length: 70000\r\n\r\n",
+                b"GET /a HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9, 198.51.100.1, 192.0.2.5\r\n\r\n",
+                b"GET /b HTTP/1.1\r\nHost: localhost\r\nForwarded: for=\"[2001:db8::1]:4711\"\r\n\r\n",
+                b"GET /c HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: \x1b[2J\r\n\r\n",
+                b"GET /d HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: spam 10.0.0.1\r\n\r\n",
+                b"GET /e HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 198.51.100.2\r\nContent-Length: 70000\r\n\r\n",
             ],
         );
         drop(Browser::open_with(program.address, "/topics/t", "X-Forwarded-For: 198.51.100.3\r\n"));
@@ -94,9 +94,9 @@ fn what_a_client_sends_never_enters_the_log_raw() {
         exchange_all(
             &program,
             &[
-                "GET /\u{9b}2J/\u{202e}/é HTTP/1.1\r\nHost: test\r\n\r\n".as_bytes(),
-                b"GET /\x1b[2J HTTP/1.1\r\nHost: test\r\n\r\n",
-                b"G\x1bT / HTTP/1.1\r\nHost: test\r\n\r\n",
+                "GET /\u{9b}2J/\u{202e}/é HTTP/1.1\r\nHost: localhost\r\n\r\n".as_bytes(),
+                b"GET /\x1b[2J HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                b"G\x1bT / HTTP/1.1\r\nHost: localhost\r\n\r\n",
             ],
         );
         let log = access_log(program);

@@ -156,7 +156,7 @@ fn closing_half_right_behind_the_request_is_hanging_up_too() {
     for _ in 0..50 {
         let mut raw = Raw::connect(server.address());
         raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
-        raw.send("GET /topics/a HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.send("GET /topics/a HTTP/1.1\r\nHost: localhost\r\n\r\n");
         raw.socket().shutdown(Shutdown::Write).unwrap();
         raw.everything();
     }
@@ -169,7 +169,7 @@ fn a_thousand_who_join_and_leave_at_once_leave_nothing() {
     let mut witness = Witness::of_program(&program);
     for round in 0..1_000 {
         let mut raw = Raw::connect(program.address);
-        raw.send("GET /sse?user=ann HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.send("GET /sse?user=ann HTTP/1.1\r\nHost: localhost\r\n\r\n");
         if round % 2 == 0 {
             reset_on_close(&raw);
         }
@@ -209,7 +209,7 @@ fn a_browser_that_never_reads_is_gone_and_the_others_are_undisturbed() {
     let mut other = Browser::open(server.address(), "/topics/flood");
     other.raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
     let mut deaf = Raw::over(narrow_socket(server.address()));
-    deaf.send("GET /topics/flood HTTP/1.1\r\nHost: test\r\n\r\n");
+    deaf.send("GET /topics/flood HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(status(&deaf.head()), 200);
     flood_until_too_slow(&server, &mut other, &"x".repeat(4 * 1024));
     drop(other);

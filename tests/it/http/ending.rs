@@ -26,7 +26,7 @@ fn threads_named(names: &[&str]) -> usize {
 /// Opens connections that would all stay, each in another state: silent, in the middle of a head, of a body
 /// and of a chunk, between two requests, refused, and with a stream.
 fn connections(server: &Server) -> (Vec<Raw>, Browser) {
-    let publish = "POST /topics/t HTTP/1.1\r\nHost: test\r\n";
+    let publish = "POST /topics/t HTTP/1.1\r\nHost: localhost\r\n";
     let mut raws = vec![Raw::connect(server.address())];
     for begun in [
         "GET /top".to_owned(),
@@ -39,7 +39,7 @@ fn connections(server: &Server) -> (Vec<Raw>, Browser) {
     }
     for (request, status) in [("GET /healthz HTTP/1.1", 200), ("GET /healthz HTTP/3.0", 505)] {
         let mut raw = Raw::connect(server.address());
-        raw.send(format!("{request}\r\nHost: test\r\n\r\n"));
+        raw.send(format!("{request}\r\nHost: localhost\r\n\r\n"));
         assert_eq!(raw.answer().status, status);
         raws.push(raw);
     }

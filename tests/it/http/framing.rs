@@ -142,8 +142,8 @@ fn a_body_that_nobody_asked_for_is_not_taken_for_a_request() {
         ("POST /sse/message", 400),
     ] {
         let bytes = HIDDEN.len();
-        let first = format!("{line} HTTP/1.1\r\nHost: test\r\nContent-Length: {bytes}\r\n\r\n{HIDDEN}");
-        let second = "GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        let first = format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {bytes}\r\n\r\n{HIDDEN}");
+        let second = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let everything = exchange(program.address, format!("{first}{second}"));
         assert_eq!((status(&everything), responses(&everything)), (expected, 2), "{line}: {everything}");
     }

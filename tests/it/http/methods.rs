@@ -23,7 +23,7 @@ const STREAMS: &[&str] =
     &["/topics?topic=a&topic=b", "/topics/attacked", "/sse?user=ann", "/sse/message", "/check/attacked"];
 
 fn head(line: &str) -> String {
-    format!("{line} HTTP/1.1\r\nHost: test\r\n\r\n")
+    format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
 #[test]

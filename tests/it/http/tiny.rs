@@ -117,7 +117,7 @@ fn a_drain_on_tiny_http_tells_when_to_come_back_and_ends_with_code_0() {
 fn answered_in_a_burst(program: &Program) -> usize {
     let open = |_| {
         let mut raw = Raw::connect(program.address);
-        raw.send("GET /topics/t HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.send("GET /topics/t HTTP/1.1\r\nHost: localhost\r\n\r\n");
         raw.socket().set_nonblocking(true).unwrap();
         raw
     };

@@ -141,8 +141,9 @@ fn send(at: SocketAddr, method: &str, path: &str, body: &Value) -> io::Result<(u
     socket.set_read_timeout(Some(PATIENCE))?;
     let body = body.to_string();
     let length = body.len();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: {length}");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}"
+    );
     socket.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer)?;

@@ -158,7 +158,7 @@ fn many_changes_in_one_moment_are_few_states_and_the_last_is_right() {
     let edits = (0..EDITS).map(|number| {
         let body = json!({ "content": format!("{number} #go") }).to_string();
         format!(
-            "PATCH {} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}",
+            "PATCH {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
             path(&post),
             body.len()
         )

@@ -250,7 +250,7 @@ fn flood(at: SocketAddr, publisher: usize, ids: &mpsc::Sender<String>) {
         let requests = numbers.iter().map(|number| {
             let data = format!("{publisher} {number}");
             let length = data.len();
-            format!("POST /topics/t HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{data}")
+            format!("POST /topics/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{data}")
         });
         raw.send(requests.collect::<String>());
         for _ in numbers {

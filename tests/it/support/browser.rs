@@ -30,7 +30,9 @@ impl Browser {
 
     /// The same on a connection that is there already.
     pub fn open_on(mut raw: Raw, path: &str, headers: &str) -> Browser {
-        raw.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n{headers}\r\n"));
+        raw.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{headers}\r\n"
+        ));
         Browser::asked_on(raw)
     }
 

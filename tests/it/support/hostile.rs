@@ -16,11 +16,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 const SIP_BYTES: usize = 16 * 1024;
 
 /// A request that would be answered and would publish, if it were taken for one.
-pub const HIDDEN: &str = "POST /topics/attacked HTTP/1.1\r\nHost: test\r\nContent-Length: 8\r\n\r\nsmuggled";
+pub const HIDDEN: &str =
+    "POST /topics/attacked HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nsmuggled";
 
 /// A request that should publish nothing, with these header fields.
 pub fn attack(fields: &str, body: &str) -> String {
-    format!("POST /topics/attacked HTTP/1.1\r\nHost: test\r\n{fields}\r\n\r\n{body}")
+    format!("POST /topics/attacked HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n{body}")
 }
 
 /// The same with a body in chunks.

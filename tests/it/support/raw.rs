@@ -103,7 +103,7 @@ impl Raw {
 pub fn request(address: SocketAddr, head: &str, body: impl AsRef<[u8]>) -> Answer {
     let mut raw = Raw::connect(address);
     let body = body.as_ref();
-    raw.send(format!("{head}\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()));
+    raw.send(format!("{head}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len()));
     raw.send(body);
     if head.starts_with("HEAD ") {
         let head = raw.head();

@@ -46,8 +46,10 @@ impl Witness {
         let mut raw = Raw::connect(address);
         // The chat starts a thread at its first request. Both requests are sent at once, because a server with
         // a short deadline closes a connection that is silent in between.
-        let chat = "HEAD /sse?user=witness HTTP/1.1\r\nHost: test\r\n\r\n";
-        raw.send(format!("{chat}GET /topics?topic=witness&topic=attacked HTTP/1.1\r\nHost: test\r\n\r\n"));
+        let chat = "HEAD /sse?user=witness HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        raw.send(format!(
+            "{chat}GET /topics?topic=witness&topic=attacked HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ));
         raw.head();
         let browser = Browser::asked_on(raw);
         browser.raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
@@ -66,7 +68,7 @@ impl Witness {
     pub fn assert_calm(&mut self) {
         let mut newcomer = Raw::connect(self.address);
         newcomer.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
-        newcomer.send("GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        newcomer.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         assert_eq!(newcomer.answer().status, 200);
         let mut newcomer = Browser::open(self.address, "/topics/witness");
         self.round += 1;
