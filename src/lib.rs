@@ -126,7 +126,7 @@ pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
 pub use event::{Draft, Event, Frame};
-pub use history::{Bounds, History, Start};
+pub use history::{Address, Bounds, Durability, History, Start};
 pub use http::files::File;
 pub use http::{Answer, Limits, Request, Response};
 pub use hub::{Dispatch, Hub};
@@ -134,7 +134,7 @@ pub use pages::{Page, Pages};
 pub use publisher::{Publisher, Receipt};
 pub use routes::{Handler, Route, Topics, delete, get, patch, post};
 pub use selector::Selector;
-pub use server::{Builder, Config, Data, Failure, Kind, Server, StartError};
+pub use server::{Builder, Config, Failure, Kind, Server, StartError};
 pub use topic::Topic;
 
 // The code in these documents is compiled and run by the documentation tests.

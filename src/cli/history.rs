@@ -58,9 +58,9 @@ fn read(directory: PathBuf, topic: Option<&str>) -> Result<(), Failure> {
     let topics = [Topic::new(topic).map_err(work)?];
     let mut after = Id::default();
     loop {
-        let part = archive.read(after, Id(u64::MAX), &topics).map_err(work)?;
-        let Some((last, _)) = part.events.last() else { return Ok(()) };
-        after = *last;
+        let part = archive.read(after, Id::MAX, &topics).map_err(work)?;
+        let Some(last) = part.events.last() else { return Ok(()) };
+        after = last.id;
         print(part_json(&part))?;
     }
 }

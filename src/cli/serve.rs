@@ -4,14 +4,13 @@ use super::flags::{bytes, duration};
 use super::{Command, Failure, Flag, Flags, log as stderr_log};
 use crate::access::{Origin, Secret};
 use crate::client::Pace;
-use crate::history::Bounds;
-use crate::history::disk::Durability;
+use crate::history::{Address, Bounds, Durability};
 use crate::http::{Limits, Network};
 use crate::os::kernel::give_back_code;
 use crate::os::threads::spawn;
 use crate::pages::Pages;
 use crate::selector::Selector;
-use crate::server::{Config, Data, Kind, Server};
+use crate::server::{Config, Kind, Server};
 use crossbeam_channel::{Receiver, bounded, select};
 use log::{Level, LevelFilter};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -230,10 +229,11 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))
         })?,
-        data: match flags.text("data") {
-            Some("memory") => Data::Memory,
-            folder => Data::Directory(folder.unwrap_or("callout-data").into(), durability),
+        data: match flags.text("data").unwrap_or("callout-data").parse::<Address>() {
+            Ok(address) => address,
+            Err(error) => return Err(super::Usage(error.to_string()).into()),
         },
+        durability,
         bounds: Bounds {
             events_max: flags.value("keep-events", default.bounds.events_max, "a number of events", count)?,
             bytes_max: keep_bytes,
