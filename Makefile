@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test test-kill test-browser screenshots check bench clean
+.PHONY: help run test test-kill test-browser test-examples screenshots check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -20,17 +20,22 @@ test-browser: tests/browser/node_modules ## try the pages and the library in Chr
 	$(CARGO) build --release
 	node --test tests/browser
 
+test-examples: tests/browser/node_modules examples/clients/pages/node_modules ## run the clients and pages of examples/clients, and kill the server meanwhile
+	$(CARGO) build --release
+	node --test tests/clients
+
 screenshots: tests/browser/node_modules ## make the README's pictures again
 	$(CARGO) build --release
 	node tests/browser/screenshots.mjs
 
-tests/browser/node_modules: tests/browser/package-lock.json
-	cd tests/browser && npm ci --no-audit --no-fund
+%/node_modules: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
 check: ## the whole gate: format, lints, docs and tests, for the default build and for each feature
 	$(CARGO) fmt --check
 	cd benches && $(CARGO) fmt --check
+	cd examples/clients/rust && $(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --features tls -- -D warnings
 	cd benches && $(CARGO) clippy --all-targets -- -D warnings

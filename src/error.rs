@@ -48,6 +48,8 @@ pub enum Error {
     ContentCoding,
     /// 417: the request expects something other than `100-continue`.
     Expectation,
+    /// 421: the request asks for a host that this server does not know as its own.
+    Misdirected(String),
     /// 431: the head is over 16 KB or has over 100 fields.
     HeadTooLarge,
     /// 501: the body has a transfer coding other than `chunked`.
@@ -83,6 +85,7 @@ impl Error {
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Error::MediaType { .. } | Error::ContentCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Error::Expectation => StatusCode::EXPECTATION_FAILED,
+            Error::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Error::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Error::Coding => StatusCode::NOT_IMPLEMENTED,
             Error::Unavailable(_) | Error::Full => StatusCode::SERVICE_UNAVAILABLE,
@@ -99,6 +102,7 @@ impl fmt::Display for Error {
             | Error::Forbidden(why)
             | Error::NotFound(why)
             | Error::Precondition(why)
+            | Error::Misdirected(why)
             | Error::Unavailable(why) => f.write_str(why),
             Error::Unauthorized => {
                 f.write_str("this needs the header `Authorization: Bearer …` with the server's publish token")

@@ -37,7 +37,8 @@
 //!
 //! 1. Everyone may wait for the hub; the hub waits for no one.
 //! 2. Only the hub thread touches the list of clients, so there is no lock around it.
-//! 3. An event is encoded once; all its receivers share the bytes.
+//! 3. An event is encoded once; all its receivers share the bytes. This also holds for a batch: groups that gathered
+//!    the same events share one batch.
 //! 4. An id is given in one place and only grows, across restarts too.
 //! 5. A client sees each kept event at most once, in id order, with no gap between replay and live. If there is
 //!    a gap, it is told by an `event: reset` before anything later is sent. This holds on every error path too.
@@ -64,7 +65,8 @@
 //!   handlers, and knows HTTP only as header fields. So what takes a grant has been asked for.
 //! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting for the
 //!   disk: what is lost with the process is lost together with the note that it was done, and is done again.
-//! - **Streams end with their connection** (no chunks): one write is one send of shared bytes.
+//! - **An HTTP/1.1 stream is chunked, one chunk per write.** The size belongs to the batch, so it is made once and
+//!   shared; a receiver of HTTP/1.0 is sent the same bytes without it.
 //!
 //! # Reading order
 //!
@@ -126,12 +128,12 @@ pub mod server;
 #[doc(hidden)]
 pub mod cli;
 
-pub use access::{Caller, Grant, Identity, Secret};
+pub use access::{Caller, Grant, Identity, Origin, Secret};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
 pub use event::{Draft, Event, Frame};
-pub use history::{Bounds, History, Start};
+pub use history::{Address, Bounds, Durability, History, Start};
 pub use http::files::File;
 pub use http::{Answer, Limits, Request, Response};
 pub use hub::{Dispatch, Hub};
@@ -139,5 +141,14 @@ pub use pages::{Page, Pages};
 pub use publisher::{Publisher, Receipt};
 pub use routes::{Handler, Route, Topics, delete, get, patch, post};
 pub use selector::Selector;
-pub use server::{Builder, Config, Data, Failure, Kind, Server, StartError};
+pub use server::{Builder, Config, Failure, Kind, Server, StartError};
 pub use topic::Topic;
+
+// The code in these documents is compiled and run by the documentation tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../docs/embedding.md")]
+    struct Embedding;
+    #[doc = include_str!("../CONTRIBUTING.md")]
+    struct Contributing;
+}

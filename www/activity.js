@@ -1,47 +1,49 @@
-// The activity page: the server's statistics as figures and charts, and what it has just answered.
+// The activity page: the server's statistics as figures and charts, and the requests that it has just answered.
 //
-// Only what was heard is drawn: what the server does not know is a dash, and a time without statistics is a
-// break in the lines. Both stay on the page while the server is away.
+// Only what has arrived is drawn. A figure that the server does not know is a dash, and a time without statistics is
+// a break in the lines. Figures and requests stay on the page while the server cannot be reached.
 
 import { connect } from "./callout.js";
-import { $, complain, element, showState, span } from "./page.js";
+import { $, element, showState, showTrouble, span } from "./page.js";
 
-// What a chart spans. Older statistics are forgotten.
+// The time that a chart spans. Older statistics are dropped.
 const SPAN_MILLIS = 5 * 60_000;
 
-// Statistics come every second. With more than this between two of them, the lines are broken.
+// Statistics come every second. Where more time than this is between two of them, the lines are broken.
 const GAP_MILLIS = 2500;
 
-// Lines on the page, and lines that wait for it. The oldest go first.
-const LINES_MAX = 200;
+// Requests on the page, and requests that wait while it is paused. The oldest are removed first.
+const REQUESTS_MAX = 200;
 
-// A chart's own units: one per second, and its height. The stylesheet says how large it is shown.
+// The size of a chart in its own units, one per second of width. The style sheet says how large it is shown.
 const WIDTH = SPAN_MILLIS / 1000;
 const HEIGHT = 60;
 
-// What is shown of the statistics, and how; of those that have a chart, also what stands below it.
+// What is shown of the statistics and in which form; for a chart also the note below it.
 const FIGURES = [
-  { label: "up for", key: "uptime_secs", say: span },
-  { label: "events kept", key: "kept_events", say: count },
-  { label: "bytes kept", key: "kept_bytes", say: bytes },
-  { label: "clients dropped", key: "dropped_clients", say: count },
+  { label: "up for", of: (stats) => stats.uptime_secs, format: span },
+  { label: "events kept", of: ({ history }) => history.events, format: count },
+  { label: "bytes kept", of: ({ history }) => history.bytes, format: bytes },
+  { label: "clients dropped", of: (stats) => stats.too_slow, format: count },
 ];
 const CHARTS = [
-  { label: "Open streams", key: "streams", say: count, note: straight },
-  { label: "Published", key: "published_per_sec", say: rate },
-  { label: "Delivered", key: "delivered_per_sec", say: rate },
-  { label: "Commit", key: "commit_millis", say: millis },
-  { label: "CPU", key: "cpu_percent", say: percent },
-  { label: "Memory", key: "memory_bytes", say: bytes },
-  { label: "Threads", key: "threads", say: count },
-  { label: "Descriptors", key: "descriptors", say: count, note: limit },
+  { label: "Open streams", of: (stats) => stats.streams, format: count, note: straight },
+  { label: "Published", of: (stats) => stats.published_per_sec, format: rate },
+  { label: "Delivered", of: (stats) => stats.delivered_per_sec, format: rate },
+  { label: "Commit", of: ({ history }) => history.commit_micros, format: millis },
+  { label: "CPU", of: (stats) => stats.cpu_percent, format: percent },
+  { label: "Memory", of: (stats) => stats.memory_bytes, format: bytes },
+  { label: "Threads", of: (stats) => stats.threads, format: count },
+  { label: "Descriptors", of: (stats) => stats.descriptors, format: count, note: limit },
 ];
 
-// The newest statistics; all that a chart spans, with when they came; and actions not yet on the page.
+// The newest statistics; those that a chart spans, with the time of their arrival.
 let stats;
 let samples = [];
+
+// Requests that are not on the page yet, and how many more there were than can wait.
 let waiting = [];
-let missed = 0;
+let dropped = 0;
 let paused = false;
 let drawing = false;
 
@@ -53,32 +55,32 @@ stream.on("stats", (event) => {
 });
 stream.on("activity", (event) => {
   waiting.push({ at: new Date(), action: event.json().action });
-  if (waiting.length > LINES_MAX) {
+  if (waiting.length > REQUESTS_MAX) {
     waiting.shift();
-    missed += 1;
+    dropped += 1;
   }
   draw();
 });
 stream.on("error", ({ status, data }) => {
-  complain(status === 404 ? "This server was started with --no-activity: it shows none." : `The server says: ${data}.`);
+  showTrouble(status === 404 ? "This server was started with --no-activity and shows no activity." : `The server says: ${data}.`);
 });
 stream.on("state", ({ data }) => {
   showState(data);
   $("stats").classList.toggle("stale", data !== "live");
-  if (data === "live") complain("");
+  if (data === "live") showTrouble("");
 });
 
-// Time goes on where nothing comes, so the break in the lines is seen to grow.
+// While nothing arrives the lines move on all the same, so that the break in them grows.
 setInterval(draw, 1000);
 
-// At most once per picture, however much came.
+// Draws at most once per frame, however much arrived.
 function draw() {
   if (drawing) return;
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
     drawStats();
-    drawActions();
+    drawRequests();
   });
 }
 
@@ -88,34 +90,34 @@ function drawStats() {
   const now = Date.now();
   samples = recent();
   if (!stats) return;
-  for (const { key, say, shown } of FIGURES) shown.textContent = known(stats[key], say);
-  for (const { key, say, note, shown } of CHARTS) {
-    const parts = unbroken(key);
+  for (const { of, format, shown } of FIGURES) shown.textContent = known(of(stats), format);
+  for (const { of, format, note, shown } of CHARTS) {
+    const parts = unbroken(of);
     const top = Math.max(...parts.flat().map(({ value }) => value));
     const point = ({ at, value }) => [WIDTH - (now - at) / 1000, HEIGHT * (1 - (top && value / top))].map(tenths);
     const lines = parts.map((part) => part.map(point));
-    shown.value.textContent = known(stats[key], say);
+    shown.value.textContent = known(of(stats), format);
     shown.note.textContent = note?.(stats) ?? "";
-    shown.top.textContent = parts.length ? `max ${say(top)}` : "";
-    // A line to nowhere makes a dot of a point that is alone.
+    shown.top.textContent = parts.length ? `max ${format(top)}` : "";
+    // A line of no length shows a single point as a dot.
     shown.line.setAttribute("d", lines.map((line) => `M${line.join("L")}h0`).join(""));
     const area = (line) => `M${line[0][0]},${HEIGHT}L${line.join("L")}V${HEIGHT}Z`;
     shown.area.setAttribute("d", lines.map(area).join(""));
   }
 }
 
-// What is not too old; and none from the future, should the clock have been set back.
+// The statistics that a chart spans; none from the future, in case the clock was set back.
 function recent() {
   const now = Date.now();
   return samples.filter(({ at }) => at > now - SPAN_MILLIS && at <= now);
 }
 
-// The known values of one figure, parted where one is missing.
-function unbroken(key) {
+// The known values of one figure, in parts that are divided where a value is missing.
+function unbroken(of) {
   const parts = [];
   let before = -Infinity;
   for (const { at, stats } of samples) {
-    const value = stats[key];
+    const value = of(stats);
     const isKnown = value !== null && value !== undefined;
     if (isKnown && at - before > GAP_MILLIS) parts.push([]);
     if (isKnown) parts.at(-1).push({ at, value });
@@ -136,7 +138,7 @@ function makeChart(chart) {
   const [picture, area, line] = ["svg", "path", "path"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
   picture.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   picture.setAttribute("preserveAspectRatio", "none");
-  // Its newest value stands beside it as text.
+  // A screen reader gets the newest value as text.
   picture.setAttribute("aria-hidden", "true");
   area.setAttribute("class", "area");
   picture.append(area, line);
@@ -156,19 +158,19 @@ function limit(stats) {
   return `of ${known(stats.descriptors_max, count)}`;
 }
 
-// ---- activity ----
+// ---- requests ----
 
-function drawActions() {
-  $("waiting").textContent = paused && waiting.length ? `${waiting.length + missed} more` : "";
+function drawRequests() {
+  $("waiting").textContent = paused && waiting.length ? `${waiting.length + dropped} more` : "";
   if (paused || !waiting.length) return;
   $("empty").hidden = true;
-  $("actions").prepend(...waiting.map(makeAction).reverse());
-  while ($("actions").childElementCount > LINES_MAX) $("actions").lastElementChild.remove();
+  $("actions").prepend(...waiting.map(makeRequest).reverse());
+  while ($("actions").childElementCount > REQUESTS_MAX) $("actions").lastElementChild.remove();
   waiting = [];
-  missed = 0;
+  dropped = 0;
 }
 
-function makeAction({ at, action }) {
+function makeRequest({ at, action }) {
   const item = element("li");
   const time = element("time", "", at.toLocaleTimeString());
   const [, method, path, took] = /^Anonymous user: (\S+) (.*), duration: ([\d.]+)ms$/.exec(action) ?? [];
@@ -177,10 +179,10 @@ function makeAction({ at, action }) {
   return item;
 }
 
-// ---- words ----
+// ---- figures as text ----
 
-function known(value, say) {
-  return value === null || value === undefined ? "–" : say(value);
+function known(value, format) {
+  return value === null || value === undefined ? "–" : format(value);
 }
 
 function count(value) {
@@ -195,8 +197,8 @@ function percent(value) {
   return `${value.toLocaleString([], { maximumFractionDigits: 1 })} %`;
 }
 
-function millis(value) {
-  return `${value.toLocaleString([], { maximumSignificantDigits: 2 })} ms`;
+function millis(micros) {
+  return `${(micros / 1000).toLocaleString([], { maximumSignificantDigits: 2 })} ms`;
 }
 
 function bytes(value) {
@@ -213,6 +215,6 @@ $("figures").append(...FIGURES.map(makeFigure));
 $("charts").append(...CHARTS.map(makeChart));
 $("pause").addEventListener("click", () => {
   paused = !paused;
-  $("pause").textContent = paused ? "Go on" : "Pause";
+  $("pause").textContent = paused ? "Resume" : "Pause";
   draw();
 });

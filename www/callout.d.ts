@@ -1,25 +1,30 @@
 // The types of callout.js.
 
-/** What to listen to: a url, or topics. What is relative belongs to the server that callout.js came from. */
+/** What to subscribe to: a url, or topics. A relative url belongs to the server that callout.js came from. */
 export interface Wanted {
-  /** Topics, 100 at most; `url` then says where callout is, if it is elsewhere. */
+  /** Topics, 100 at most; `url` then says where callout is, if it is on another server. */
   topics?: string[];
-  /** A stream of callout's (`/topics/news`, `/sse?user=ann`), or with `topics` its origin. */
+  /** A stream of callout (`/topics/news`, `/sse?user=ann`), or with `topics` its origin. */
   url?: string;
-  /** Whether a page that is loaded again goes on after the last id, kept in `sessionStorage`; true. With
-   *  false it sees each time what a new stream shows. */
+  /** Whether a page that is loaded again goes on after the last id, which is kept in `sessionStorage`; true. With
+   *  false it receives each time what a new stream begins with. */
   resume?: boolean;
+  /** Whether the stream stays open while its tab is hidden; false. Without HTTP/2 a browser has six connections to a
+   *  server, for all its tabs. So when more than four streams are open, those of hidden tabs are closed, one tab after
+   *  the other, until four are left. Where the browser has no Web Locks (they need https or localhost) every hidden
+   *  tab closes its stream. Such a stream goes on after its last id when the tab is shown; `state` stays as it was. */
+  background?: boolean;
 }
 
-/** "connecting" until the first time that it is live; "offline" while the browser says that it is. */
+/** "connecting" until it is live for the first time; "offline" while the browser says that it is offline. */
 export type State = "connecting" | "live" | "reconnecting" | "offline" | "closed";
 
 /** An event of the stream. */
 export interface StreamEvent extends Event {
-  /** Its name; `type` is the one that was listened to, perhaps "*". */
+  /** Its name; `type` is the name that the handler was registered for, which may be "*". */
   readonly name: string;
   readonly data: string;
-  /** Missing where the event is only true now. */
+  /** Missing where the event is ephemeral. */
   readonly id?: string;
   /** The data, parsed as JSON. */
   json(): any;
@@ -40,12 +45,12 @@ export interface ErrorEvent extends Event {
 export interface Options {
   /** The event's name. */
   event?: string;
-  /** An id of one's own instead of a random one. With null there is none, as topics that are only true now
-   *  ask for, and nothing is tried again. */
+  /** The event's id instead of a random one. With null the event has none, which ephemeral topics require, and
+   *  nothing is tried again. */
   id?: string | null;
   /** The publish token. */
   token?: string;
-  /** How long listeners wait before they reconnect from now on, in milliseconds. */
+  /** How long subscribers wait before they reconnect from now on, in milliseconds. */
   retry?: number;
 }
 
@@ -54,17 +59,17 @@ export interface Connection extends EventTarget {
 
   on(name: "state", handler: (event: StateEvent) => void): void;
   on(name: "error", handler: (event: ErrorEvent) => void): void;
-  /** Every event of the stream, whatever its name, is "*"; "message" are those without a name. "reset" says
-   *  that events may be missing before those that follow. A published event named "state" comes among the
-   *  changes of state, but has a `name`. */
+  /** "*" is every event of the stream, whatever its name; "message" are those without a name. "reset" says that
+   *  events may be missing before those that follow. A published event that is named "state" comes among the changes
+   *  of state, but has a `name`. */
   on(name: string, handler: (event: StreamEvent) => void): void;
   off(name: string, handler: (event: any) => void): void;
 
-  /** Gives up the stream, for good. */
+  /** Closes the stream for good. */
   close(): void;
 
-  /** Publishes text, or anything else as JSON. Tries again for half a minute where no answer comes. Rejects
-   *  with the network's error, or with the server's words and its `status`. */
+  /** Publishes text, or anything else as JSON. Tries again for half a minute while no answer comes. Rejects with the
+   *  network's error, or with the server's words and its `status`. */
   publish(topic: string, data: unknown, options?: Options): Promise<{ id: string | null; duplicate?: true }>;
 }
 

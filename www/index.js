@@ -1,27 +1,25 @@
-// The front page: how the server is, by its own stream, and what is published to `news` at this moment.
+// The start page: the server's figures, and what is published to `news` at this moment.
 
 import { connect } from "./callout.js";
 import { $, element, showState, span, time } from "./page.js";
 
-// Where there is no stream of statistics, the server is asked so often while somebody looks.
-const EVERY_MILLIS = 5000;
+// Without a stream of figures the server is asked for them so often.
+const ASK_MILLIS = 5000;
 
-// Messages on the page; the oldest go first.
-const HEARD_MAX = 5;
+// Messages on the page; the oldest are removed first.
+const MESSAGES_MAX = 5;
 
 const stats = connect({ url: "/api/streams", resume: false });
 const news = connect({ topics: ["news"] });
 
-stats.on("stats", (event) => showStats(event.json()));
+stats.on("stats", (event) => showFigures(event.json()));
 stats.on("state", () => {
   showState(stats.state);
-  $("streams").closest("dl").classList.toggle("stale", stats.state !== "live");
-  // Perhaps it is another program by now.
-  if (stats.state === "live") showVersion();
+  showStale(stats.state !== "live");
 });
 stats.on("error", ({ status }) => {
   if (status !== 404) return;
-  // A server that shows no activity can still be asked.
+  // A server that shows no activity still answers /healthz.
   stats.close();
   refresh();
 });
@@ -31,34 +29,36 @@ news.on("message", ({ data }) => {
   text.dir = "auto";
   const item = element("li");
   item.append(text, time(Date.now()));
-  $("heard").prepend(item);
-  while ($("heard").childElementCount > HEARD_MAX) $("heard").lastElementChild.remove();
-  $("silence").hidden = true;
+  $("messages").prepend(item);
+  while ($("messages").childElementCount > MESSAGES_MAX) $("messages").lastElementChild.remove();
+  $("empty").hidden = true;
 });
 
-function showStats({ streams, delivered_per_sec, memory_bytes, uptime_secs }) {
+function showFigures({ streams, delivered_per_sec, memory_bytes, uptime_secs, version }) {
   $("streams").textContent = streams.toLocaleString();
   $("delivered").textContent = delivered_per_sec?.toLocaleString() ?? "–";
   $("memory").textContent = memory_bytes ? `${(memory_bytes / 1e6).toFixed(1)} MB` : "–";
   $("uptime").textContent = span(uptime_secs);
+  $("version").textContent = version;
 }
 
-async function showVersion() {
-  try {
-    const answer = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(EVERY_MILLIS) });
-    if (!answer.ok) return null;
-    const health = await answer.json();
-    $("version").textContent = health.version;
-    return health;
-  } catch {
-    return null;
-  }
+function showStale(isStale) {
+  $("streams").closest("dl").classList.toggle("stale", isStale);
 }
 
 async function refresh() {
-  const health = await showVersion();
-  if (health) showStats(health);
-  $("streams").closest("dl").classList.toggle("stale", !health);
+  const health = await readHealth();
+  if (health) showFigures(health);
+  showStale(!health);
   showState(health ? "live" : "reconnecting", health ? "alive" : "no answer");
-  setTimeout(refresh, EVERY_MILLIS);
+  setTimeout(refresh, ASK_MILLIS);
+}
+
+async function readHealth() {
+  try {
+    const answer = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(ASK_MILLIS) });
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
 }

@@ -1,35 +1,35 @@
-// Notifications: a stream of one's own, and what is sent to one user or to everyone.
+// Notifications: the stream of one user, and a form that notifies one user or everyone.
 
 import { connect } from "./callout.js";
-import { $, ask, complain, element, showState, time } from "./page.js";
+import { $, ask, element, orNull, showState, showTrouble, time } from "./page.js";
 
-// Notifications on the page; the oldest go first.
+// Notifications on the page; the oldest are removed first.
 const NOTES_MAX = 200;
 
 const ME_KEY = "callout.me";
 
-// The stream of whoever one is; none while the person wants none.
+// The user's stream; none while the person is not subscribed.
 let stream;
 
-// ---- listening ----
+// ---- receiving ----
 
-function listen() {
+function subscribe() {
   const me = $("me").value.trim();
   const path = pathOf("sse", me);
-  complain(path ? "" : "No address can be made of this: give a name, or a number.");
+  showTrouble(path ? "" : "This cannot be a user name: enter a name or a number.");
   if (!path) return $("me").focus();
   stop();
-  remember(me);
-  for (const whose of document.querySelectorAll(".whose")) whose.textContent = encode(me);
+  store(me);
+  for (const user of document.querySelectorAll(".me")) user.textContent = encode(me);
   $("user").value ||= me;
   $("notes").replaceChildren();
-  say(`Nothing for ${me} yet.`);
+  showEmpty(`Nothing for ${me} yet.`);
   $("stop").disabled = false;
   stream = connect(path);
-  stream.on("error", ({ data }) => complain(`The server says: ${data}.`));
+  stream.on("error", ({ data }) => showTrouble(`The server says: ${data}.`));
   stream.on("state", () => {
     showState(stream?.state ?? "closed");
-    if (stream?.state === "live") complain("");
+    if (stream?.state === "live") showTrouble("");
   });
   stream.on("*", (event) => append(event.name === "reset" ? makeGap() : makeNote(event)));
   showState(stream.state);
@@ -59,12 +59,12 @@ function makeNote({ name, data }) {
 }
 
 function makeGap() {
-  const item = element("li", "gap", "Some may be missing here: the server no longer knows where we were. ");
+  const item = element("li", "gap", "Notifications may be missing here: the server no longer has all that it sent meanwhile. ");
   item.append(time(new Date()));
   return item;
 }
 
-function say(text) {
+function showEmpty(text) {
   $("empty").textContent = text;
   $("empty").hidden = false;
 }
@@ -77,26 +77,25 @@ function notify() {
   send("notify", body, token && { authorization: `Bearer ${token}` });
 }
 
-// Sends to one or to all, and tells how many streams that reached.
+// Sends to one user or to everyone, and shows how many streams that reached.
 async function send(what, body, headers) {
-  const whom = isForAll() ? "" : $("user").value.trim();
-  const path = isForAll() ? `/${what}` : pathOf(what, whom);
+  const path = isForAll() ? `/${what}` : pathOf(what, $("user").value.trim());
   if (!path) {
-    complain("Which user? Give a name, or choose everyone.");
+    showTrouble("Enter the user, or choose everyone.");
     return $("user").focus();
   }
   try {
     const { reached } = await ask(body ? "POST" : "GET", path, body, headers);
-    complain("");
+    showTrouble("");
     const streams = reached === 1 ? "1 stream" : `${reached.toLocaleString()} streams`;
-    // With its seconds, so that one sees it when it is the same again.
+    // The time has seconds, so that a second answer with the same number is seen.
     $("reached").replaceChildren(`Reached ${streams} `, element("time", "", new Date().toLocaleTimeString()));
   } catch (error) {
     $("reached").textContent = "";
-    if (error.status !== 401) return complain(`Not sent: ${error.message}.`);
+    if (error.status !== 401) return showTrouble(`Not sent: ${error.message}.`);
     $("guard").hidden = false;
     $("token").focus();
-    complain("Not sent: this server wants its publish token. Give it, and send again.");
+    showTrouble("Not sent: this server requires its publish token. Enter it and send again.");
   }
 }
 
@@ -104,21 +103,21 @@ function isForAll() {
   return $("notify").elements.whom.value === "all";
 }
 
-// The path of a user; none if there can be none: a browser takes dots alone for the folder above.
+// The path of a user. There is none for `.` and `..`, which a browser takes for folders.
 function pathOf(what, user) {
   return user && !/^\.\.?$/.test(user) && `/${what}/${encode(user)}`;
 }
 
-// Also the quotes, for the commands.
+// Encodes the single quotes too: in the commands they would end the url.
 function encode(user) {
   return encodeURIComponent(user).replaceAll("'", "%27");
 }
 
-// ---- the person ----
+// ---- the forms ----
 
-$("listen").addEventListener("submit", (event) => {
+$("subscribe").addEventListener("submit", (event) => {
   event.preventDefault();
-  listen();
+  subscribe();
 });
 $("stop").addEventListener("click", () => {
   stop();
@@ -131,22 +130,11 @@ $("notify").addEventListener("submit", (event) => {
 $("notify").addEventListener("change", () => ($("user").disabled = isForAll()));
 $("time").addEventListener("click", () => send("time"));
 
-// A tab that is loaded again stays who it was, whoever the others are. Where a browser keeps nothing, one
-// is asked each time.
-function remember(me) {
-  try {
-    sessionStorage[ME_KEY] = localStorage[ME_KEY] = me;
-  } catch {}
+// A tab that is loaded again keeps its own user, whatever user another tab has; a new tab takes the latest.
+function store(me) {
+  orNull(() => (sessionStorage[ME_KEY] = localStorage[ME_KEY] = me));
 }
 
-function recall() {
-  try {
-    return sessionStorage[ME_KEY] ?? localStorage[ME_KEY] ?? "";
-  } catch {
-    return "";
-  }
-}
-
-$("me").value ||= recall();
-if ($("me").value) listen();
+$("me").value ||= orNull(() => sessionStorage[ME_KEY] ?? localStorage[ME_KEY]) ?? "";
+if ($("me").value) subscribe();
 else $("me").focus();

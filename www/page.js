@@ -1,10 +1,10 @@
-// What the pages share: elements and times, the badge that shows the state, asking the server, the browser's
-// connections, and the commands.
+// What the pages share: elements and times, the badge with the state, requests, what the browser stores, and the
+// commands that can be copied.
 
-// How long a button says that it copied.
-const SAID_MILLIS = 1500;
+// How long a button says that it has copied.
+const COPIED_MILLIS = 1500;
 
-// Without an answer for so long, a request counts as failed.
+// A request without an answer for so long counts as failed.
 const ANSWER_MILLIS = 10_000;
 
 export const $ = (id) => document.getElementById(id);
@@ -15,6 +15,13 @@ export function element(tag, className, text = "") {
   if (className) made.className = className;
   made.textContent = text;
   return made;
+}
+
+// Gives the parent these children. A child that is in its place already is not moved: moving it would take the focus.
+export function arrange(parent, children) {
+  const wanted = new Set(children);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  children.forEach((child, at) => parent.children[at] === child || parent.insertBefore(child, parent.children[at] ?? null));
 }
 
 // The time of day; with the date unless it is today.
@@ -42,8 +49,8 @@ export function span(secs) {
   return parts.join(" ");
 }
 
-// Shows a state in the page's badge, by its name or by a text. An unchanged badge is left alone, so that
-// it is not read out again.
+// Shows a state in the page's badge, by its name or by a text. An unchanged badge is left alone, so that a screen
+// reader does not read it out again.
 export function showState(state, text = state) {
   const badge = $("state");
   if (badge.textContent === text) return;
@@ -51,13 +58,14 @@ export function showState(state, text = state) {
   badge.textContent = text;
 }
 
-// Shows what went wrong, in the page's `#trouble`; nothing hides it.
-export function complain(text) {
+// Shows what went wrong in the page's `#trouble`; an empty text hides it.
+export function showTrouble(text) {
   $("trouble").textContent = text;
   $("trouble").hidden = !text;
 }
 
-// Asks, with JSON if there is a body, and gives the answer. An error says in words why there is none.
+// Sends a request, with JSON if there is a body, and returns the answer's JSON. The error says in words why there is
+// none.
 export async function ask(method, path, body, headers) {
   const json = body && { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
   let answer;
@@ -65,56 +73,22 @@ export async function ask(method, path, body, headers) {
     answer = await fetch(path, { method, ...json, signal: AbortSignal.timeout(ANSWER_MILLIS) });
   } catch (error) {
     const isLate = error.name === "TimeoutError";
-    throw new Error(isLate ? "no answer in time; it may have arrived all the same" : "the server cannot be reached");
+    throw new Error(isLate ? "no answer in time; the request may have arrived all the same" : "the server cannot be reached");
   }
   const { status } = answer;
-  const said = await answer.json().catch(() => ({}));
-  if (answer.ok) return said;
-  throw Object.assign(new Error(said.error ?? said.errorMessage ?? `the server answered ${status}`), { status });
+  const content = await answer.json().catch(() => ({}));
+  if (answer.ok) return content;
+  throw Object.assign(new Error(content.error ?? content.errorMessage ?? `the server answered ${status}`), { status });
 }
 
-// ---- the browser's connections ----
-
-// Without HTTP/2 a browser has six connections to a server, for all its tabs, and each url that is followed takes
-// one. So where more than this are followed, tabs that nobody sees let go of theirs, one tab after the other, and
-// go on from where they were when they are seen. callout.js hears it as if the browser itself had frozen them.
-const FOLLOWED_MAX = 4;
-
-// How often a tab that is seen asks the others for room.
-const ASK_MILLIS = 1000;
-
-let tabs = null;
-let hasLetGo = false;
-
-addEventListener("pageshow", () => {
-  tabs = new BroadcastChannel("callout.tabs");
-  tabs.onmessage = () => hasLetGo || navigator.locks?.request("callout.tabs", makeRoom);
-});
-// A page with an open channel could not be gone back to.
-addEventListener("pagehide", () => {
-  tabs?.close();
-  tabs = null;
-});
-setInterval(() => document.hidden || tabs?.postMessage("room?"), ASK_MILLIS);
-
-async function makeRoom() {
-  const { held } = await navigator.locks.query();
-  if (held.filter(({ name }) => name.startsWith("callout:")).length > FOLLOWED_MAX) letGo();
+// What `act` returns, or null where the browser stores nothing and so throws.
+export function orNull(act) {
+  try {
+    return act();
+  } catch {
+    return null;
+  }
 }
-
-function letGo() {
-  if (!document.hidden || hasLetGo) return;
-  hasLetGo = true;
-  dispatchEvent(new Event("freeze"));
-}
-
-document.addEventListener("visibilitychange", () => {
-  // Without locks (they need https or localhost) nobody can count.
-  if (!navigator.locks) letGo();
-  if (document.hidden || !hasLetGo) return;
-  hasLetGo = false;
-  dispatchEvent(new Event("resume"));
-});
 
 // ---- commands ----
 
@@ -128,7 +102,7 @@ for (const command of document.querySelectorAll(".command")) {
   button.setAttribute("aria-label", `Copy: ${code.textContent}`);
   button.addEventListener("click", async () => {
     button.textContent = (await copy(code)) ? "Copied" : "Selected";
-    setTimeout(() => (button.textContent = "Copy"), SAID_MILLIS);
+    setTimeout(() => (button.textContent = "Copy"), COPIED_MILLIS);
   });
   command.append(button);
 }

@@ -1,15 +1,15 @@
-// The wall: one stream, and of each message its type says in which column it is.
+// The wall: one stream; the type of each message says in which column it is shown.
 
 import { connect } from "./callout.js";
-import { $, ask, complain, element, showState } from "./page.js";
+import { $, ask, element, showState, showTrouble } from "./page.js";
 
-// Messages in one column; the oldest go first.
+// Messages in one column; the oldest are removed first.
 const MESSAGES_MAX = 100;
 
 // Types with a column of their own. All others share one.
 const TYPES = ["red", "yellow", "blue"];
 
-// Every load begins with the last hundred, wherever this tab was before.
+// Every load begins with the last hundred messages, wherever this tab was before.
 const wall = connect({ url: "/messages", resume: false });
 for (const type of TYPES) wall.on(type, (event) => show($(type), event.json()));
 wall.on("*", (event) => {
@@ -31,38 +31,38 @@ function show(column, { id, data, type }) {
   const list = column.querySelector("ol");
   list.prepend(item);
   while (list.childElementCount > MESSAGES_MAX) list.lastElementChild.remove();
-  count(column);
-  announce(`${type}: ${data}`);
+  showCount(column);
+  readOut(`${type}: ${data}`);
 }
 
-// What follows a reset is all that the server still has.
+// After a reset the server sends all that it still has.
 function clear() {
   for (const column of document.querySelectorAll(".column")) {
     column.querySelector("ol").replaceChildren();
-    count(column);
+    showCount(column);
   }
   $("gap").hidden = false;
 }
 
-function count(column) {
+function showCount(column) {
   column.querySelector("h2 span").textContent = column.querySelector("ol").childElementCount || "";
 }
 
-// Read out at most once per picture: of a hundred at once, that they came.
-let unsaid = 0;
+// A screen reader reads out at most one text per frame: of a hundred messages at once, only how many they are.
+let notReadOut = 0;
 let newest;
 
-function announce(text) {
+function readOut(text) {
   newest = text;
-  unsaid += 1;
-  if (unsaid > 1) return;
+  notReadOut += 1;
+  if (notReadOut > 1) return;
   requestAnimationFrame(() => {
-    $("newest").textContent = unsaid === 1 ? newest : `${unsaid} messages`;
-    unsaid = 0;
+    $("newest").textContent = notReadOut === 1 ? newest : `${notReadOut} messages`;
+    notReadOut = 0;
   });
 }
 
-// ---- putting one there ----
+// ---- the form ----
 
 async function put() {
   const text = $("text").value;
@@ -72,11 +72,11 @@ async function put() {
   $("send").disabled = true;
   try {
     await ask("POST", "/messages", { data: text, type });
-    complain("");
+    showTrouble("");
     // Unless it was changed in the meantime.
     if ($("text").value === text) $("text").value = "";
   } catch (error) {
-    complain(`Not put: ${error.message}.`);
+    showTrouble(`Not sent: ${error.message}.`);
   } finally {
     $("send").disabled = false;
     $("text").focus();
@@ -92,6 +92,6 @@ $("text").addEventListener("keydown", (event) => {
   event.preventDefault();
   if (!$("send").disabled) put();
 });
-// Whoever writes a type means it.
+// Typing another type selects it.
 $("other").addEventListener("input", () => ($("another").checked = true));
 $("another").addEventListener("change", () => $("other").focus());

@@ -1,95 +1,90 @@
 //! What every phase is given: the servers that take part, how long to measure, the clock.
 //!
-//! The machine's mood changes within a minute, so servers are measured turn by turn, and a ratio is
-//! taken between neighbours.
+//! The speed of a machine changes within a minute. So the servers are measured in turn, round by
+//! round, and a ratio is taken between figures of the same round.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::clock::Clock;
-use crate::server::{Keep, Kind, Server, Store};
+use crate::server::{Durability, Folder, Kind, Server, callout};
 
 pub struct Bench {
     pub kinds: Vec<Kind>,
-    pub callout: PathBuf,
+    /// The callouts among `kinds`.
+    pub programs: BTreeMap<Kind, PathBuf>,
     pub clock: Clock,
     pub effort: Effort,
 }
 
-/// How much is measured. The streams of a load are the same in both, so that a trial's figures can
-/// be compared.
+/// How much is measured. The loads are the same in both, so that their figures can be compared.
 pub struct Effort {
-    pub load_rounds: usize,
+    /// An even number, so that each server is measured as often before a neighbour as after it.
+    pub rounds: usize,
+    /// The length of a load of many streams.
     pub load: Duration,
-    pub publish_rounds: usize,
+    /// The length of a load of waiting publishers.
     pub publish: Duration,
-    /// Rounds of what takes callout's history to its limits.
-    pub history_rounds: usize,
-    /// One trial of a window in the flood.
-    pub window_trial: Duration,
+    /// Events outstanding in the flood. Where there are several, each server is measured with what
+    /// suits it best.
+    pub windows_events: &'static [u64],
 }
 
 impl Effort {
     pub const FULL: Effort = Effort {
-        load_rounds: 3,
-        load: Duration::from_secs(8),
-        publish_rounds: 7,
+        rounds: 6,
+        load: Duration::from_secs(4),
         publish: Duration::from_secs(2),
-        history_rounds: 5,
-        window_trial: Duration::from_secs(1),
+        // All are below the 4,096 events that the peers keep for a slow stream.
+        windows_events: &[64, 256, 512, 1024],
     };
 
     pub const QUICK: Effort = Effort {
-        load_rounds: 1,
-        load: Duration::from_secs(2),
-        publish_rounds: 3,
+        rounds: 4,
+        load: Duration::from_secs(1),
         publish: Duration::from_millis(500),
-        history_rounds: 1,
-        window_trial: Duration::from_millis(300),
+        windows_events: &[512],
     };
 }
 
-/// What each server did, round by round.
+/// What was measured of each server, round by round.
 pub type Rounds<T> = BTreeMap<Kind, Vec<T>>;
 
 impl Bench {
-    /// A server that keeps nothing on disk.
+    /// Starts a server that keeps nothing on disk.
     pub fn start(&self, kind: Kind) -> Result<Server> {
-        Server::start(kind, &self.callout).with_context(|| format!("failed to start {}", kind.name()))
+        Server::start(kind, &self.programs).with_context(|| format!("failed to start {}", kind.name()))
     }
 
-    /// callout, keeping its history in this way.
-    pub fn start_keeping(&self, store: &Store, keep: Keep) -> Result<Server> {
-        self.start_callout(store.flags(keep))
+    /// Starts a callout that keeps its history in this folder.
+    pub fn start_on_disk(&self, kind: Kind, folder: &Folder, durability: Durability) -> Result<Server> {
+        callout::start(&self.programs[&kind], callout::on_disk(folder, durability))
+            .with_context(|| format!("failed to start {} on disk", kind.name()))
     }
 
-    /// callout with these flags.
-    pub fn start_callout(&self, flags: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Server> {
-        Server::callout(&self.callout, flags).context("failed to start callout")
+    /// The servers that can do what only callout does.
+    pub fn callouts(&self) -> Vec<Kind> {
+        self.kinds.iter().copied().filter(|kind| kind.is_callout()).collect()
     }
 
-    /// Measures callout alone.
-    pub fn repeat<T>(&self, rounds: usize, mut measure: impl FnMut() -> Result<T>) -> Result<Rounds<T>> {
-        let rounds = (0..rounds).map(|_| measure()).collect::<Result<_>>()?;
-        Ok(Rounds::from([(Kind::Callout, rounds)]))
-    }
-
-    /// Measures each server once in every round, always in the same order.
+    /// Measures each of these servers once in every round. Every other round runs in the opposite
+    /// order, so that no server always comes first.
     pub fn alternate<T>(
         &self,
-        rounds: usize,
+        kinds: &[Kind],
         mut measure: impl FnMut(Kind) -> Result<T>,
     ) -> Result<Rounds<T>> {
         let mut measured = Rounds::new();
-        for _ in 0..rounds {
-            for &kind in &self.kinds {
+        let mut order = kinds.to_vec();
+        for _ in 0..self.effort.rounds {
+            for &kind in &order {
                 let outcome = measure(kind).with_context(|| format!("failed to measure {}", kind.name()))?;
                 measured.entry(kind).or_default().push(outcome);
             }
+            order.reverse();
         }
         Ok(measured)
     }

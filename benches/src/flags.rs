@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 
-use crate::phases::Phase;
+use crate::phases::{PHASES, Phase};
 use crate::server::Kind;
 
 pub const HELP: &str = "\
@@ -13,22 +13,28 @@ Measures callout against other push servers, side by side on this machine.
 
 Usage: callout-bench [OPTIONS]
 
+  --quick         short rounds: some minutes for everything, and coarser figures
+  --before PATH   an earlier callout, measured in the same rounds; the table then shows what
+                  today's callout gained or lost
   --only NAME     only this server: callout, axum or nchan (repeatable)
-  --phase NAME    only this phase: steady, flood, publish, herd, memory, history,
-                  activity, posts or build (repeatable)
-  --quick         short rounds, for trying out
-  --callout PATH  the program to measure [default: target/release/callout of the project]
+  --phase NAME    only this phase: paced, flood, publish, idle, acknowledge, restart,
+                  comeback, activity, posts or program (repeatable)
+  --callout PATH  today's callout [default: target/release/callout of the project]
   --help          this text
 
-A run of all servers and phases that is not quick rewrites RESULTS.md.
+To see that a change made nothing slower:
+  callout-bench --quick --only callout --before PATH
+
+A run with none of --quick, --before, --only and --phase rewrites RESULTS.md.
 ";
 
 pub struct Flags {
+    pub quick: bool,
+    pub before: Option<PathBuf>,
     /// Empty for all.
     pub only: Vec<Kind>,
     /// Empty for all.
     pub phases: Vec<Phase>,
-    pub quick: bool,
     pub callout: PathBuf,
     pub help: bool,
 }
@@ -36,18 +42,20 @@ pub struct Flags {
 impl Flags {
     pub fn read() -> Result<Flags> {
         let mut flags = Flags {
+            quick: false,
+            before: None,
             only: Vec::new(),
             phases: Vec::new(),
-            quick: false,
             callout: concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/callout").into(),
             help: false,
         };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
+                Long("quick") => flags.quick = true,
+                Long("before") => flags.before = Some(parser.value()?.into()),
                 Long("only") => flags.only.push(kind(&parser.value()?.string()?)?),
                 Long("phase") => flags.phases.push(phase(&parser.value()?.string()?)?),
-                Long("quick") => flags.quick = true,
                 Long("callout") => flags.callout = parser.value()?.into(),
                 Long("help") | Short('h') => flags.help = true,
                 _ => return Err(argument.unexpected().into()),
@@ -58,19 +66,19 @@ impl Flags {
 
     /// Whether the results stand for the whole bench.
     pub fn is_whole(&self) -> bool {
-        self.only.is_empty() && self.phases.is_empty() && !self.quick
+        !self.quick && self.before.is_none() && self.only.is_empty() && self.phases.is_empty()
     }
 }
 
 fn kind(name: &str) -> Result<Kind> {
-    let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) else {
+    let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name && *kind != Kind::Before) else {
         bail!("failed to find a server called `{name}`; see --help");
     };
     Ok(kind)
 }
 
 fn phase(name: &str) -> Result<Phase> {
-    let Some(phase) = Phase::ALL.into_iter().find(|phase| phase.name() == name) else {
+    let Some(phase) = PHASES.into_iter().find(|phase| phase.name == name) else {
         bail!("failed to find a phase called `{name}`; see --help");
     };
     Ok(phase)

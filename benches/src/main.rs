@@ -1,20 +1,22 @@
-//! callout-bench: the load generator of callout, and the order in which it is used.
+//! callout-bench: the load generator of callout.
 //!
-//! One process with one thread plays thousands of browsers against a server on the same machine,
-//! and does the same with the servers that callout is compared with. In reading order:
+//! One process acts as thousands of browsers and a few publishers against a server on the same
+//! machine, and does the same with the servers that callout is compared with. In reading order:
 //!
-//! - `wire`: messages, requests, heads, framing
-//! - `crowd`, `publisher`: the browsers, and who posts to them
-//! - `server`, `process`: what is measured, and how it is looked at from outside
-//! - `bench`, `meter`, `stats`: rounds and readings
-//! - `phases`: one file a phase
-//! - `table`, `results`: what comes out
+//! - `wire`: messages, requests, response heads, framing
+//! - `crowd`: the browsers; `publisher`: the publishers; `pace`: both of them at a fixed rate
+//! - `server`: the servers that are measured, one file each
+//! - `process`, `meter`, `stats`, `clock`: readings
+//! - `bench`: rounds, and what every phase is given
+//! - `phases`: the measurements, one file each
+//! - `table`, `results`: the output
 
 mod bench;
 mod clock;
 mod crowd;
 mod flags;
 mod meter;
+mod pace;
 mod phases;
 mod process;
 mod publisher;
@@ -24,17 +26,21 @@ mod stats;
 mod table;
 mod wire;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
-use rlimit::Resource;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use bench::{Bench, Effort};
 use clock::Clock;
 use flags::{Flags, HELP};
-use phases::Phase;
+use phases::PHASES;
 use server::Kind;
 use table::Table;
 
-/// Descriptors that the generator and each server may have: what the herd is promised to fit in.
+/// Descriptors that the generator and each server may have: enough for the streams of the phase
+/// `idle`, and as few as many systems allow.
 const DESCRIPTORS: u64 = 20_000;
 
 fn main() -> Result<()> {
@@ -44,42 +50,66 @@ fn main() -> Result<()> {
         return Ok(());
     }
     limit_descriptors()?;
+    let programs = programs(&flags);
     let bench = Bench {
-        kinds: kinds(&flags)?,
-        callout: flags.callout.clone(),
+        kinds: kinds(&flags, &programs)?,
+        programs,
         clock: Clock::start(),
         effort: if flags.quick { Effort::QUICK } else { Effort::FULL },
     };
     let phases = match flags.phases.as_slice() {
-        [] => &Phase::ALL,
+        [] => &PHASES,
         phases => phases,
     };
-    let mut table = Table::default();
-    let outcome = phases.iter().try_for_each(|phase| {
-        phase.run(&bench, &mut table).with_context(|| format!("failed to run the phase `{}`", phase.name()))
-    });
-    // What was measured before something failed is worth reading too.
+    let mut table = Table::new(&bench.kinds);
+    let mut failed = 0;
+    for phase in phases {
+        // The figures of the other phases are worth their time too, so that the bench goes on.
+        if let Err(cause) = (phase.run)(&bench, &mut table) {
+            eprintln!("failed to run the phase `{}`: {cause:#}", phase.name);
+            failed += 1;
+        }
+    }
     print!("{table}");
-    outcome?;
+    if let Some(comparison) = table.comparison() {
+        print!("\n{comparison}");
+    }
+    if failed > 0 {
+        bail!("{failed} of {} phases failed", phases.len());
+    }
     if flags.is_whole() {
         results::write(&table, &bench.kinds)?;
     }
     Ok(())
 }
 
-/// The servers that take part. nchan is left out where it is not installed, unless it was asked for.
-fn kinds(flags: &Flags) -> Result<Vec<Kind>> {
+/// The programs that were named on the command line.
+fn programs(flags: &Flags) -> BTreeMap<Kind, PathBuf> {
+    let mut programs = BTreeMap::from([(Kind::Callout, flags.callout.clone())]);
+    if let Some(before) = &flags.before {
+        programs.insert(Kind::Before, before.clone());
+    }
+    programs
+}
+
+/// The servers that take part. A peer that is not installed is left out, unless it was asked for.
+fn kinds(flags: &Flags, programs: &BTreeMap<Kind, PathBuf>) -> Result<Vec<Kind>> {
     let mut kinds = Vec::new();
     for kind in Kind::ALL {
-        if !flags.only.is_empty() && !flags.only.contains(&kind) {
+        // Naming the earlier callout is what asks for it.
+        let wanted = match kind {
+            Kind::Before => flags.before.is_some(),
+            _ => flags.only.is_empty() || flags.only.contains(&kind),
+        };
+        if !wanted {
             continue;
         }
-        match kind.look(&flags.callout) {
+        match kind.find(programs) {
             Err(cause) if kind == Kind::Nchan && flags.only.is_empty() => {
-                println!("nchan is left out: {cause}");
+                eprintln!("nchan is left out: {cause}");
             }
-            looked => {
-                looked?;
+            found => {
+                found?;
                 kinds.push(kind);
             }
         }
@@ -89,9 +119,10 @@ fn kinds(flags: &Flags) -> Result<Vec<Kind>> {
 
 /// Sets the limit of this process, which the servers inherit.
 fn limit_descriptors() -> Result<()> {
-    let (_, hard) = Resource::NOFILE.get().context("failed to read the limit of descriptors")?;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("failed to read the limit of descriptors")?;
     if hard < DESCRIPTORS {
-        bail!("failed to make room for the streams: {DESCRIPTORS} descriptors are needed, {hard} allowed");
+        bail!("failed to reserve descriptors: {DESCRIPTORS} are needed, {hard} are allowed");
     }
-    Resource::NOFILE.set(DESCRIPTORS, DESCRIPTORS).context("failed to set the limit of descriptors")
+    setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS)
+        .context("failed to set the limit of descriptors")
 }

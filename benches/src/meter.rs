@@ -1,4 +1,5 @@
-//! A meter: what a server and the generator spent between two moments, and what was delivered.
+//! A meter: the CPU time of a server and of the generator between two moments, and what was
+//! delivered meanwhile.
 
 use std::time::{Duration, Instant};
 

@@ -1,29 +1,23 @@
-//! What the kernel says about a process: its CPU time, its memory, its children.
+//! What the kernel knows about a process: its CPU time, its memory, its children.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-
-/// The unit of times in `/proc/PID/stat`. It is USER_HZ, which Linux fixes at 100 for programs,
-/// whatever the kernel's own tick.
-const TICKS_PER_SEC: u64 = 100;
+use nix::time::ClockId;
+use nix::unistd::Pid;
 
 /// The unit of `/proc/PID/status`.
 const STATUS_UNIT_BYTES: u64 = 1024;
 
-/// Time on a CPU since the process started, of all its threads, in the program and in the kernel.
-/// See proc_pid_stat(5), fields 14 and 15.
+/// CPU time since the process started, of all its threads, in the program and in the kernel.
+///
+/// The process's own clock counts nanoseconds (clock_getcpuclockid(3)), where `/proc/PID/stat`
+/// counts hundredths of a second, too coarse for a load of a second.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
-    let path = format!("/proc/{pid}/stat");
-    let stat = read(&path)?;
-    // The second field, the name, is in parentheses and may contain spaces.
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let mut times = after_name.split_ascii_whitespace().skip(11);
-    let mut ticks = || -> Option<u64> { times.next()?.parse().ok() };
-    let (user_ticks, system_ticks) =
-        ticks().zip(ticks()).with_context(|| format!("failed to read the times in `{path}`"))?;
-    Ok(Duration::from_millis((user_ticks + system_ticks) * 1000 / TICKS_PER_SEC))
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid.cast_signed())).and_then(ClockId::now);
+    let time = clock.with_context(|| format!("failed to read the CPU clock of process {pid}"))?;
+    Ok(time.into())
 }
 
 /// Memory in use: `VmRSS`.

@@ -1,168 +1,292 @@
-//! The table: one row a figure, one column a server, and whether callout's target is met.
+//! The table: one row a figure, one column a server, and whether callout reaches its target.
 
 use std::fmt::{self, Display, Write as _};
 
 use crate::bench::Rounds;
+use crate::crowd::Faults;
 use crate::server::Kind;
 use crate::stats::median;
 
-#[derive(Default)]
+/// A gain below this is reported, where no round contradicts it. Smaller losses cannot be told from
+/// the noise of a shared machine.
+const GAIN_MIN: f64 = 0.95;
+
 pub struct Table {
-    lines: Vec<Line>,
+    kinds: Vec<Kind>,
+    sections: Vec<Section>,
 }
 
-/// What callout is to reach: by itself, or as a ratio to axum.
+/// Which way a figure is better, and what callout is to reach: by itself, or as a ratio to axum.
 #[derive(Clone, Copy)]
-pub enum Target {
+pub enum Goal {
+    /// Neither way is better: the figure describes how the others were measured.
     None,
+    Less,
+    More,
     AtMost(f64),
     AtLeast(f64),
-    RatioAtMost(f64),
-    RatioAtLeast(f64),
+    AtMostTimesAxum(f64),
+    AtLeastTimesAxum(f64),
 }
 
-enum Line {
-    Section(&'static str),
-    Row(Row),
+struct Section {
+    title: &'static str,
+    rows: Vec<Row>,
 }
 
 struct Row {
     figure: String,
     decimals: usize,
-    values: [Option<f64>; Kind::ALL.len()],
+    /// One for each of the table's servers.
+    values: Vec<Option<f64>>,
+    /// callout's figure to axum's.
     ratio: Option<f64>,
-    target: Target,
+    gain: Option<Gain>,
+    goal: Goal,
+}
+
+/// How much better today's callout is than the one before: 2 is twice as good, whichever way the
+/// figure is better.
+struct Gain {
+    median: f64,
+    lowest: f64,
+    highest: f64,
 }
 
 impl Table {
-    pub fn section(&mut self, title: &'static str) {
-        self.lines.push(Line::Section(title));
+    pub fn new(kinds: &[Kind]) -> Table {
+        Table { kinds: kinds.to_vec(), sections: Vec::new() }
     }
 
-    /// The median of the rounds, and the median of the ratios that callout and axum had in the same
-    /// round.
+    /// Begins a section. Its title, and then each round of its figures, also goes to standard error,
+    /// where one sees how far the bench is, and how much the rounds differ.
+    pub fn section(&mut self, title: &'static str) {
+        eprintln!("\n{title}");
+        self.sections.push(Section { title, rows: Vec::new() });
+    }
+
+    /// The median of the rounds, and of the ratios between figures of the same round. Nothing is
+    /// added where no server was measured.
     pub fn row<T>(
         &mut self,
         figure: impl Into<String>,
         decimals: usize,
-        rounds: &Rounds<T>,
-        target: Target,
-        value: impl Fn(&T) -> f64,
-    ) {
-        let ratio = rounds.get(&Kind::Callout).zip(rounds.get(&Kind::Axum)).map(|(callout, axum)| {
-            let pairs = callout.iter().zip(axum);
-            median(pairs.map(|(callout, axum)| value(callout) / value(axum)).collect())
-        });
-        let values = columns(rounds, |rounds| median(rounds.iter().map(&value).collect()));
-        self.lines.push(Line::Row(Row { figure: figure.into(), decimals, values, ratio, target }));
-    }
-
-    /// The median of the rounds, of something that says how it was measured and not who is better.
-    pub fn aside<T>(
-        &mut self,
-        figure: impl Into<String>,
-        decimals: usize,
+        goal: Goal,
         rounds: &Rounds<T>,
         value: impl Fn(&T) -> f64,
     ) {
-        let values = columns(rounds, |rounds| median(rounds.iter().map(&value).collect()));
-        self.lines.push(Line::Row(Row {
-            figure: figure.into(),
+        let figure = figure.into();
+        for (kind, rounds) in rounds {
+            let values: Vec<_> = rounds.iter().map(|round| format!("{:.decimals$}", value(round))).collect();
+            eprintln!("{figure}: {} {}", kind.name(), values.join(", "));
+        }
+        let values =
+            |kind: &Kind| -> Option<Vec<f64>> { Some(rounds.get(kind)?.iter().map(&value).collect()) };
+        let ratios = |a: Kind, b: Kind| -> Option<Vec<f64>> {
+            let (a, b) = values(&a).zip(values(&b))?;
+            Some(a.iter().zip(b).map(|(a, b)| a / b).collect())
+        };
+        let ratio = ratios(Kind::Callout, Kind::Axum).filter(|_| !matches!(goal, Goal::None)).map(median);
+        let gains = match goal {
+            Goal::None => None,
+            Goal::Less | Goal::AtMost(_) | Goal::AtMostTimesAxum(_) => ratios(Kind::Before, Kind::Callout),
+            Goal::More | Goal::AtLeast(_) | Goal::AtLeastTimesAxum(_) => ratios(Kind::Callout, Kind::Before),
+        };
+        self.push(Row {
+            figure,
             decimals,
-            values,
+            values: self.kinds.iter().map(|kind| values(kind).map(median)).collect(),
+            ratio,
+            gain: gains.map(Gain::of),
+            goal,
+        });
+    }
+
+    /// The faults of all these rounds, added up: one fault in any of them counts.
+    pub fn faults<T>(&mut self, loads: &[Rounds<T>], faults: impl Fn(&T) -> Faults) {
+        let sum = |kind: &Kind| {
+            let mut rounds = loads.iter().filter_map(|rounds| rounds.get(kind)).flatten().peekable();
+            rounds.peek()?;
+            Some(rounds.map(|round| faults(round).count() as f64).sum())
+        };
+        self.push(Row {
+            figure: "lost, doubled, torn or hung up".to_owned(),
+            decimals: 0,
+            values: self.kinds.iter().map(sum).collect(),
             ratio: None,
-            target: Target::None,
-        }));
+            gain: None,
+            goal: Goal::AtMost(0.0),
+        });
     }
 
-    /// The sum of all rounds, where one fault in any of them counts.
-    pub fn sum<T>(
-        &mut self,
-        figure: impl Into<String>,
-        rounds: &Rounds<T>,
-        target: Target,
-        value: impl Fn(&T) -> f64,
-    ) {
-        let values = columns(rounds, |rounds| rounds.iter().map(&value).sum());
-        self.lines.push(Line::Row(Row { figure: figure.into(), decimals: 0, values, ratio: None, target }));
-    }
-}
-
-fn columns<T>(rounds: &Rounds<T>, value: impl Fn(&[T]) -> f64) -> [Option<f64>; Kind::ALL.len()] {
-    Kind::ALL.map(|kind| rounds.get(&kind).map(|rounds| value(rounds)))
-}
-
-impl Row {
-    /// `None` where there is no target, or nothing was measured to hold against it.
-    fn is_met(&self) -> Option<bool> {
-        let callout = self.values[Kind::Callout as usize];
-        match self.target {
-            Target::None => None,
-            Target::AtMost(most) => callout.map(|value| value <= most),
-            Target::AtLeast(least) => callout.map(|value| value >= least),
-            Target::RatioAtMost(most) => self.ratio.map(|ratio| ratio <= most),
-            Target::RatioAtLeast(least) => self.ratio.map(|ratio| ratio >= least),
+    /// What today's callout lost, in words; `None` where there is no callout of before.
+    pub fn comparison(&self) -> Option<String> {
+        if !self.kinds.contains(&Kind::Before) {
+            return None;
         }
+        let loss_percent = (1.0 - GAIN_MIN) * 100.0;
+        let mut text =
+            format!("Worse than before by more than {loss_percent:.0} %, and worse in every round:\n");
+        let headline = text.len();
+        for section in &self.sections {
+            for row in &section.rows {
+                if let Some(gain) = row.gain.as_ref().filter(|gain| gain.is_loss()) {
+                    let _ = writeln!(text, "- {}: {}: gain {gain}", section.title, row.figure);
+                }
+            }
+        }
+        if text.len() == headline {
+            text.push_str("nothing.\n");
+        } else {
+            text.push_str("One of many figures may be there by chance: run its phase again to see.\n");
+        }
+        Some(text)
     }
 
-    fn cells(&self) -> Vec<String> {
-        let mut cells = vec![self.figure.clone()];
-        for value in self.values {
-            cells.push(value.map_or_else(String::new, |value| format!("{value:.*}", self.decimals)));
+    fn push(&mut self, row: Row) {
+        if row.values.iter().all(Option::is_none) {
+            return;
         }
-        cells.push(self.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")));
-        cells.push(self.target.to_string());
-        let met = self.is_met().map_or("", |met| if met { "yes" } else { "NO" });
+        let section = self.sections.last_mut().expect("a phase begins with a section");
+        section.rows.push(row);
+    }
+
+    fn header(&self) -> Vec<String> {
+        let mut header = vec!["figure".to_owned()];
+        header.extend(self.kinds.iter().map(|kind| kind.name().to_owned()));
+        header.push("ratio".to_owned());
+        if self.kinds.contains(&Kind::Before) {
+            header.push("gain (lowest to highest)".to_owned());
+        }
+        header.extend(["target", "met"].map(str::to_owned));
+        header
+    }
+
+    fn cells(&self, row: &Row) -> Vec<String> {
+        let mut cells = vec![row.figure.clone()];
+        for value in &row.values {
+            cells.push(value.map_or_else(String::new, |value| format!("{value:.*}", row.decimals)));
+        }
+        cells.push(row.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")));
+        if self.kinds.contains(&Kind::Before) {
+            cells.push(row.gain.as_ref().map_or_else(String::new, Gain::to_string));
+        }
+        cells.push(row.goal.to_string());
+        let met = self.is_met(row).map_or("", |met| if met { "yes" } else { "NO" });
         cells.push(met.to_owned());
         cells
     }
-}
 
-impl Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::None => Ok(()),
-            Target::AtMost(most) => write!(f, "≤ {most}"),
-            Target::AtLeast(least) => write!(f, "≥ {least}"),
-            Target::RatioAtMost(most) => write!(f, "≤ {most} × axum"),
-            Target::RatioAtLeast(least) => write!(f, "≥ {least} × axum"),
+    /// `None` where there is no target, or nothing was measured to hold against it.
+    fn is_met(&self, row: &Row) -> Option<bool> {
+        let callout = self.kinds.iter().zip(&row.values).find(|(kind, _)| **kind == Kind::Callout);
+        let callout = callout.and_then(|(_, value)| *value);
+        match row.goal {
+            Goal::None | Goal::Less | Goal::More => None,
+            Goal::AtMost(most) => callout.map(|value| value <= most),
+            Goal::AtLeast(least) => callout.map(|value| value >= least),
+            Goal::AtMostTimesAxum(most) => row.ratio.map(|ratio| ratio <= most),
+            Goal::AtLeastTimesAxum(least) => row.ratio.map(|ratio| ratio >= least),
         }
     }
 }
 
-/// Markdown, with columns that also stand under each other in a terminal.
+impl Gain {
+    fn of(rounds: Vec<f64>) -> Gain {
+        Gain {
+            lowest: rounds.iter().copied().fold(f64::INFINITY, f64::min),
+            highest: rounds.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            median: median(rounds),
+        }
+    }
+
+    fn is_loss(&self) -> bool {
+        self.median < GAIN_MIN && self.highest < 1.0
+    }
+}
+
+impl Display for Gain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.lowest, self.highest)
+    }
+}
+
+impl Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goal::None | Goal::Less | Goal::More => Ok(()),
+            Goal::AtMost(most) => write!(f, "≤ {most}"),
+            Goal::AtLeast(least) => write!(f, "≥ {least}"),
+            Goal::AtMostTimesAxum(most) => write!(f, "≤ {most} × axum"),
+            Goal::AtLeastTimesAxum(least) => write!(f, "≥ {least} × axum"),
+        }
+    }
+}
+
+/// Markdown, with columns that are also aligned in a terminal.
 impl Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut header = vec!["figure".to_owned()];
-        header.extend(Kind::ALL.map(|kind| kind.name().to_owned()));
-        header.extend(["ratio", "target", "met"].map(str::to_owned));
-        let rule = vec![String::new(); header.len()];
-        let mut rows = vec![header, rule];
-        for line in &self.lines {
-            match line {
-                Line::Section(title) => {
-                    let mut cells = vec![String::new(); rows[0].len()];
-                    cells[0] = format!("**{title}**");
-                    rows.push(cells);
-                }
-                Line::Row(row) => rows.push(row.cells()),
-            }
+        let header = self.header();
+        let blank = vec![String::new(); header.len()];
+        let mut lines = vec![header, blank.clone()];
+        for section in self.sections.iter().filter(|section| !section.rows.is_empty()) {
+            let mut title = blank.clone();
+            title[0] = format!("**{}**", section.title);
+            lines.push(title);
+            lines.extend(section.rows.iter().map(|row| self.cells(row)));
         }
 
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
-        for (index, row) in rows.iter().enumerate() {
-            let mut text = String::new();
-            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+        let width = |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max();
+        let widths: Vec<usize> = (0..blank.len()).filter_map(width).collect();
+        for (index, cells) in lines.iter().enumerate() {
+            for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
                 match (index, column) {
-                    (1, 0) => write!(text, "|-{:-<width$}-", "")?,
-                    (1, _) => write!(text, "|-{:-<width$}:", "")?,
-                    (_, 0) => write!(text, "| {cell:<width$} ")?,
-                    _ => write!(text, "| {cell:>width$} ")?,
+                    (1, 0) => write!(f, "|-{:-<width$}-", "")?,
+                    (1, _) => write!(f, "|-{:-<width$}:", "")?,
+                    (_, 0) => write!(f, "| {cell:<width$} ")?,
+                    _ => write!(f, "| {cell:>width$} ")?,
                 }
             }
-            writeln!(f, "{text}|")?;
+            writeln!(f, "|")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(goal: Goal, before: [f64; 3], today: [f64; 3]) -> Table {
+        let mut table = Table::new(&[Kind::Callout, Kind::Before]);
+        table.section("a section");
+        let rounds = Rounds::from([(Kind::Callout, today.to_vec()), (Kind::Before, before.to_vec())]);
+        table.row("a figure", 0, goal, &rounds, |value| *value);
+        table
+    }
+
+    fn reports_a_loss(table: &Table) -> bool {
+        table.comparison().expect("there is a callout of before").contains("a section: a figure: gain 0.5")
+    }
+
+    #[test]
+    fn a_loss_in_every_round_is_reported_whichever_way_is_better() {
+        assert!(reports_a_loss(&table(Goal::Less, [1.0, 1.0, 1.0], [2.0, 2.0, 1.9])));
+        assert!(!reports_a_loss(&table(Goal::More, [1.0, 1.0, 1.0], [2.0, 2.0, 1.9])));
+        assert!(reports_a_loss(&table(Goal::More, [2.0, 2.0, 1.9], [1.0, 1.0, 1.0])));
+        assert!(!reports_a_loss(&table(Goal::Less, [2.0, 2.0, 1.9], [1.0, 1.0, 1.0])));
+    }
+
+    #[test]
+    fn a_loss_that_one_round_contradicts_is_not_reported() {
+        assert!(!reports_a_loss(&table(Goal::Less, [1.0, 1.0, 1.0], [2.0, 2.0, 0.9])));
+    }
+
+    #[test]
+    fn a_section_without_a_measured_server_is_left_out() {
+        let mut table = Table::new(&[Kind::Axum]);
+        table.section("callout alone");
+        table.row("a figure", 0, Goal::Less, &Rounds::new(), |value| *value);
+        assert!(!table.to_string().contains("callout alone"));
     }
 }

@@ -1,4 +1,4 @@
-// The votes, as they stand. Each button casts one.
+// The poll: the present votes from one stream, and a button for each choice that casts a vote.
 
 const choices = document.getElementById("choices");
 

@@ -1,6 +1,10 @@
 //! Who is asking.
 
+use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Who is asking, as far as a request's credentials say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,4 +25,12 @@ pub struct Caller {
     pub identity: Identity,
     /// The client's address: that of the client behind a trusted proxy.
     pub address: IpAddr,
+    /// Whether the request was made on the machine that callout runs on.
+    pub is_local: bool,
+}
+
+/// Whether a request from this address was made on this machine. A proxy on the same machine has a loopback
+/// address too, so a request that was forwarded does not count as local, whether its proxy is trusted or not.
+pub(super) fn is_local(address: IpAddr, headers: &HeaderMap) -> bool {
+    address.is_loopback() && !headers.contains_key(X_FORWARDED_FOR) && !headers.contains_key(FORWARDED)
 }

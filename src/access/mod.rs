@@ -5,12 +5,14 @@
 //! publisher and the streams take nothing without one, and nobody outside this module can make one, so no
 //! handler can forget to ask.
 
+mod hosts;
 mod identity;
-pub mod origins;
+mod origins;
 mod token;
 
+pub use hosts::Hosts;
 pub use identity::{Caller, Identity};
-pub use origins::Origins;
+pub use origins::{Origin, Origins};
 pub use token::Secret;
 
 use crate::error::Error;
@@ -53,7 +55,7 @@ impl Grant {
     /// The program's own right to publish to these topics and to subscribe to them.
     pub(crate) fn of_program(topics: &[Topic]) -> Grant {
         let address = IpAddr::from([127, 0, 0, 1]);
-        let caller = Caller { identity: Identity::Program, address };
+        let caller = Caller { identity: Identity::Program, address, is_local: true };
         Grant { caller, publish: topics.to_vec(), subscribe: topics.to_vec() }
     }
 
@@ -87,19 +89,26 @@ impl Grant {
 #[derive(Debug, Default)]
 pub struct Access {
     publish_token: Option<Secret>,
+    hosts: Hosts,
     /// Other sites whose pages may read and publish.
     pub origins: Origins,
 }
 
 impl Access {
-    /// Rules with this token, if there is one, and these origins.
-    pub fn new(publish_token: Option<Secret>, origins: Origins) -> Access {
-        Access { publish_token, origins }
+    /// Rules with this token, if there is one, these names of the server, and these origins.
+    pub fn new(publish_token: Option<Secret>, hosts: Hosts, origins: Origins) -> Access {
+        Access { publish_token, hosts, origins }
+    }
+
+    /// Refuses a request that asks for another host. To be asked before anything is answered.
+    pub fn check_host(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Error> {
+        self.hosts.check(headers, peer)
     }
 
     /// Says yes to all that a request asks for, or why not: [`Error::Unauthorized`], [`Error::Forbidden`].
     pub fn grant(&self, headers: &HeaderMap, address: IpAddr, wanted: Wanted) -> Result<Grant, Error> {
-        let caller = Caller { identity: self.identify(headers), address };
+        let is_local = identity::is_local(address, headers);
+        let caller = Caller { identity: self.identify(headers), address, is_local };
         wanted.publish.iter().try_for_each(|topic| self.may_publish(caller, topic))?;
         wanted.subscribe.iter().try_for_each(|topic| self.may_subscribe(caller, topic))?;
         wanted.action.map_or(Ok(()), |action| self.may(caller, action))?;
@@ -127,7 +136,7 @@ impl Access {
                 "what callout's own pages keep is shown only with a publish token, and this server has none"
                     .into(),
             )),
-            Action::Retract if is_open && !caller.address.is_loopback() => Err(Error::Forbidden(
+            Action::Retract if is_open && !caller.is_local => Err(Error::Forbidden(
                 "without a publish token, events are taken back only from the machine that callout runs on"
                     .into(),
             )),
@@ -171,7 +180,7 @@ mod tests {
     const AWAY: [u8; 4] = [192, 0, 2, 1];
 
     fn asks(token: Option<&str>, given: &str, address: [u8; 4], wanted: Wanted) -> Result<Grant, Error> {
-        let access = Access::new(token.map(Secret::new), Origins::default());
+        let access = Access::new(token.map(Secret::new), Hosts::default(), Origins::default());
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(given).unwrap());
         access.grant(&headers, address.into(), wanted)
@@ -183,6 +192,16 @@ mod tests {
 
     fn action(action: Action) -> Wanted {
         Wanted { action: Some(action), ..Wanted::default() }
+    }
+
+    #[test]
+    fn a_request_that_was_forwarded_is_not_local() {
+        for field in ["x-forwarded-for", "forwarded"] {
+            let headers =
+                HeaderMap::from_iter([(field.parse().unwrap(), HeaderValue::from_static("unknown"))]);
+            let granted = Access::default().grant(&headers, HERE.into(), action(Action::Retract));
+            assert!(matches!(granted, Err(Error::Forbidden(_))), "{field}");
+        }
     }
 
     #[test]
@@ -215,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_printed() {
-        let access = Access::new(Some(Secret::new("sesame")), Origins::default());
+        let access = Access::new(Some(Secret::new("sesame")), Hosts::default(), Origins::default());
         assert!(!format!("{access:?}").contains("sesame"));
     }
 }

@@ -59,9 +59,9 @@ fn read(directory: PathBuf, topic: Option<&str>) -> Result<(), Failure> {
     let topics = [Topic::new(topic).map_err(work)?];
     let (mut after, mut lines) = (Id::default(), 0);
     loop {
-        let part = archive.read(after, Id(u64::MAX), &topics).map_err(work)?;
-        let Some((last, _)) = part.events.last() else { return found(topic, lines) };
-        after = *last;
+        let part = archive.read(after, Id::MAX, &topics).map_err(work)?;
+        let Some(last) = part.events.last() else { return found(topic, lines) };
+        after = last.id;
         lines += print_lines(part_json(&part))?;
     }
 }

@@ -3,16 +3,15 @@
 use super::flags::{bytes, count, duration};
 use super::output::print;
 use super::{Command, Failure, Flag, Flags, Usage, log as stderr_log};
-use crate::access::Secret;
+use crate::access::{Origin, Secret};
 use crate::client::Pace;
-use crate::history::Bounds;
-use crate::history::disk::Durability;
-use crate::http::Limits;
+use crate::history::{Address, Bounds, Durability};
+use crate::http::{Limits, Network};
 use crate::os::kernel::give_back_code;
 use crate::os::threads::spawn;
 use crate::pages::Pages;
 use crate::selector::Selector;
-use crate::server::{Config, Data, Kind, Server};
+use crate::server::{Config, Kind, Server};
 use crossbeam_channel::{Receiver, bounded, select};
 use log::{Level, LevelFilter};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -60,7 +59,17 @@ pub(super) static COMMAND: Command = Command {
         Flag {
             name: "cors",
             value: "ORIGIN",
-            help: "an origin (https://example.org) whose pages may read and publish;\nrepeatable, `*` for all; without it only callout's own pages may",
+            help: "an origin (https://example.org, https://*.example.org) whose pages may\nread and publish; repeatable, `*` for all; without it only callout's own",
+        },
+        Flag {
+            name: "host",
+            value: "NAME",
+            help: "a name of this server (push.example.org) that a proxy on this machine\nmay ask for; repeatable; without it only loopback names and this\nmachine's addresses",
+        },
+        Flag {
+            name: "trusted-proxy",
+            value: "ADDRESS",
+            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded); repeatable;\nwithout it nobody is",
         },
         Flag {
             name: "data",
@@ -229,13 +238,15 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             _ => None,
         })?,
         publish_token: flags.publish_token()?.map(Secret::new),
+        hosts: flags.list("host").into_iter().map(host).collect::<Result<_, _>>()?,
         origins: flags.list("cors").into_iter().map(origin).collect::<Result<_, _>>()?,
         ephemeral: flags.list("ephemeral").into_iter().map(ephemeral).collect::<Result<_, _>>()?,
         www: flags.value("www", None, "a folder", |text| {
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))
         })?,
-        data: data(flags.text("data").unwrap_or("callout-data"), durability)?,
+        data: data(flags.text("data").unwrap_or("callout-data"))?,
+        durability,
         bounds: Bounds {
             events_max: flags.value(
                 "keep-events",
@@ -252,6 +263,11 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             )?,
         },
         limits: Limits { body_bytes_max: body_bytes, connections_max, pace, ..default.limits },
+        trusted_proxies: flags
+            .list("trusted-proxy")
+            .into_iter()
+            .map(trusted_proxy)
+            .collect::<Result<_, _>>()?,
         pages: pages(flags)?,
         activity: !flags.is_on("no-activity"),
         streams_max: flags
@@ -293,35 +309,36 @@ fn preferred(addresses: &[SocketAddr]) -> Option<SocketAddr> {
     addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
 }
 
-/// Where the history is kept: a folder that is there or can be made.
-fn data(text: &str, durability: Durability) -> Result<Data, Failure> {
-    if text == "memory" {
-        return Ok(Data::Memory);
-    }
-    match Path::new(text).ancestors().find(|path| path.exists() && !path.is_dir()) {
+/// Where the history is kept. A folder may be missing, a file in its place is a failure.
+fn data(text: &str) -> Result<Address, Failure> {
+    let address: Address = text.parse().map_err(|error: crate::Error| Usage(error.to_string()))?;
+    let is_file = |path: &&Path| path.exists() && !path.is_dir();
+    match address.folder().and_then(|folder| folder.ancestors().find(is_file)) {
         Some(file) => {
             let file = file.display();
             Err(Failure::Work(format!("`{file}` is a file; --data takes a folder, or `memory`")))
         }
-        None => Ok(Data::Directory(text.into(), durability)),
+        None => Ok(address),
     }
 }
 
-/// An origin as browsers send it: scheme, host and, if it is not the scheme's default, port, in lower case.
-fn origin(text: String) -> Result<String, Failure> {
-    let origin = text.to_ascii_lowercase();
-    let bare = origin.strip_prefix("https://").map(|host| (host, ":443"));
-    let bare = bare.or_else(|| origin.strip_prefix("http://").map(|host| (host, ":80")));
-    match bare {
-        _ if text == "*" => Ok(text),
-        Some((host, port)) if !host.is_empty() && !host.contains('/') => {
-            Ok(origin.strip_suffix(port).unwrap_or(&origin).to_owned())
-        }
-        _ => {
-            let right = "`*` or an origin like https://example.org, without a path";
-            Err(Usage(format!("`{text}` is no value for --cors, which takes {right}")).into())
-        }
+fn origin(text: String) -> Result<Origin, Failure> {
+    let wrong = |right| Usage(format!("`{text}` is no value for --cors, which takes {right}"));
+    Ok(text.parse().map_err(wrong)?)
+}
+
+/// A name without scheme, port and path.
+fn host(text: String) -> Result<String, Failure> {
+    if text.is_empty() || text.contains(['/', ':', '*', ' ']) {
+        let right = "a name like push.example.org, without scheme, port and path";
+        return Err(Usage(format!("`{text}` is no value for --host, which takes {right}")).into());
     }
+    Ok(text)
+}
+
+fn trusted_proxy(text: String) -> Result<Network, Failure> {
+    let wrong = |error| Usage(format!("`{text}` is no value for --trusted-proxy: {error}"));
+    Ok(text.parse().map_err(wrong)?)
 }
 
 /// A topic that belongs to no page, or a prefix of such topics.

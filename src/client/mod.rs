@@ -17,6 +17,7 @@ pub use stream::{Snapshot, Stream};
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::history::{History, Part, Start};
+use crate::hub::chunk::{Chunk, Coding, LAST_CHUNK};
 use crate::hub::outlet::{Batch, End, Next, Outlet, Piece};
 use crate::hub::wire::Wire;
 use crate::hub::{ClientId, Hub};
@@ -58,6 +59,7 @@ pub struct Visit {
 pub struct Client {
     id: ClientId,
     wire: Wire,
+    coding: Coding,
     pace: Pace,
     outlet: Arc<Outlet>,
     queue: Receiver<Piece>,
@@ -66,16 +68,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that writes to this wire.
-    pub fn new(wire: Wire, pace: Pace) -> Client {
+    /// A client that writes to this wire, in this coding.
+    pub fn new(wire: Wire, coding: Coding, pace: Pace) -> Client {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let socket = match &wire {
             Wire::Socket(socket) => Some(socket.clone()),
             Wire::Writer(_) => None,
         };
-        let (outlet, queue, gone) = Outlet::new(socket);
+        let (outlet, queue, gone) = Outlet::new(socket, coding);
         let id = ClientId(NEXT.fetch_add(1, Relaxed));
-        Client { id, wire, pace, outlet: Arc::new(outlet), queue, gone, bytes: 0 }
+        Client { id, wire, coding, pace, outlet: Arc::new(outlet), queue, gone, bytes: 0 }
     }
 
     /// The channel through which the client learns that its browser hung up.
@@ -83,7 +85,7 @@ impl Client {
         self.outlet.gone()
     }
 
-    /// Writes `head` (the HTTP head, already encoded) and then the stream, until it ends. Blocks for
+    /// Writes `head` (the encoded HTTP head, which announces the coding) and then the stream, until it ends. Blocks for
     /// as long as the browser stays.
     pub fn run(mut self, head: Vec<u8>, stream: Stream, hub: &Hub, history: &dyn History) -> Visit {
         let end = self.visit(head, &stream, hub, history).unwrap_or_else(|error| {
@@ -106,33 +108,31 @@ impl Client {
         let topics = stream.topics();
         let resume = match history.resume(stream.start(), topics) {
             Ok(resume) => resume,
-            Err(error) => return self.postpone(&head, &error),
+            Err(error) => return self.postpone(head, &error),
         };
-        let mut opening = head;
-        opening.extend_from_slice(
-            hello(self.pace.heartbeat, stream.snapshot.is_some(), &resume.position).as_bytes(),
-        );
+        let mut opening =
+            hello(self.pace.heartbeat, stream.snapshot.is_some(), &resume.position).into_bytes();
         if let (true, Start::After(asked)) = (resume.gap, stream.start()) {
             opening.extend_from_slice(&reset(asked, &resume.position));
         }
-        self.write(&opening)?;
+        self.write_encoded(&[head, self.encode(&opening)].concat())?;
         drop(opening);
 
         let mut position = resume.after;
         while position < hub.last() {
             match history.read(position, hub.last(), topics) {
                 Ok(part) => position = self.replay(part, position)?,
-                Err(error) => return self.postpone(&[], &error),
+                Err(error) => return self.postpone(Vec::new(), &error),
             }
         }
         let subscription = match hub.register(self.id, topics.clone(), self.outlet.clone()) {
             Ok(subscription) => subscription,
-            Err(error) => return self.postpone(&[], &error),
+            Err(error) => return self.postpone(Vec::new(), &error),
         };
         while position < subscription.live_after {
             match history.read(position, subscription.live_after, topics) {
                 Ok(part) => position = self.replay(part, position)?,
-                Err(error) => return self.postpone(&[], &error),
+                Err(error) => return self.postpone(Vec::new(), &error),
             }
         }
         self.report(stream, 0)?;
@@ -145,7 +145,7 @@ impl Client {
         if let Some(edge) = part.gap {
             bytes.extend_from_slice(&reset(&position.to_string(), &edge.to_string()));
         }
-        part.events.iter().for_each(|(_, frame)| bytes.extend_from_slice(frame));
+        part.events.iter().for_each(|kept| bytes.extend_from_slice(&kept.frame));
         self.write(&bytes)?;
         Ok(part.through)
     }
@@ -158,7 +158,7 @@ impl Client {
             select! {
                 recv(self.queue) -> piece => {
                     let piece = piece.expect("the outlet, which holds the other end, is ours too");
-                    self.write(piece.bytes())?;
+                    self.write_encoded(piece.bytes())?;
                     self.report(stream, piece.bytes().len())?;
                 }
                 recv(silence) -> _ => self.heartbeat(),
@@ -187,33 +187,50 @@ impl Client {
     fn heartbeat(&self) {
         let now = Instant::now();
         if now.duration_since(self.outlet.sent_at()) >= self.pace.heartbeat {
-            self.outlet.send(&Batch { all: HEARTBEAT.into(), kept: None }, now);
+            self.outlet.send(&Batch { all: Chunk::new([HEARTBEAT].into_iter()), kept: None }, now);
         }
     }
 
     /// Writes what is queued, then the retry delay. The outlet takes nothing more.
     fn drain(&mut self, retry_millis: u32) -> io::Result<End> {
         while let Ok(piece) = self.queue.try_recv() {
-            self.write(piece.bytes())?;
+            self.write_encoded(piece.bytes())?;
         }
-        self.end(retry_millis)
+        self.end(Vec::new(), retry_millis)
     }
 
     /// The history cannot be read now. An EventSource gives up for good on an error status, so the browser is
     /// told to come back instead. What is queued is left out: something before it was not read.
-    fn postpone(&mut self, head: &[u8], error: &Error) -> io::Result<End> {
+    fn postpone(&mut self, head: Vec<u8>, error: &Error) -> io::Result<End> {
         // The history itself logs once what is wrong; thousands of browsers need not repeat it.
         log::debug!("a stream is told to come back: {error:?}");
-        self.write(head)?;
-        self.end(fastrand::u32(POSTPONED_MILLIS))
+        self.end(head, fastrand::u32(POSTPONED_MILLIS))
     }
 
-    fn end(&mut self, retry_millis: u32) -> io::Result<End> {
-        self.write(format!("retry: {retry_millis}\n\n").as_bytes())?;
+    /// Ends the body, so that the browser sees that nothing was cut off.
+    fn end(&mut self, head: Vec<u8>, retry_millis: u32) -> io::Result<End> {
+        let mut bytes = [head, self.encode(format!("retry: {retry_millis}\n\n").as_bytes())].concat();
+        if self.coding == Coding::Chunked {
+            bytes.extend_from_slice(LAST_CHUNK);
+        }
+        self.write_encoded(&bytes)?;
         Ok(End::Drain { retry_millis })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Data as it goes over the wire. Nothing stays nothing.
+    fn encode(&self, data: &[u8]) -> Vec<u8> {
+        if data.is_empty() {
+            return Vec::new();
+        }
+        let chunk = Chunk::new([data].into_iter());
+        chunk.frame()[chunk.range(self.coding)].to_vec()
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        self.write_encoded(&self.encode(data))
+    }
+
+    fn write_encoded(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.wire.write(bytes, self.pace.write_deadline)?;
         self.bytes += bytes.len() as u64;
         Ok(())

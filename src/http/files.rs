@@ -1,15 +1,16 @@
 //! The files under `www/`: compiled in, or read from a directory while one works on them.
 
-use super::{Request, Response};
+use super::{Request, Response, template};
 use crate::error::Error;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
-/// Name and content of every file under `www/`, written by the build script.
+/// Name and content of every file under `www/`, each page in the template, written by the build script.
 static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/www.rs"));
 
 /// A page may load what this server serves and nothing else.
@@ -23,10 +24,17 @@ const PRELOADED: &[(&str, &str)] = &[
     ("script type=\"module\" src=\"", "as=script; crossorigin"),
 ];
 
+/// The files under `www/`, some of them hidden.
+pub struct Files {
+    source: Source,
+    /// The pages that are switched off.
+    hidden: Vec<String>,
+}
+
 /// Where files come from.
-pub enum Files {
+enum Source {
     /// The binary itself.
-    Embedded,
+    Embedded(HashMap<&'static str, File>),
     /// A directory, read anew for each request.
     Directory(PathBuf),
 }
@@ -38,31 +46,35 @@ pub struct File {
 }
 
 impl Files {
+    /// The files of this directory, or those that are compiled in. `hidden` names demo pages that are switched off
+    /// (`chat`, `activity`, `notifications`, `wall`, `posts`): there are no files of theirs, and what leads to them
+    /// is left out of the other pages.
+    pub fn new(directory: Option<PathBuf>, hidden: &[&str]) -> Files {
+        let hidden: Vec<String> = hidden.iter().map(|&page| page.into()).collect();
+        let source = match directory {
+            Some(directory) => Source::Directory(directory),
+            None => Source::Embedded(
+                EMBEDDED
+                    .iter()
+                    .map(|&(name, bytes)| (name, File::new(shown(name, bytes.into(), &hidden))))
+                    .collect(),
+            ),
+        };
+        Files { source, hidden }
+    }
+
     /// Answers with the file of this name (`sse.html`), or 304 if the browser has it.
     /// [`Error::NotFound`] if there is none.
     pub fn answer(&self, request: &Request, name: &str) -> Result<Response, Error> {
-        Ok(self.open(name)?.answer(request, name))
-    }
-
-    fn open(&self, name: &str) -> Result<File, Error> {
         let missing = || Error::NotFound(format!("there is no `/{name}` here"));
-        match self {
-            Files::Embedded => {
-                let embedded = EMBEDDED.iter().find(|(embedded, _)| *embedded == name);
-                embedded.map(|&(_, bytes)| File::new(bytes.into())).ok_or_else(missing)
-            }
-            Files::Directory(directory) => {
-                // Only names that lead down: nothing outside the directory is to be had.
-                let leads_down =
-                    Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-                if !leads_down {
-                    return Err(missing());
-                }
-                match std::fs::read(directory.join(name)) {
-                    Ok(bytes) => Ok(File::new(bytes.into())),
-                    Err(error) if is_no_file(error.kind()) => Err(missing()),
-                    Err(error) => Err(Error::Internal(format!("failed to read `{name}`: {error}"))),
-                }
+        if self.hidden.iter().any(|page| page == page_of(name)) {
+            return Err(missing());
+        }
+        match &self.source {
+            Source::Embedded(files) => Ok(files.get(name).ok_or_else(missing)?.answer(request, name)),
+            Source::Directory(directory) => {
+                let bytes = read_page(directory, name)?.ok_or_else(missing)?;
+                Ok(File::new(shown(name, bytes.into(), &self.hidden)).answer(request, name))
             }
         }
     }
@@ -77,7 +89,7 @@ impl File {
     }
 
     /// Answers with the file, of the kind that its name says, or 304 if the browser has it.
-    pub fn answer(self, request: &Request, name: &str) -> Response {
+    pub fn answer(&self, request: &Request, name: &str) -> Response {
         // Tags are compared weakly (RFC 9110, section 13.1.2): a proxy that compresses weakens them.
         let weak_tag = format!("W/{}", self.tag);
         let has_it = [&self.tag, &weak_tag, "*"].iter().any(|tag| request.header_has(IF_NONE_MATCH, tag));
@@ -85,17 +97,75 @@ impl File {
         let response = if has_it {
             Response::empty(StatusCode::NOT_MODIFIED)
         } else {
-            Response { body: self.bytes, ..Response::empty(StatusCode::OK) }
+            Response { body: self.bytes.clone(), ..Response::empty(StatusCode::OK) }
         };
         let response = response
             .with(CONTENT_TYPE, content_type(name))
-            .with(ETAG, self.tag)
+            .with(ETAG, self.tag.clone())
             // Asking each time costs one small answer and never shows an old page.
             .with(CACHE_CONTROL, "no-cache");
         match preloads {
             Some(links) => response.with(CONTENT_SECURITY_POLICY, POLICY).with(LINK, links),
             None => response,
         }
+    }
+}
+
+/// The page that a file belongs to: `posts.css` and `posts-feed.js` belong to `posts`. The chat's is `sse.html`.
+fn page_of(name: &str) -> &str {
+    match name.split(['.', '-']).next() {
+        Some("sse") => "chat",
+        stem => stem.unwrap_or_default(),
+    }
+}
+
+/// The file as it is served: HTML without what leads to hidden pages.
+fn shown(name: &str, bytes: Cow<'static, [u8]>, hidden: &[String]) -> Cow<'static, [u8]> {
+    match std::str::from_utf8(&bytes) {
+        Ok(html) if name.ends_with(".html") && !hidden.is_empty() => {
+            hidden.iter().fold(html.to_owned(), |html, page| without_page(html, page)).into_bytes().into()
+        }
+        _ => bytes,
+    }
+}
+
+/// The HTML without the elements that are there because of a page: those that say so (`data-page="wall"`). Such
+/// an element holds no other of its own kind, so the next end tag of that kind is its end.
+fn without_page(mut html: String, page: &str) -> String {
+    let mark = format!(" data-page=\"{page}\"");
+    while let Some(marked) = html.find(&mark) {
+        let begin = html[..marked].rfind('<').unwrap_or(marked);
+        let kind = html[begin..marked].split_whitespace().next().unwrap_or_default();
+        let end_tag = format!("{}>", kind.replacen('<', "</", 1));
+        let end = html[marked..].find(&end_tag).map_or(html.len(), |end| marked + end + end_tag.len());
+        let begin = html[..begin].trim_end().len();
+        html.replace_range(begin..end, "");
+    }
+    html
+}
+
+/// Reads a file of the directory, a page in the directory's template if it has one. None if there is no such file.
+fn read_page(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    let own = match name {
+        template::NAME => None,
+        _ => read(directory, name)?,
+    };
+    let (true, Some(bytes)) = (name.ends_with(".html"), &own) else { return Ok(own) };
+    let Some(template) = read(directory, template::NAME)? else { return Ok(own) };
+    let (template, page) = (String::from_utf8_lossy(&template), String::from_utf8_lossy(bytes));
+    Ok(template::render(&template, name, &page).map(String::into_bytes).or(own))
+}
+
+fn read(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    // Only names that lead down: nothing outside the directory is to be had.
+    let leads_down = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    if !leads_down {
+        return Ok(None);
+    }
+    match std::fs::read(directory.join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_no_file(error.kind()) => Ok(None),
+        Err(error) => Err(Error::Internal(format!("failed to read `{name}`: {error}"))),
     }
 }
 
@@ -129,5 +199,77 @@ fn content_type(name: &str) -> &'static str {
         Some("png") => "image/png",
         Some("json") => "application/json",
         _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGES: [&str; 5] = ["chat", "activity", "notifications", "wall", "posts"];
+
+    fn html(files: &Files, name: &str) -> String {
+        let Source::Embedded(files) = &files.source else { panic!("they are compiled in") };
+        String::from_utf8(files[name].bytes.to_vec()).expect("it is text")
+    }
+
+    #[test]
+    fn every_page_is_in_the_template_and_its_own_link_is_the_current_one() {
+        let files = Files::new(None, &[]);
+        for page in ["index", "sse", "activity", "notifications", "wall", "posts", "check"] {
+            let html = html(&files, &format!("{page}.html"));
+            assert!(html.starts_with("<!doctype html>") && html.trim_end().ends_with("</html>"), "{html}");
+            assert_eq!((html.matches("<title>").count(), html.matches("<main").count()), (1, 1), "{html}");
+            let path = if page == "index" { "/".into() } else { format!("/{page}.html") };
+            let current = format!("href=\"{path}\" aria-current=\"page\"");
+            assert_eq!(
+                (html.matches(&current).count(), html.matches("aria-current").count()),
+                (1, 1),
+                "{html}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_leads_to_a_hidden_page() {
+        for hidden in PAGES {
+            let files = Files::new(None, &[hidden]);
+            for page in PAGES.iter().filter(|page| **page != hidden) {
+                let html = html(&files, "index.html");
+                let path = if *page == "chat" { "/sse.html".into() } else { format!("/{page}.html") };
+                assert!(html.contains(&path), "{path} is gone with {hidden}");
+            }
+            let path = if hidden == "chat" { "/sse.html".into() } else { format!("/{hidden}.html") };
+            for name in ["index.html", "check.html"] {
+                assert!(!html(&files, name).contains(&path), "{name} leads to {path}");
+            }
+        }
+        let html = html(&Files::new(None, &PAGES), "index.html");
+        assert!(
+            html.contains("/check.html") && html.contains("</ul>") && !html.contains("data-page"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn the_files_of_a_page_are_told_by_their_names() {
+        for name in ["sse.html", "chat.js", "chat.css"] {
+            assert_eq!(page_of(name), "chat");
+        }
+        for name in ["posts.html", "posts.js", "posts-feed.js", "posts.css"] {
+            assert_eq!(page_of(name), "posts");
+        }
+        for name in ["index.html", "callout.js", "page.js", "site.css", "check.html"] {
+            assert!(!PAGES.contains(&page_of(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_marked_goes_whole_and_nothing_else() {
+        let html =
+            "<ul>\n  <li data-page=\"wall\">\n    <a href=\"x\">wall</a>\n  </li>\n  <li>check</li>\n</ul>";
+        assert_eq!(without_page(html.into(), "wall"), "<ul>\n  <li>check</li>\n</ul>");
+        assert_eq!(without_page(html.into(), "posts"), html);
+        assert_eq!(without_page("a <b data-page=\"wall\">without an end".into(), "wall"), "a");
     }
 }

@@ -1,26 +1,43 @@
 //! HTTP/1.0 and 1.1: two listeners behind one small interface.
 //!
-//! A listener turns bytes into a [`Request`], asks its [`Site`] for an [`Answer`], and either writes the
-//! [`Response`] or lets the site drive a stream on the request's own thread.
+//! A listener turns bytes into a [`Request`] and asks its [`Site`] for an [`Answer`]. Then it writes the
+//! [`Response`], or lets the site write a stream on the request's own thread.
 
-pub mod direct;
-pub mod files;
-pub mod path;
+mod busy;
 pub mod request;
 pub mod response;
+pub mod path;
+mod template;
+pub mod files;
+mod network;
+mod proxies;
+pub mod direct;
 pub mod tiny;
 
+pub use network::Network;
 pub use path::Captures;
+pub use proxies::Proxies;
 pub use request::Request;
 pub use response::Response;
 
 use crate::client::{Client, Pace, Stream, Visit};
 use crate::error::Error;
 use http::StatusCode;
+use percent_encoding::{CONTROLS, PercentEncode, utf8_percent_encode};
 use serde::Serialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+
+/// The longest head, in bytes. A longer one is answered 431 and the connection closed.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// The most header fields. More are answered 431 and the connection closed.
+const HEADERS_MAX: usize = 100;
+
+/// The stack of a thread that serves a connection or a stream. A request needs far less, and only what is
+/// touched takes memory.
+const STACK_BYTES: usize = 256 * 1024;
 
 /// What a request is answered with.
 pub enum Answer {
@@ -31,7 +48,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// 200, with this as JSON.
+    /// 200, with this value as JSON.
     pub fn json(value: &impl Serialize) -> Answer {
         Answer::Full(Response::json(StatusCode::OK, value))
     }
@@ -42,16 +59,18 @@ impl Answer {
     }
 }
 
-/// A request, after its answer is written.
+/// What is known of a request after its answer is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered<'a> {
-    /// Its method.
+    /// The client's address; the peer's where the head was not understood.
+    pub client: IpAddr,
+    /// The request's method.
     pub method: &'a str,
-    /// Its path, percent-encoded as it came.
+    /// The request's path, percent-encoded as it came.
     pub path: &'a str,
-    /// What it was answered.
+    /// The status that it was answered with.
     pub status: u16,
-    /// How long that took.
+    /// How long the answer took.
     pub took: Duration,
 }
 
@@ -60,47 +79,51 @@ pub trait Site: Send + Sync + 'static {
     /// Answers a request. Runs on the request's thread and may block.
     fn answer(&self, request: &mut Request) -> Answer;
 
-    /// Answers what could not be taken as a request. `request` has what was understood of it, without
-    /// its body, if its head was.
+    /// Answers bytes that are not a request that can be served. `request` is what was understood, without
+    /// its body; none if not even the head was understood.
     fn refuse(&self, error: &Error, request: Option<&Request>) -> Response;
 
-    /// Is told of a request that was answered; of a stream, when it begins. Does not wait for anything.
+    /// Is called after a request was answered, and after a stream has begun. Must not block.
     fn answered(&self, answered: &Answered);
 
-    /// Drives a stream until it ends: `head` is written first. Blocks.
+    /// Writes `head` and then the stream, until the stream ends. Blocks.
     fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit;
 }
 
-/// A listener that runs.
+/// A listener that runs. Dropping it stops it and hangs up on every connection. Then its threads end, which the
+/// [`Threads`](crate::os::threads::Threads) that it was started with can wait for, and its descriptors are closed.
 pub trait Listener: Send + Sync {
-    /// Where it listens; the port that was chosen if 0 was asked for.
+    /// The address that it listens on, with the port that was chosen if 0 was asked for.
     fn address(&self) -> SocketAddr;
 
-    /// Takes no more connections. Those that are open may finish their request. Does not wait.
+    /// Takes no more connections. The open ones may finish their requests. Does not block.
     fn stop(&self);
 
-    /// Requests that are being answered, streams among them.
+    /// How many requests are being answered, streams among them.
     fn busy(&self) -> usize;
 
-    /// Hangs up on every connection that is still open.
+    /// Hangs up on every connection that is still open, now and from now on. Does not block. A handler that
+    /// is at work is not interrupted, but its answer reaches nobody.
     fn hang_up(&self);
 }
 
-/// What a listener holds its connections to. Every queue, body, header, history and count has a named
-/// limit and a stated consequence; these are the ones that an operator may want to change.
+/// The limits of a listener's connections that an operator may want to change.
+///
+/// Every queue, body, header, history, thread and count has a named limit and a stated consequence, each
+/// alone and all of them together.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A head that is not complete after this time is answered 408 and the connection closed.
+    /// A head that is not complete after this time is answered 408, and the connection closed.
     pub head_deadline: Duration,
-    /// The same for a body.
+    /// A body that is not complete after this time is answered 408, and the connection closed.
     pub body_deadline: Duration,
-    /// A connection that stays silent for so long after a request is closed.
+    /// A connection that stays silent for this time after a request is closed.
     pub idle_deadline: Duration,
     /// A longer body is answered 413 and not read.
     pub body_bytes_max: usize,
-    /// More connections than this wait, unaccepted, until one ends.
+    /// Once so many connections are open, further ones wait, unaccepted, until one of them ends.
     pub connections_max: usize,
-    /// Heartbeats and the write deadline.
+    /// The heartbeat, and the deadline of a write.
     pub pace: Pace,
 }
 
@@ -117,18 +140,25 @@ impl Default for Limits {
     }
 }
 
-/// Asks the site. A panic in one request is answered 500 and ends nothing else.
+/// Asks the site for its answer. A panic in one request is answered 500 and ends nothing else.
 fn answer(site: &dyn Site, request: &mut Request) -> Answer {
     catch_unwind(AssertUnwindSafe(|| site.answer(request))).unwrap_or_else(|_| {
-        let what = format!("{} {} panicked", request.method, request.path());
+        let what = format!("{} {} panicked", request.method, printable(request.path()));
         log::error!("{what}");
         Answer::Full(Response::error(&Error::Internal(what)))
     })
 }
 
-/// The access log: one line per request. The query is left out, for it may hold a secret.
+/// Writes the access log: a line for each request, with the client's address first. The query is left out,
+/// because it may contain a secret.
 fn log_request(answered: &Answered, bytes: u64) {
-    let Answered { method, path, status, took } = answered;
-    let millis = took.as_secs_f64() * 1_000.0;
-    log::info!("{method} {path} {status} {bytes}B {millis:.1}ms");
+    let Answered { client, method, path, status, took } = answered;
+    let (path, millis) = (printable(path), took.as_secs_f64() * 1_000.0);
+    log::info!("{client} {method} {path} {status} {bytes}B {millis:.1}ms");
+}
+
+/// A path as it may stand in the log. What a client sent outside visible ASCII is percent-encoded: as it is,
+/// it could end the line, or command the terminal that shows it.
+pub(crate) fn printable(path: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(path, CONTROLS)
 }

@@ -1,7 +1,7 @@
 //! Paths and their parts: what a route's pattern takes, and what it gave names to.
 
-use super::request::percent_decode;
 use crate::error::Error;
+use percent_encoding::percent_decode_str;
 
 /// The parts of a path that its route gave names to, decoded.
 #[derive(Debug, Default)]
@@ -45,6 +45,12 @@ pub fn capture(pattern: &'static str, path: &str) -> Result<Option<Captures>, Er
         rest = after;
     }
     Ok(rest.is_none().then_some(captures))
+}
+
+/// Decodes a part of a path. [`Error::Bad`] if the result is not UTF-8.
+pub fn percent_decode(text: &str) -> Result<String, Error> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(String::from).map_err(|_| Error::bad("the path is not percent-encoded UTF-8"))
 }
 
 #[cfg(test)]

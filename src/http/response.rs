@@ -1,37 +1,38 @@
 //! A response, and its bytes.
 
 use crate::error::Error;
+use crate::hub::chunk::Coding;
 use http::StatusCode;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
 use httpdate::HttpDate;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-/// When whoever was answered 503 may come back.
+/// When a client that was answered 503 may try again.
 const RETRY_AFTER_SECS: &str = "5";
 
-/// What is answered to a request: status, header fields and a body. Length, date and connection are
-/// added when it is encoded.
+/// What a request is answered with: status, header fields and a body. Length, date and connection are added
+/// when the response is encoded.
 #[derive(Debug, Clone)]
 pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// The header fields.
     pub headers: Vec<(HeaderName, Cow<'static, str>)>,
-    /// The body, or its beginning if it is open.
+    /// The body; of an open one, its beginning.
     pub body: Cow<'static, [u8]>,
-    /// The body has no length: it ends when the connection does.
+    /// Whether the body is open: it has no length, and what comes of it is written later.
     pub is_open: bool,
 }
 
 impl Response {
-    /// An answer without a body.
+    /// A response without a body.
     pub fn empty(status: StatusCode) -> Response {
         Response { status, headers: Vec::new(), body: Cow::Borrowed(b""), is_open: false }
     }
 
-    /// An answer in JSON, not to be cached.
+    /// A response in JSON, which no cache keeps.
     pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
         match serde_json::to_vec(value) {
             Ok(body) => Response { body: body.into(), ..Response::empty(status) }
@@ -41,7 +42,7 @@ impl Response {
         }
     }
 
-    /// An error as JSON, `{"error":"…"}`, with what its status asks for beside it.
+    /// An error as JSON, `{"error":"…"}`, with the header field that its status requires, if any.
     pub fn error(error: &Error) -> Response {
         let response = Response::json(error.status(), &serde_json::json!({ "error": error.to_string() }));
         match error {
@@ -56,14 +57,14 @@ impl Response {
     pub fn stream() -> Response {
         Response { is_open: true, ..Response::empty(StatusCode::OK) }
             .with(CONTENT_TYPE, "text/event-stream")
-            // no-transform keeps middle boxes from compressing, and so from holding back.
+            // no-transform keeps proxies from compressing, which would hold events back.
             .with(CACHE_CONTROL, "no-store, no-transform")
-            // nginx's name for: pass on what comes when it comes.
+            // Tells nginx not to buffer.
             .with(HeaderName::from_static("x-accel-buffering"), "no")
     }
 
-    /// The same with one more header field. A value with control characters cannot stand in a header
-    /// and is left out.
+    /// The same with one more header field. A value with control characters is not allowed in a header, so
+    /// the field is left out.
     pub fn with(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Response {
         let value = value.into();
         if !value.bytes().any(|byte| byte.is_ascii_control()) {
@@ -77,8 +78,16 @@ impl Response {
         fields.into_iter().fold(self, |response, (name, value)| response.with(name, value))
     }
 
-    /// The head and, unless it is left out (HEAD), the body. `close` says that the connection ends
-    /// after it, as it has to after an open body.
+    /// The head of a stream in this coding.
+    pub(super) fn encode_open(&self, coding: Coding) -> Vec<u8> {
+        match coding {
+            Coding::Chunked => self.clone().with(TRANSFER_ENCODING, "chunked").encode(true, true),
+            Coding::Identity => self.encode(true, true),
+        }
+    }
+
+    /// The bytes of the head and, unless a HEAD request leaves it out, of the body. `close` tells the client
+    /// that the connection ends afterwards, as it must after an open body.
     pub fn encode(&self, close: bool, with_body: bool) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256 + self.body.len());
         let mut push = |part: &str| bytes.extend_from_slice(part.as_bytes());
@@ -93,7 +102,7 @@ impl Response {
             push(value);
         }
         push("\r\nx-content-type-options: nosniff\r\ndate: ");
-        // A clock that is not set yet may be before 1970, which this header cannot say.
+        // A clock that is not set yet may show a time before 1970, which this header cannot express.
         push(&HttpDate::from(SystemTime::now().max(SystemTime::UNIX_EPOCH)).to_string());
         if close {
             push("\r\nconnection: close");

@@ -1,56 +1,84 @@
 //! The other listener, `tiny_http::Server`: for trusted networks and for comparison.
 //!
-//! Each SSE request is handed to its own OS thread. Its streams have no socket of their own, so every
-//! frame takes the thread's way, and a hang-up is noticed when a heartbeat fails. What the library does
-//! before a request is seen here (reading heads, taking bodies' lengths at their word) is its own; the
-//! README says what that means on an open network.
+//! Each SSE request is handed to its own OS thread. Its streams have no socket of their own, so every frame
+//! takes the thread's way, and a hang-up is noticed when a heartbeat fails. What the library does before a
+//! request is seen here (reading heads, taking the length of a body at its word) is its own; the README
+//! says what that means on an open network.
 
-use super::request::HEADERS_MAX;
-use super::{Answer, Answered, Limits, Listener, Request, Response, Site, answer, log_request};
+use super::busy::Busy;
+use super::proxies::Proxies;
+use super::{
+    Answer, Answered, HEADERS_MAX, Limits, Listener, Request, Response, STACK_BYTES, Site, answer,
+    log_request,
+};
 use crate::client::{Client, Stream};
 use crate::error::Error;
+use crate::hub::chunk::Coding;
 use crate::hub::wire::Wire;
+use crate::os::threads::Threads;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 use std::time::Instant;
 
-/// Threads that answer requests; a stream gets one of its own.
+/// Threads that answer requests; a stream gets one of its own. When all are taken, requests wait.
 const WORKERS: usize = 4;
 
-/// The handle of the listener.
+/// The handle of the listener. Its threads end when it is dropped.
 pub struct Tiny {
     address: SocketAddr,
     server: Arc<tiny_http::Server>,
     shared: Arc<Shared>,
 }
 
+/// What all threads of the listener share.
 struct Shared {
     site: Arc<dyn Site>,
     limits: Limits,
-    busy: AtomicUsize,
+    proxies: Proxies,
+    busy: Busy,
+    threads: Threads,
+}
+
+/// A thread that answers requests.
+struct Worker {
+    server: Arc<tiny_http::Server>,
+    shared: Arc<Shared>,
 }
 
 impl Tiny {
-    /// Binds and serves from then on. Fails if the address cannot be had.
-    pub fn start(address: SocketAddr, site: Arc<dyn Site>, limits: Limits) -> io::Result<Tiny> {
-        Tiny::over(TcpListener::bind(address)?, site, limits)
+    /// Binds the address and serves from then on. Fails if the address cannot be bound, or a thread cannot
+    /// be started.
+    pub fn start(
+        address: SocketAddr,
+        site: Arc<dyn Site>,
+        limits: Limits,
+        proxies: Proxies,
+        threads: &Threads,
+    ) -> io::Result<Tiny> {
+        Tiny::over(TcpListener::bind(address)?, site, limits, proxies, threads)
     }
 
-    /// Serves a socket that listens already. Fails if the system has no thread left.
-    pub fn over(listener: TcpListener, site: Arc<dyn Site>, limits: Limits) -> io::Result<Tiny> {
+    /// Serves a socket that listens already. Fails if a thread cannot be started.
+    pub fn over(
+        listener: TcpListener,
+        site: Arc<dyn Site>,
+        limits: Limits,
+        proxies: Proxies,
+        threads: &Threads,
+    ) -> io::Result<Tiny> {
         let address = listener.local_addr()?;
         let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-        let server = Arc::new(server);
-        let shared = Arc::new(Shared { site, limits, busy: AtomicUsize::new(0) });
+        let (server, busy, threads) = (Arc::new(server), Busy::new(), threads.clone());
+        let shared = Arc::new(Shared { site, limits, proxies, busy, threads });
+        let tiny = Tiny { address, server, shared };
         for _ in 0..WORKERS {
-            let (server, shared) = (server.clone(), shared.clone());
-            thread::Builder::new().name("tiny_http".into()).spawn(move || work(&server, &shared))?;
+            let (server, shared) = (tiny.server.clone(), tiny.shared.clone());
+            let worker = Worker { server, shared };
+            tiny.shared.threads.spawn("tiny_http", move || worker.run())?;
         }
-        Ok(Tiny { address, server, shared })
+        Ok(tiny)
     }
 }
 
@@ -64,72 +92,102 @@ impl Listener for Tiny {
     }
 
     fn busy(&self) -> usize {
-        self.shared.busy.load(Relaxed)
+        self.shared.busy.count()
     }
 
-    fn hang_up(&self) {
-        // The connections are the library's; it closes them with the process.
+    /// Does nothing: the connections are the library's. Each is closed when its peer closes it, and the
+    /// library's own threads end some seconds after that.
+    fn hang_up(&self) {}
+}
+
+impl Drop for Tiny {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
-/// Ends when the server is unblocked: `recv` then gives an error.
-fn work(server: &tiny_http::Server, shared: &Arc<Shared>) {
-    while let Ok(request) = server.recv() {
-        let began = Instant::now();
-        serve(request, shared, began);
-    }
-}
-
-fn serve(mut incoming: tiny_http::Request, shared: &Arc<Shared>, began: Instant) {
-    let busy = Busy::new(shared);
-    let (method, path) = (incoming.method().to_string(), incoming.url().to_owned());
-    let path = path.split('?').next().unwrap_or_default().to_owned();
-    let answer = ask(&mut incoming, shared);
-    match answer {
-        Answer::Full(response) => {
-            let (status, bytes) = (response.status.as_u16(), response.body.len() as u64);
-            // A browser that is gone needs no answer.
-            let _ = incoming.respond(convert(&response));
-            let answered = Answered { method: &method, path: &path, status, took: began.elapsed() };
-            log_request(&answered, bytes);
-            shared.site.answered(&answered);
+impl Worker {
+    /// Runs until the server is unblocked: then `recv` gives an error.
+    fn run(self) {
+        while let Ok(incoming) = self.server.recv() {
+            self.serve(incoming, Instant::now());
         }
-        Answer::Stream(response, stream) => {
-            let thread = thread::Builder::new().name("stream".into());
-            let spawned = thread.spawn(move || {
-                let status = response.status.as_u16();
-                let answered = Answered { method: &method, path: &path, status, took: began.elapsed() };
-                busy.0.site.answered(&answered);
-                let bytes = follow(incoming, &response, stream, &busy.0);
-                log_request(&Answered { took: began.elapsed(), ..answered }, bytes);
-            });
-            if let Err(error) = spawned {
-                log::warn!("failed to start a thread for a stream: {error}");
+    }
+
+    fn serve(&self, mut incoming: tiny_http::Request, began: Instant) {
+        let busy = self.shared.busy.guard();
+        let Asked { client, method, path, answer } = self.shared.ask(&mut incoming);
+        match answer {
+            Answer::Full(response) => {
+                let (status, bytes) = (response.status.as_u16(), response.body.len() as u64);
+                // A browser that is gone needs no answer.
+                let _ = incoming.respond(convert(&response));
+                let (method, path) = (&method, &path);
+                let answered = Answered { client, method, path, status, took: began.elapsed() };
+                log_request(&answered, bytes);
+                self.shared.site.answered(&answered);
+            }
+            Answer::Stream(response, stream) => {
+                let shared = self.shared.clone();
+                let spawned = self.shared.threads.spawn_passing("stream", STACK_BYTES, move || {
+                    let _busy = busy;
+                    let (method, path, status) = (&method, &path, response.status.as_u16());
+                    let answered = Answered { client, method, path, status, took: began.elapsed() };
+                    shared.site.answered(&answered);
+                    let bytes = shared.follow(incoming, &response, stream);
+                    log_request(&Answered { took: began.elapsed(), ..answered }, bytes);
+                });
+                if let Err(error) = spawned {
+                    log::warn!("failed to start a thread for a stream: {error}");
+                }
             }
         }
     }
 }
 
-fn follow(incoming: tiny_http::Request, response: &Response, stream: Stream, shared: &Shared) -> u64 {
-    let client = Client::new(Wire::Writer(incoming.into_writer()), shared.limits.pace);
-    shared.site.follow(client, response.encode(true, true), stream).bytes
-}
-
-/// Asks the site, with the library's request as ours.
-fn ask(incoming: &mut tiny_http::Request, shared: &Shared) -> Answer {
-    let site = &*shared.site;
-    let mut request = match convert_head(incoming) {
-        Ok(request) => request,
-        Err(error) => return Answer::Full(site.refuse(&error, None)),
-    };
-    match read_body(incoming, shared.limits.body_bytes_max) {
-        Ok(body) => request.body = body,
-        Err(error) => return Answer::Full(site.refuse(&error, Some(&request))),
+impl Shared {
+    /// Asks the site, with the library's request as ours.
+    fn ask(&self, incoming: &mut tiny_http::Request) -> Asked {
+        // Only a Unix socket has peers without an address, and this listener is given none.
+        let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let mut peer = incoming.remote_addr().copied().unwrap_or(unspecified);
+        peer.set_ip(peer.ip().to_canonical());
+        let mut request = match convert_head(incoming, peer) {
+            Ok(request) => request,
+            Err(error) => {
+                let answer = Answer::Full(self.site.refuse(&error, None));
+                return Asked { client: peer.ip(), method: "-".into(), path: "-".into(), answer };
+            }
+        };
+        request.client = self.proxies.client(peer.ip(), &request.headers);
+        let answer = match read_body(incoming, self.limits.body_bytes_max) {
+            Ok(body) => {
+                request.body = body;
+                answer(&*self.site, &mut request)
+            }
+            Err(error) => Answer::Full(self.site.refuse(&error, Some(&request))),
+        };
+        let (method, path) = (request.method.to_string(), request.path().to_owned());
+        Asked { client: request.client, method, path, answer }
     }
-    answer(site, &mut request)
+
+    fn follow(&self, incoming: tiny_http::Request, response: &Response, stream: Stream) -> u64 {
+        let is_old = *incoming.http_version() < (1, 1);
+        let coding = if is_old { Coding::Identity } else { Coding::Chunked };
+        let client = Client::new(Wire::Writer(incoming.into_writer()), coding, self.limits.pace);
+        self.site.follow(client, response.encode_open(coding), stream).bytes
+    }
 }
 
-fn convert_head(incoming: &tiny_http::Request) -> Result<Request, Error> {
+/// An answer, and what the log says about its request.
+struct Asked {
+    client: IpAddr,
+    method: String,
+    path: String,
+    answer: Answer,
+}
+
+fn convert_head(incoming: &tiny_http::Request, peer: SocketAddr) -> Result<Request, Error> {
     let mut headers = HeaderMap::new();
     for field in incoming.headers().iter().take(HEADERS_MAX) {
         let name = HeaderName::from_bytes(field.field.as_str().as_str().as_bytes());
@@ -139,22 +197,15 @@ fn convert_head(incoming: &tiny_http::Request) -> Result<Request, Error> {
         }
     }
     let method = incoming.method().to_string();
-    Ok(Request {
-        method: Method::from_bytes(method.as_bytes()).map_err(|_| Error::bad("not a method"))?,
-        uri: incoming.url().parse().map_err(|_| Error::bad("the request's target is not a path"))?,
-        version: Version::HTTP_11,
-        headers,
-        body: Vec::new(),
-        client: incoming.remote_addr().map_or([0, 0, 0, 0].into(), std::net::SocketAddr::ip),
-        captures: Default::default(),
-        grant: None,
-    })
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Error::bad("not a method"))?;
+    let uri = incoming.url().parse().map_err(|_| Error::bad("the request's target is not a path"))?;
+    Ok(Request::new(method, uri, Version::HTTP_11, headers, peer))
 }
 
 fn read_body(incoming: &mut tiny_http::Request, bytes_max: usize) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     if incoming.body_length().is_none_or(|bytes| bytes <= bytes_max) {
-        // One byte more than is taken shows that there are too many.
+        // One byte more than the limit shows that the body is too long.
         let mut reader = incoming.as_reader().take(bytes_max as u64 + 1);
         reader.read_to_end(&mut body).map_err(|_| Error::bad("the body ended too early"))?;
         if body.len() <= bytes_max {
@@ -173,20 +224,4 @@ fn convert(response: &Response) -> tiny_http::Response<io::Cursor<Vec<u8>>> {
         }
     }
     converted
-}
-
-/// Counts as busy for as long as it lives.
-struct Busy(Arc<Shared>);
-
-impl Busy {
-    fn new(shared: &Arc<Shared>) -> Busy {
-        shared.busy.fetch_add(1, Relaxed);
-        Busy(shared.clone())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Relaxed);
-    }
 }

@@ -3,9 +3,9 @@
 //! An event is looked at once per group, not once per client. The members of a group share the bytes of a batch, and
 //! so do groups that gathered the same events.
 
+use super::chunk::Chunk;
 use super::outlet::{Batch, Outlet};
 use super::{ClientId, Dispatch};
-use crate::event::Frame;
 use crate::topic::Topic;
 use slab::Slab;
 use std::collections::{BTreeSet, HashMap};
@@ -168,9 +168,6 @@ impl Shared {
 }
 
 fn batch(events: &[&Dispatch]) -> Batch {
-    if let [single] = events {
-        return Batch { all: single.frame.clone(), kept: single.id.map(|_| single.frame.clone()) };
-    }
     let all = concat(events.iter());
     let kept = events.iter().filter(|dispatch| dispatch.id.is_some());
     let kept = match kept.clone().count() {
@@ -181,8 +178,6 @@ fn batch(events: &[&Dispatch]) -> Batch {
     Batch { all, kept }
 }
 
-fn concat<'a>(events: impl Iterator<Item = &'a &'a Dispatch>) -> Frame {
-    let mut bytes = Vec::new();
-    events.for_each(|dispatch| bytes.extend_from_slice(&dispatch.frame));
-    bytes.into()
+fn concat<'a>(events: impl Iterator<Item = &'a &'a Dispatch> + Clone) -> Chunk {
+    Chunk::new(events.map(|dispatch| &*dispatch.frame))
 }

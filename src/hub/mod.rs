@@ -7,6 +7,7 @@
 //! into one batch per group, and each member gets the batch with one write: when it is quiet an event
 //! goes at once, when it is busy the cost per event falls.
 
+pub mod chunk;
 mod groups;
 pub mod outlet;
 pub mod wire;
@@ -144,7 +145,7 @@ impl Hub {
 
     /// Sets the newest id there is. A history calls it once, before the first event: what comes is newer.
     pub fn begin_after(&self, last: Id) {
-        self.counters.last.store(last.0, Release);
+        self.counters.last.store(last.key(), Release);
         self.send(Message::BeginAfter(last));
     }
 
@@ -185,7 +186,7 @@ impl Hub {
     /// Everything up to this id has been passed on to those who subscribed.
     pub fn last(&self) -> Id {
         // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
-        Id(self.counters.last.load(Acquire))
+        Id::from_key(self.counters.last.load(Acquire))
     }
 
     /// What the hub has counted.
@@ -299,7 +300,7 @@ impl HubThread {
         });
         self.gathered_bytes = 0;
         self.counters.delivered.fetch_add(delivered, Relaxed);
-        self.counters.last.store(self.last.0, Release);
+        self.counters.last.store(self.last.key(), Release);
         for Registration { id, topics, outlet, live_after } in self.registering.drain(..) {
             if self.draining {
                 outlet.drain(drain_retry_millis(self.groups.len()));

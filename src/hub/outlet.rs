@@ -9,11 +9,13 @@
 //!
 //! So a browser with room in its socket costs no thread switch, and the two ways never mix.
 
+use super::chunk::{Chunk, Coding};
 use super::wire::{has_hung_up, send_now};
 use crate::event::Frame;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 use std::net::{Shutdown, TcpStream};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,25 +39,25 @@ pub enum End {
     },
 }
 
-/// A frame, or the rest of one whose beginning the socket took.
+/// A batch, or the rest of one whose beginning the socket took.
 pub struct Piece {
     frame: Frame,
-    from: usize,
+    range: Range<usize>,
 }
 
 impl Piece {
     /// The bytes that are still to be written.
     pub fn bytes(&self) -> &[u8] {
-        &self.frame[self.from..]
+        &self.frame[self.range.clone()]
     }
 }
 
 /// The events of one write to all members of a group.
 pub struct Batch {
     /// All events, in their order.
-    pub all: Frame,
+    pub all: Chunk,
     /// The kept ones among them, for a browser that is behind; `None` if there are none.
-    pub kept: Option<Frame>,
+    pub kept: Option<Chunk>,
 }
 
 /// What became of a frame, for the hub's counters.
@@ -87,6 +89,8 @@ pub enum Next {
 pub struct Outlet {
     /// `None` where the listener does not give its socket away; then every frame is queued.
     socket: Option<Arc<TcpStream>>,
+    /// What delimits the stream.
+    coding: Coding,
     queue: Sender<Piece>,
     gone: Sender<End>,
     state: Mutex<State>,
@@ -111,7 +115,7 @@ struct State {
 impl Outlet {
     /// An outlet on which the client's thread still has the replay to write, the queue that it reads, and the
     /// channel that says when the visit is over.
-    pub fn new(socket: Option<Arc<TcpStream>>) -> (Outlet, Receiver<Piece>, Receiver<End>) {
+    pub fn new(socket: Option<Arc<TcpStream>>, coding: Coding) -> (Outlet, Receiver<Piece>, Receiver<End>) {
         // The counts in the state bound it. A bounded channel would allocate all its room at once, for each of
         // thousands of browsers that are hardly ever behind.
         let (queue, pieces) = unbounded();
@@ -125,7 +129,7 @@ impl Outlet {
             sent_at: Instant::now(),
             straight_bytes: 0,
         };
-        (Outlet { socket, queue, gone, state: Mutex::new(state) }, pieces, ends)
+        (Outlet { socket, coding, queue, gone, state: Mutex::new(state) }, pieces, ends)
     }
 
     /// Passes a batch on: straight if the browser is not behind, else through the queue. Never
@@ -135,39 +139,43 @@ impl Outlet {
         if !state.open {
             return Sent::Closed;
         }
-        let from = match &self.socket {
-            Some(socket) if state.queued == 0 => match send_now(socket, &batch.all) {
+        let all = batch.all.range(self.coding);
+        let sent = match &self.socket {
+            Some(socket) if state.queued == 0 => match send_now(socket, &batch.all.frame()[all.clone()]) {
                 Ok(sent) => sent,
                 Err(_) => return self.close(&mut state, End::HungUp),
             },
             _ => 0,
         };
-        if from > 0 {
+        if sent > 0 {
             state.sent_at = now;
-            state.straight_bytes += from as u64;
+            state.straight_bytes += sent as u64;
         }
-        if from == batch.all.len() {
+        if sent == all.len() {
             return Sent::Straight;
         }
         // A frame whose beginning was sent has to be finished, and the first one that does not fit makes
         // the client's thread wait for room, with its deadline. An ephemeral event is dropped only for a
         // browser that is behind already.
-        let frame = if from > 0 || state.queued == 0 {
+        let chunk = if sent > 0 || state.queued == 0 {
             &batch.all
         } else {
-            state.missed |= batch.kept.as_ref().is_none_or(|kept| kept.len() < batch.all.len());
+            let is_less = |kept: &Chunk| kept.data_bytes() < batch.all.data_bytes();
+            state.missed |= batch.kept.as_ref().is_none_or(is_less);
             match &batch.kept {
                 Some(kept) => kept,
                 None => return Sent::Dropped,
             }
         };
-        let bytes = frame.len() - from;
+        let Range { start, end } = chunk.range(self.coding);
+        let range = start + sent..end;
+        let bytes = range.len();
         let fits = state.queued_bytes == 0 || state.queued_bytes + bytes <= QUEUE_BYTES;
         if state.queued >= QUEUE_FRAMES || !fits {
             // Full means gone, and gone is safe: the browser comes back with its last id.
             return self.close(&mut state, End::TooSlow);
         }
-        match self.queue.send(Piece { frame: frame.clone(), from }) {
+        match self.queue.send(Piece { frame: chunk.frame().clone(), range }) {
             Ok(()) => {
                 state.queued += 1;
                 state.queued_bytes += bytes;

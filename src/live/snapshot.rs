@@ -34,7 +34,7 @@ const PAUSE_PER_WATCHER: Duration = Duration::from_micros(40);
 /// How long it takes until a state is read again that could not be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// Reads the present state as JSON; none if there is nothing to show.
+/// Reads the present state as JSON; none if what it was the state of is gone, which does not come back.
 type Read = Box<dyn Fn() -> Result<Option<String>, Error> + Send + Sync>;
 
 /// The states that are watched. Clones share them.
@@ -121,8 +121,8 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// The present state as an event `data`; nothing if there is none, or if it cannot be read now, in which case
-    /// it is sent when it can. May block.
+    /// The present state as an event `data`, or an event `end` if what it was the state of is gone. None if it
+    /// cannot be read now; then it is sent when it can. May block.
     pub fn frame(&self) -> Option<Frame> {
         let mut latest = self.state.latest.lock();
         if let Err(error) = self.state.refresh(&mut latest) {
@@ -161,11 +161,11 @@ impl State {
         }
         let json = catch_unwind(AssertUnwindSafe(&self.read))
             .unwrap_or_else(|_| Err(Error::Internal(format!("reading `{}` panicked", self.topic))))?;
-        let frame = json.map(|data| {
-            let topics = vec![self.topic.clone()];
-            let draft = Draft { topics, name: Some("data".into()), data, ..Draft::default() };
-            Event::new(draft).expect("its name is valid").encode(None)
-        });
+        // Browsers drop an event without data, so `end` has an empty object.
+        let (name, data) = json.map_or(("end", "{}".into()), |data| ("data", data));
+        let topics = vec![self.topic.clone()];
+        let draft = Draft { topics, name: Some(name.into()), data, ..Draft::default() };
+        let frame = Some(Event::new(draft).expect("its name is valid").encode(None));
         if frame != latest.frame {
             latest.frame = frame;
         }

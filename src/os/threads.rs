@@ -23,6 +23,8 @@ pub struct Threads {
 
 struct Shared {
     running: Mutex<Vec<JoinHandle<()>>>,
+    /// One reference for each thread that comes and goes, which the reference count counts, and one more.
+    passing: Arc<()>,
     /// Gets the name of the first essential thread that panicked.
     failed: Sender<&'static str>,
     failure: Receiver<&'static str>,
@@ -33,8 +35,8 @@ impl Default for Threads {
     fn default() -> Threads {
         // One name is enough: a server fails once.
         let (failed, failure) = bounded(1);
-        let (running, on_failure) = (Mutex::default(), OnceLock::new());
-        Threads { shared: Arc::new(Shared { running, failed, failure, on_failure }) }
+        let (running, passing, on_failure) = (Mutex::default(), Arc::default(), OnceLock::new());
+        Threads { shared: Arc::new(Shared { running, passing, failed, failure, on_failure }) }
     }
 }
 
@@ -64,6 +66,24 @@ impl Threads {
         Ok(())
     }
 
+    /// Starts one of many threads that come and go, like those of connections, with a stack of this size, of
+    /// which only what is touched takes memory. [`Threads::join`] waits for its end too, but keeps no handle,
+    /// because the handle of a thread that has ended keeps its stack.
+    pub(crate) fn spawn_passing(
+        &self,
+        name: &str,
+        stack_bytes: usize,
+        body: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let counted = self.shared.passing.clone();
+        let thread = Builder::new().name(name.to_owned()).stack_size(stack_bytes);
+        thread.spawn(move || {
+            let _counted = counted;
+            body();
+        })?;
+        Ok(())
+    }
+
     /// Sets what is done at once, on the failing thread, when an essential thread panics. Once.
     pub(crate) fn on_failure(&self, act: impl Fn() + Send + Sync + 'static) {
         // A second call would be a second server; there is one.
@@ -84,8 +104,9 @@ impl Threads {
             // The last handle may be dropped on one of these threads, which cannot wait for itself.
             let own = std::thread::current().id();
             running.retain(|thread| !thread.is_finished() && thread.thread().id() != own);
-            if running.is_empty() || Instant::now() >= until {
-                return running.is_empty();
+            let have_ended = running.is_empty() && Arc::strong_count(&self.shared.passing) == 1;
+            if have_ended || Instant::now() >= until {
+                return have_ended;
             }
             drop(running);
             std::thread::sleep(JOIN_LOOK);
@@ -137,6 +158,11 @@ mod tests {
         let threads = Threads::default();
         let (end, ends) = bounded::<()>(0);
         threads.spawn("waiting", move || _ = ends.recv()).unwrap();
+        assert!(!threads.join(Duration::ZERO));
+        drop(end);
+        assert!(threads.join(Duration::from_secs(10)));
+        let (end, ends) = bounded::<()>(0);
+        threads.spawn_passing("passing", 64 * 1024, move || _ = ends.recv()).unwrap();
         assert!(!threads.join(Duration::ZERO));
         drop(end);
         assert!(threads.join(Duration::from_secs(10)));

@@ -1,5 +1,6 @@
-//! Posts, tags and feeds: `#tags` in a post's content put it into the feed of each tag. A post, a feed and the
-//! list of feeds are to be had in two ways, as JSON and as a stream of the same JSON, whichever is asked for.
+//! Posts, tags and feeds: each `#tag` in a post's content puts the post into the feed of that tag. A post, a
+//! feed, all posts and the list of feeds are each answered as JSON, or as a stream of the same JSON where the
+//! request accepts events.
 
 use crate::app::App;
 use crate::error::Error;
@@ -13,13 +14,13 @@ use http::StatusCode;
 use http::header::{ETAG, IF_MATCH, LOCATION};
 use serde::Deserialize;
 
-/// The topic that posts are published to, for access. Streams are of the topics of states.
-pub const TOPIC: &str = "$posts";
+/// The topic that posts are published to, and that the stream of all posts is of.
+pub const TOPIC: &str = topics::POSTS;
 
-/// The most posts on a page of a feed. More are answered 400.
+/// The most posts in one answer. Asking for more is answered 400.
 const LIMIT_MAX: usize = 200;
 
-/// What random posts are made of: a title, a text with a place for each of one to three tags.
+/// What random posts are made of: the beginning of a title, a sentence, one to three tags, an author.
 const OPENINGS: &[&str] =
     &["Morning notes on", "A question about", "Three things about", "Goodbye to", "Hello,"];
 const SENTENCES: &[&str] = &[
@@ -40,7 +41,7 @@ struct New {
     author: String,
 }
 
-/// The author stays, whatever is said of it.
+/// A new author in the body is ignored: the author of a post stays.
 #[derive(Deserialize)]
 struct Change {
     title: Option<String>,
@@ -50,29 +51,26 @@ struct Change {
 /// All feeds: `{"feeds":[{"name","posts"}…]}`.
 pub fn feeds(app: &App, request: &Request) -> Result<Answer, Error> {
     if request.wants_events() {
-        return stream(app, request, app.posts.watch_feeds()?);
+        return stream(app, request, app.posts.subscribe_feeds()?);
     }
     Ok(Answer::json(&app.posts.feeds()?))
 }
 
-/// A page of a feed, newest first: `{"name","posts":[…],"next"}`. As a stream, always the first.
+/// Posts of a feed, newest first: `{"name","posts":[…],"next"}`. A stream shows the newest.
 pub fn feed(app: &App, request: &Request) -> Result<Answer, Error> {
     let name = feed_name(request);
-    let (limit, before) = (request.query("limit"), request.query("before"));
-    if request.wants_events() {
-        if limit.is_some() || before.is_some() {
-            return Err(Error::bad(
-                "the stream of a feed is its newest posts: `limit` and `before` are for JSON",
-            ));
-        }
-        return stream(app, request, app.posts.watch_feed(&name)?);
+    match Wanted::read(request)? {
+        Wanted::Stream => stream(app, request, app.posts.subscribe_feed(&name)?),
+        Wanted::Json { before, limit } => Ok(Answer::json(&app.posts.feed(&name, before, limit)?)),
     }
-    let limit = limit.map_or(Some(STREAM_POSTS), |text| text.parse().ok());
-    let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    let limit = limit.ok_or_else(|| Error::bad(format!("`limit` is a number from 1 to {LIMIT_MAX}")))?;
-    let right = || Error::bad("`before` is the id of a post in the feed, what `next` said before");
-    let before = before.map(|text| PostId::parse(&text).ok_or_else(right)).transpose()?;
-    Ok(Answer::json(&app.posts.feed(&name, before, limit)?))
+}
+
+/// All posts, newest first: `{"posts":[…],"next"}`. A stream shows the newest.
+pub fn list(app: &App, request: &Request) -> Result<Answer, Error> {
+    match Wanted::read(request)? {
+        Wanted::Stream => stream(app, request, app.posts.subscribe_posts()?),
+        Wanted::Json { before, limit } => Ok(Answer::json(&app.posts.posts(before, limit)?)),
+    }
 }
 
 /// The topic of the list of feeds.
@@ -82,7 +80,7 @@ pub fn feeds_topic(_request: &Request) -> Result<Vec<Topic>, Error> {
 
 /// The topic of the feed that the path names.
 pub fn feed_topic(request: &Request) -> Result<Vec<Topic>, Error> {
-    // What cannot be a topic is no tag either.
+    // A name that cannot be in a topic cannot be a tag either.
     let topic = topics::feed(&feed_name(request)).map_err(|_| Error::NotFound(NO_FEED.into()))?;
     Ok(vec![topic])
 }
@@ -92,29 +90,29 @@ pub fn post_topic(request: &Request) -> Result<Vec<Topic>, Error> {
     Ok(vec![topics::post(post_id(request)?)?])
 }
 
-/// Tags are in lower case, and whoever writes `#HelloWorld` means this feed.
+/// Tags are in lower case, so `#HelloWorld` leads to the feed `helloworld`.
 fn feed_name(request: &Request) -> String {
     request.capture("name").to_ascii_lowercase()
 }
 
-/// A post.
+/// A post. A stream of it gets an event `end` when the post is deleted.
 pub fn show(app: &App, request: &Request) -> Result<Answer, Error> {
     let id = post_id(request)?;
     if request.wants_events() {
-        return stream(app, request, app.posts.watch_post(id)?);
+        return stream(app, request, app.posts.subscribe_post(id)?);
     }
     Ok(Answer::Full(respond(StatusCode::OK, &app.posts.post(id)?)))
 }
 
-/// Makes a post. Answers 201 with it, and where it is.
+/// Creates a post. Answers 201 with the post, and with its address in `Location`.
 pub fn create(app: &App, request: &Request) -> Result<Answer, Error> {
     let New { title, content, author } =
         request.json(r##"{"title":"…","content":"… #tag","author":"…"}"##)?;
     created(app, NewPost::new(&title, content, &author)?)
 }
 
-/// Changes a post's title, content or both. Answers with the post. With `If-Match`, only if the post is
-/// still at that version.
+/// Edits a post's title, content or both. Answers with the post. With `If-Match`, edits it only at one of the
+/// versions named there, and answers 412 otherwise.
 pub fn edit(app: &App, request: &Request) -> Result<Answer, Error> {
     let id = post_id(request)?;
     let Change { title, content } = request.json(r#"{"title":"…","content":"…"}"#)?;
@@ -122,7 +120,13 @@ pub fn edit(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::Full(respond(StatusCode::OK, &app.posts.edit(id, edit)?)))
 }
 
-/// Makes a random post.
+/// Deletes a post. Answers 204. `If-Match` is read as for [`edit`].
+pub fn delete(app: &App, request: &Request) -> Result<Answer, Error> {
+    app.posts.delete(post_id(request)?, versions(request)?)?;
+    Ok(Answer::Full(Response::empty(StatusCode::NO_CONTENT)))
+}
+
+/// Creates a random post.
 pub fn generate(app: &App, _request: &Request) -> Result<Answer, Error> {
     let tags = fastrand::choose_multiple(WORDS, fastrand::usize(1..=3));
     let title = format!("{} {}", pick(OPENINGS), tags[0]);
@@ -135,6 +139,34 @@ fn created(app: &App, new: NewPost) -> Result<Answer, Error> {
     let post = app.posts.create(new)?;
     let address = format!("/api/posts/{}", post.id);
     Ok(Answer::Full(respond(StatusCode::CREATED, &post).with(LOCATION, address)))
+}
+
+/// What a request for a list of posts wants.
+enum Wanted {
+    /// A stream of the newest posts.
+    Stream,
+    Json {
+        before: Option<PostId>,
+        limit: usize,
+    },
+}
+
+impl Wanted {
+    fn read(request: &Request) -> Result<Wanted, Error> {
+        let (limit, before) = (request.query("limit"), request.query("before"));
+        if request.wants_events() {
+            if limit.is_some() || before.is_some() {
+                return Err(Error::bad("a stream shows the newest posts; `limit` and `before` are for JSON"));
+            }
+            return Ok(Wanted::Stream);
+        }
+        let limit = limit.map_or(Some(STREAM_POSTS), |text| text.parse().ok());
+        let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        let limit = limit.ok_or_else(|| Error::bad(format!("`limit` is a number from 1 to {LIMIT_MAX}")))?;
+        let bad = || Error::bad("`before` is the id of a post: the `next` of the answer before");
+        let before = before.map(|text| PostId::parse(&text).ok_or_else(bad)).transpose()?;
+        Ok(Wanted::Json { before, limit })
+    }
 }
 
 fn respond(status: StatusCode, post: &Post) -> Response {
@@ -151,19 +183,19 @@ fn post_id(request: &Request) -> Result<PostId, Error> {
     PostId::parse(request.capture("post")).ok_or_else(|| Error::NotFound(NO_POST.into()))
 }
 
-/// The versions that `If-Match` names (RFC 9110, section 13.1.1); none if any will do. A tag that a proxy
-/// has weakened because it compresses still names its version.
+/// The versions that `If-Match` names (RFC 9110, section 13.1.1); none if any version will do. A proxy that
+/// compresses marks a tag as weak (`W/`); the tag still names its version.
 fn versions(request: &Request) -> Result<Option<Vec<u64>>, Error> {
-    let right = || Error::bad("`If-Match` is what `ETag` said of the post, like \"3\"");
+    let bad = || Error::bad("`If-Match` has to be the `ETag` of the post, like \"3\"");
     let mut versions = None;
     for value in request.headers.get_all(IF_MATCH) {
-        for tag in value.to_str().map_err(|_| right())?.split(',').map(str::trim) {
+        for tag in value.to_str().map_err(|_| bad())?.split(',').map(str::trim) {
             if tag == "*" {
                 return Ok(None);
             }
             let tag = tag.strip_prefix("W/").unwrap_or(tag);
-            let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(right)?;
-            // A tag that is none of ours is the tag of no version.
+            let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(bad)?;
+            // A tag that is not a number names no version of a post.
             versions.get_or_insert_with(Vec::new).extend(version.parse::<u64>());
         }
     }

@@ -1,161 +1,186 @@
-//! The desk: where posts are handed in, and where feeds, and what becomes of them, are to be had.
+//! Posts, and the feeds that follow from their tags.
 //!
 //! ```text
-//!  POST, PATCH ──> Posts (the post and its event, one commit) ──> answered
-//!                    └─ outbox ──> handler thread ──> Feeds ──> Snapshots ──> hub ──> everyone who watches
+//!  POST, PATCH, DELETE ──> PostService ──> PostStore (the post and its event, one commit) ──> answered
+//!                                            └─ outbox ──> filing thread ──> FeedStore
+//!                                                                └─> Snapshots ──> hub ──> every subscriber
 //! ```
 //!
-//! The stores are opened, and the threads started, when they are first used, or with the server where there
-//! are posts already: a server without posts costs nothing.
+//! The stores are opened and the threads are started at the first request for posts, or with the server where
+//! there are posts already. A server without posts pays nothing for them.
 
 mod filing;
 mod post;
 pub mod store;
 mod tags;
+mod timestamp;
 pub mod topics;
 
 use crate::error::Error;
 use crate::live::snapshot::{Snapshots, Watcher};
 use crate::os::threads::Threads;
-use crate::posts::store::embedded::{self, Embedded, NAME};
 use crate::publisher::Publisher;
 use crate::topic::Topic;
 use parking_lot::Mutex;
-pub use post::{Content, Edit, NewPost, Post, PostEvent, PostId};
+pub use post::{Content, Edit, NewPost, Post, PostChange, PostEvent, PostId};
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Feed, FeedList, FeedStore, NO_FEED, NO_POST, PostStore, Status};
+pub use store::{Address, open};
+use store::{Feed, FeedList, NO_FEED, NO_POST, PostList, Status, Stores};
 pub use tags::{TAG_CHARS_MAX, TAGS_MAX};
+pub use timestamp::Timestamp;
 
-/// The posts of a feed that its stream shows.
+/// The posts that a stream of a feed or of all posts shows.
 pub const STREAM_POSTS: usize = 50;
 
 /// The handle to posts and feeds.
 pub struct PostService {
     publisher: Publisher,
     threads: Threads,
-    /// Where the stores are kept; nowhere but in memory if there is none.
-    directory: Option<PathBuf>,
-    open: Mutex<Option<Arc<Open>>>,
+    address: Address,
+    /// None until the first request, if there were no posts when the server started.
+    running: Mutex<Option<Arc<Running>>>,
 }
 
-/// The desk when it is open.
-struct Open {
-    posts: Arc<dyn PostStore>,
-    feeds: Arc<dyn FeedStore>,
+/// The open stores, and the streams of what is in them.
+struct Running {
+    stores: Stores,
     snapshots: Snapshots,
 }
 
 impl PostService {
-    /// A desk whose stores are in this directory, or in memory. Where there are posts already, they are
-    /// opened, and their feeds are brought up to date; the error is for the operator.
-    pub fn start(
-        publisher: Publisher,
-        threads: Threads,
-        directory: Option<PathBuf>,
-    ) -> Result<PostService, String> {
-        let has_posts = directory.as_ref().is_some_and(|directory| directory.join(NAME).exists());
-        let desk = PostService { publisher, threads, directory, open: Mutex::default() };
+    /// A service whose stores are at this address. Where there are posts already, the stores are opened and
+    /// the feeds are brought up to date. The error is for the operator.
+    pub fn start(publisher: Publisher, threads: Threads, address: Address) -> Result<PostService, String> {
+        let has_posts = address.may_hold_posts();
+        let service = PostService { publisher, threads, address, running: Mutex::default() };
         if has_posts {
-            *desk.open.lock() = Some(Arc::new(desk.open()?));
+            *service.running.lock() = Some(Arc::new(service.run()?));
         }
-        Ok(desk)
+        Ok(service)
     }
 
-    /// Keeps a new post. Errors as [`PostStore::create`].
+    /// Keeps a new post. Errors as [`store::PostStore::create`].
     pub fn create(&self, new: NewPost) -> Result<Post, Error> {
-        self.opened()?.posts.create(new)
-    }
-
-    /// Changes a post. Errors as [`PostStore::edit`].
-    pub fn edit(&self, id: PostId, edit: Edit) -> Result<Post, Error> {
-        let open = self.opened()?;
-        let post = open.posts.edit(id, edit)?;
-        // The event would say so too. But whoever has the answer and then looks sees what was changed.
-        open.snapshots.note_change(&topics::post(id)?);
+        let running = self.running()?;
+        let post = running.stores.posts.create(new)?;
+        running.note_change(post.id)?;
         Ok(post)
     }
 
-    /// A post. [`Error::NotFound`] if there is none of this id.
+    /// Edits a post. Errors as [`store::PostStore::edit`].
+    pub fn edit(&self, id: PostId, edit: Edit) -> Result<Post, Error> {
+        let running = self.running()?;
+        let post = running.stores.posts.edit(id, edit)?;
+        running.note_change(id)?;
+        Ok(post)
+    }
+
+    /// Deletes a post. Errors as [`store::PostStore::delete`].
+    pub fn delete(&self, id: PostId, versions: Option<Vec<u64>>) -> Result<(), Error> {
+        let running = self.running()?;
+        running.stores.posts.delete(id, versions)?;
+        running.note_change(id)
+    }
+
+    /// A post. [`Error::NotFound`] if there is no post of this id.
     pub fn post(&self, id: PostId) -> Result<Post, Error> {
-        self.opened()?.posts.get(id)?.ok_or_else(|| Error::NotFound(NO_POST.into()))
+        self.running()?.stores.posts.get(id)?.ok_or_else(|| Error::NotFound(NO_POST.into()))
     }
 
-    /// All feeds. Errors as [`FeedStore::list`].
+    /// The newest posts. Errors as [`store::PostStore::newest`].
+    pub fn posts(&self, before: Option<PostId>, limit: usize) -> Result<PostList, Error> {
+        self.running()?.stores.posts.newest(before, limit)
+    }
+
+    /// All feeds. Errors as [`store::FeedStore::list`].
     pub fn feeds(&self) -> Result<FeedList, Error> {
-        self.opened()?.feeds.list()
+        self.running()?.stores.feeds.list()
     }
 
-    /// Posts of a feed. [`Error::NotFound`] if there is none of this name; other errors as [`FeedStore::feed`].
+    /// The newest posts of a feed. [`Error::NotFound`] if there is no feed of this name; other errors as
+    /// [`store::FeedStore::feed`].
     pub fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Feed, Error> {
-        let feed = self.opened()?.feeds.feed(name, before, limit)?;
+        let feed = self.running()?.stores.feeds.feed(name, before, limit)?;
         feed.ok_or_else(|| Error::NotFound(NO_FEED.into()))
     }
 
-    /// Watches a post: its topic, and what is true on it.
-    pub fn watch_post(&self, id: PostId) -> Result<Watcher, Error> {
+    /// Subscribes to a post: the guard of its snapshot, which ends when the post is deleted.
+    pub fn subscribe_post(&self, id: PostId) -> Result<Watcher, Error> {
         self.post(id)?;
-        let open = self.opened()?;
-        let posts = open.posts.clone();
-        Ok(open.snapshots.watch(topics::post(id)?, move || posts.get(id)?.map(to_json).transpose()))
+        let running = self.running()?;
+        let posts = running.stores.posts.clone();
+        Ok(running.snapshots.watch(topics::post(id)?, move || posts.get(id)?.map(to_json).transpose()))
     }
 
-    /// Watches the list of feeds.
-    pub fn watch_feeds(&self) -> Result<Watcher, Error> {
-        let open = self.opened()?;
-        let feeds = open.feeds.clone();
-        Ok(open.snapshots.watch(Topic::new(topics::FEEDS)?, move || to_json(feeds.list()?).map(Some)))
+    /// Subscribes to the newest [`STREAM_POSTS`] posts.
+    pub fn subscribe_posts(&self) -> Result<Watcher, Error> {
+        let running = self.running()?;
+        let posts = running.stores.posts.clone();
+        let read = move || to_json(posts.newest(None, STREAM_POSTS)?).map(Some);
+        Ok(running.snapshots.watch(Topic::new(topics::POSTS)?, read))
     }
 
-    /// Watches the newest [`STREAM_POSTS`] posts of a feed.
-    pub fn watch_feed(&self, name: &str) -> Result<Watcher, Error> {
+    /// Subscribes to the list of feeds.
+    pub fn subscribe_feeds(&self) -> Result<Watcher, Error> {
+        let running = self.running()?;
+        let feeds = running.stores.feeds.clone();
+        Ok(running.snapshots.watch(Topic::new(topics::FEEDS)?, move || to_json(feeds.list()?).map(Some)))
+    }
+
+    /// Subscribes to the newest [`STREAM_POSTS`] posts of a feed.
+    pub fn subscribe_feed(&self, name: &str) -> Result<Watcher, Error> {
         self.feed(name, None, 1)?;
-        let open = self.opened()?;
-        let (feeds, topic, name) = (open.feeds.clone(), topics::feed(name)?, name.to_owned());
+        let running = self.running()?;
+        let (feeds, topic, name) = (running.stores.feeds.clone(), topics::feed(name)?, name.to_owned());
         let read = move || feeds.feed(&name, None, STREAM_POSTS)?.map(to_json).transpose();
-        Ok(open.snapshots.watch(topic, read))
+        Ok(running.snapshots.watch(topic, read))
     }
 
-    /// How the posts are doing, if there are any.
+    /// The state of the posts; none where the stores were never opened.
     pub fn status(&self) -> Option<Status> {
-        let open = self.open.lock().clone();
-        open.map(|open| open.posts.status())
+        let running = self.running.lock().clone();
+        running.map(|running| running.stores.posts.status())
     }
 
-    /// Puts everything where it survives and takes nothing more. Blocks as [`PostStore::close`].
+    /// Writes everything to where it survives, and refuses what comes after. Blocks as
+    /// [`store::PostStore::close`].
     pub fn close(&self, deadline: Duration) {
-        let open = self.open.lock().clone();
-        if let Some(open) = open {
-            open.posts.close(deadline);
+        let running = self.running.lock().clone();
+        if let Some(running) = running {
+            running.stores.posts.close(deadline);
         }
     }
 
-    fn opened(&self) -> Result<Arc<Open>, Error> {
-        let mut open = self.open.lock();
-        if let Some(open) = &*open {
-            return Ok(open.clone());
+    fn running(&self) -> Result<Arc<Running>, Error> {
+        let mut running = self.running.lock();
+        if let Some(running) = &*running {
+            return Ok(running.clone());
         }
-        let opened = self.open().map_err(|error| {
+        let started = self.run().map_err(|error| {
             log::error!("{error}");
-            Error::Unavailable("posts cannot be kept now; the server's log says why".into())
+            Error::Unavailable("posts are not available now; the server's log says why".into())
         })?;
-        Ok(open.insert(Arc::new(opened)).clone())
+        Ok(running.insert(Arc::new(started)).clone())
     }
 
-    fn open(&self) -> Result<Open, String> {
-        let opener = match &self.directory {
-            Some(directory) => embedded::opener(directory.clone()),
-            None => embedded::memory_opener(),
-        };
-        let embedded = Arc::new(Embedded::start(opener, &self.threads)?);
-        let (posts, feeds): (Arc<dyn PostStore>, Arc<dyn FeedStore>) = (embedded.clone(), embedded);
+    fn run(&self) -> Result<Running, String> {
+        let stores = open(&self.address, &self.threads)?;
         let failed = |error| format!("failed to start a thread for the posts: {error}");
         let snapshots = Snapshots::start(self.publisher.clone(), &self.threads).map_err(failed)?;
-        filing::start(self.publisher.clone(), &self.threads, posts.clone(), feeds.clone(), snapshots.clone())
-            .map_err(failed)?;
-        Ok(Open { posts, feeds, snapshots })
+        filing::start(self.publisher.clone(), &self.threads, &stores, snapshots.clone()).map_err(failed)?;
+        Ok(Running { stores, snapshots })
+    }
+}
+
+impl Running {
+    /// The post has changed. The filing thread notes the same when it handles the event; but a client that has
+    /// its answer and then opens a stream has to see the change.
+    fn note_change(&self, id: PostId) -> Result<(), Error> {
+        self.snapshots.note_change(&topics::post(id)?);
+        self.snapshots.note_change(&Topic::new(topics::POSTS)?);
+        Ok(())
     }
 }
 

@@ -1,16 +1,17 @@
-//! A post, what is needed to make or change one, and the event that tells of it.
+//! A post, what is needed to create or edit one, and the event that reports what happened to it.
 //!
-//! Text from outside enters a post only through [`NewPost::new`] and [`Edit::new`], which refuse what does
-//! not belong there and say in which field it stands.
+//! Text from outside enters a post only through [`NewPost::new`] and [`Edit::new`]. They refuse what a post
+//! cannot hold, and name the field.
 
 use super::tags::tags;
+use super::timestamp::Timestamp;
 use crate::error::Error;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use uuid::{Builder, Uuid};
 
-/// The longest title, author and content, in characters. What is longer is answered 400.
+/// The longest title, author and content, in characters. A longer one is answered 400.
 pub const TITLE_CHARS_MAX: usize = 200;
 /// See [`TITLE_CHARS_MAX`].
 pub const AUTHOR_CHARS_MAX: usize = 80;
@@ -22,12 +23,12 @@ pub const CONTENT_CHARS_MAX: usize = 10_000;
 pub struct PostId(pub u128);
 
 impl PostId {
-    /// A new one. It is a name and no secret; that there is no double, the store sees to.
+    /// A new id. It is a name and not a secret. The store makes sure that no two posts have the same.
     pub fn random() -> PostId {
         PostId(Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().as_u128())
     }
 
-    /// Reads what `Display` writes.
+    /// Reads an id as `Display` writes it; none if the text is not a UUID.
     pub fn parse(text: &str) -> Option<PostId> {
         Some(PostId(Uuid::try_parse(text).ok()?.as_u128()))
     }
@@ -55,36 +56,37 @@ impl<'de> Deserialize<'de> for PostId {
 /// A post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
-    /// Its id.
+    /// Its id, which never changes.
     pub id: PostId,
-    /// One line.
+    /// One line of text.
     pub title: String,
-    /// The text, as it was written.
+    /// The text as it was written.
     pub content: String,
-    /// Who wrote it, which stays.
+    /// Who wrote the post. An edit does not change it.
     pub author: String,
-    /// What its content says with `#tag`: in lower case, without doubles, in order of appearance.
+    /// The tags in the content: in lower case, each once, in the order in which they first appear.
     pub tags: Vec<String>,
     /// 1 for a new post, and one more with every change.
     pub version: u64,
+    /// When the post was created. None for a post that callout 0.1.0 created, which noted no dates.
+    pub created: Option<Timestamp>,
+    /// When the post changed last; for a new post, when it was created. None for a post that has not
+    /// changed since callout 0.1.0 wrote it.
+    pub updated: Option<Timestamp>,
 }
 
 impl Post {
-    /// A post that is made now.
+    /// A post that is created now.
     pub(in crate::posts) fn new(id: PostId, new: NewPost) -> Post {
-        let NewPost { title, content, author } = new;
-        Post { id, title, content: content.text, author, tags: content.tags, version: 1 }
+        let NewPost { title, content: Content { text, tags }, author } = new;
+        let created = Some(Timestamp::now());
+        Post { id, title, content: text, author, tags, version: 1, created, updated: created }
     }
 
-    /// What an edit makes of it: the same post if nothing changes. [`Error::Precondition`] if the edit was
-    /// meant for another version.
+    /// The post after this edit; the same post if the edit changes nothing. [`Error::Precondition`] if the
+    /// edit is meant for another version.
     pub(in crate::posts) fn edited(&self, edit: Edit) -> Result<Post, Error> {
-        if edit.versions.is_some_and(|versions| !versions.contains(&self.version)) {
-            return Err(Error::Precondition(format!(
-                "the post was changed meanwhile, it is at version {}: read it again",
-                self.version
-            )));
-        }
+        self.check_version(edit.versions.as_deref())?;
         let mut post = self.clone();
         post.title = edit.title.unwrap_or(post.title);
         if let Some(Content { text, tags }) = edit.content {
@@ -92,8 +94,21 @@ impl Post {
         }
         if post != *self {
             post.version += 1;
+            post.updated = Some(Timestamp::after(self.updated));
         }
         Ok(post)
+    }
+
+    /// [`Error::Precondition`] if versions are named and the post is at none of them.
+    pub(in crate::posts) fn check_version(&self, versions: Option<&[u64]>) -> Result<(), Error> {
+        if versions.is_none_or(|versions| versions.contains(&self.version)) {
+            return Ok(());
+        }
+        Err(Error::Precondition(format!(
+            "the post has changed since the version named in `If-Match`: it is at version {} now; \
+             read it again",
+            self.version
+        )))
     }
 }
 
@@ -104,7 +119,7 @@ pub struct Content {
     tags: Vec<String>,
 }
 
-/// What a post is made of, checked.
+/// The fields of a new post, checked.
 #[derive(Debug, Clone)]
 pub struct NewPost {
     title: String,
@@ -113,7 +128,7 @@ pub struct NewPost {
 }
 
 impl NewPost {
-    /// Checks the fields. [`Error::Bad`] says which one is not right, and why.
+    /// Checks the fields. [`Error::Bad`] names the field that is refused, and says why.
     pub fn new(title: &str, content: String, author: &str) -> Result<NewPost, Error> {
         Ok(NewPost {
             title: check_line("title", title, TITLE_CHARS_MAX)?,
@@ -123,24 +138,25 @@ impl NewPost {
     }
 }
 
-/// What is to become of a post, checked.
+/// An edit of a post, checked.
 #[derive(Debug, Clone)]
 pub struct Edit {
     title: Option<String>,
     content: Option<Content>,
-    /// The versions that it was meant for; none if any will do.
+    /// The versions that the edit is meant for; none if it is meant for any.
     versions: Option<Vec<u64>>,
 }
 
 impl Edit {
-    /// Checks the fields; what is none stays. [`Error::Bad`] says which one is not right, and why.
+    /// Checks the fields. A field that is none stays as it is. [`Error::Bad`] names the field that is
+    /// refused, and says why.
     pub fn new(
         title: Option<&str>,
         content: Option<String>,
         versions: Option<Vec<u64>>,
     ) -> Result<Edit, Error> {
         if title.is_none() && content.is_none() {
-            return Err(Error::bad("nothing is to be changed: give a `title`, a `content` or both"));
+            return Err(Error::bad("the edit changes nothing: give a `title`, a `content` or both"));
         }
         Ok(Edit {
             title: title.map(|title| check_line("title", title, TITLE_CHARS_MAX)).transpose()?,
@@ -150,11 +166,11 @@ impl Edit {
     }
 }
 
-/// A field of one line, without the space around it.
+/// Checks a field of one line and trims it.
 fn check_line(field: &str, text: &str, chars_max: usize) -> Result<String, Error> {
     let text = text.trim();
     if text.chars().any(char::is_control) {
-        return Err(Error::bad(format!("`{field}` has no control characters (line ends, tabs, NUL)")));
+        return Err(Error::bad(format!("`{field}` must not have control characters (line ends, tabs, NUL)")));
     }
     check_length(field, text, chars_max)?;
     Ok(text.to_owned())
@@ -162,7 +178,7 @@ fn check_line(field: &str, text: &str, chars_max: usize) -> Result<String, Error
 
 fn check_content(text: String) -> Result<Content, Error> {
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(Error::bad("`content` has no control characters but line ends and tabs"));
+        return Err(Error::bad("`content` must not have control characters other than line ends and tabs"));
     }
     check_length("content", &text, CONTENT_CHARS_MAX)?;
     Ok(Content { tags: tags(&text)?, text })
@@ -174,23 +190,42 @@ fn check_length(field: &str, text: &str, chars_max: usize) -> Result<(), Error> 
     }
     let chars = text.chars().count();
     if chars > chars_max {
-        return Err(Error::bad(format!("`{field}` has {chars} characters; at most {chars_max} are taken")));
+        return Err(Error::bad(format!(
+            "`{field}` has {chars} characters; at most {chars_max} are accepted"
+        )));
     }
     Ok(())
 }
 
-/// A post was made or changed.
+/// What happened to a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostChange {
+    /// There is a new post.
+    Created,
+    /// The post changed.
+    Updated,
+    /// The post is gone.
+    Deleted,
+}
+
+/// One change of a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostEvent {
-    /// Larger than that of every event before it.
+    /// Larger than the number of every event before it.
     pub number: u64,
-    /// The post as it was then.
+    /// What happened.
+    pub change: PostChange,
+    /// The post right after the event; a deleted post as it was last.
     pub post: Post,
 }
 
 impl PostEvent {
-    /// What happened, as the name of an event.
+    /// The name under which the event is broadcast.
     pub fn name(&self) -> &'static str {
-        if self.post.version == 1 { "PostCreated" } else { "PostUpdated" }
+        match self.change {
+            PostChange::Created => "PostCreated",
+            PostChange::Updated => "PostUpdated",
+            PostChange::Deleted => "PostDeleted",
+        }
     }
 }

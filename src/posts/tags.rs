@@ -1,4 +1,4 @@
-//! Tags: what a text says with `#tag`.
+//! Tags: the words behind `#` in a text.
 
 use crate::error::Error;
 
@@ -8,8 +8,8 @@ pub const TAGS_MAX: usize = 20;
 /// The longest tag, in characters. A longer one is answered 400.
 pub const TAG_CHARS_MAX: usize = 100;
 
-/// The tags of a text: every `#` with the ASCII letters, digits and underscores behind it, whatever stands
-/// before. In lower case, without doubles, in the order in which they first appear.
+/// The tags of a text: the ASCII letters, digits and underscores behind each `#`, whatever stands before it.
+/// In lower case, each once, in the order in which they first appear.
 pub(super) fn tags(text: &str) -> Result<Vec<String>, Error> {
     let mut tags: Vec<String> = Vec::new();
     for rest in text.split('#').skip(1) {
@@ -21,7 +21,7 @@ pub(super) fn tags(text: &str) -> Result<Vec<String>, Error> {
         if chars > TAG_CHARS_MAX {
             let max = TAG_CHARS_MAX;
             return Err(Error::bad(format!(
-                "a tag in `content` has {chars} characters; at most {max} are taken"
+                "a tag in `content` has {chars} characters; at most {max} are accepted"
             )));
         }
         if tags.len() == TAGS_MAX {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_found_wherever_they_stand_and_kept_once() {
+    fn tags_are_found_wherever_they_stand_and_listed_once() {
         for (text, wanted) in [
             ("", &[][..]),
             ("no tags, # nor ## here #", &[]),
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn more_tags_than_are_taken_or_longer_ones_are_refused() {
+    fn too_many_tags_and_too_long_ones_are_refused() {
         let text = |count| (0..count).map(|number| format!("#t{number} #T{number} ")).collect::<String>();
         assert_eq!(tags(&text(TAGS_MAX)).unwrap().len(), TAGS_MAX);
         assert!(tags(&text(TAGS_MAX + 1)).is_err());

@@ -10,8 +10,8 @@ use crate::app::App;
 use crate::client::{Client, Stream, Visit};
 use crate::error::Error;
 use crate::http::path::capture;
-use crate::http::request::percent_decode;
-use crate::http::{Answer, Answered, Request, Response, Site};
+use crate::http::path::percent_decode;
+use crate::http::{Answer, Answered, Request, Response, Site, printable};
 use crate::pages::{Pages, chat};
 use http::header::ALLOW;
 use http::{Method, StatusCode};
@@ -70,6 +70,7 @@ impl Site for Router {
 impl Router {
     /// Finds the route, asks access, and then the route's handler.
     fn dispatch(&self, request: &mut Request) -> Result<Answer, Error> {
+        self.app.access.check_host(&request.headers, request.peer.ip())?;
         // A page's HEAD is the head of its GET.
         let method = if request.method == Method::HEAD { Method::GET } else { request.method.clone() };
         for route in self.routes.iter().filter(|route| route.method == method) {
@@ -141,7 +142,7 @@ fn allow(methods: &[&Method]) -> String {
 /// The answer to a request that failed, in the form that its route's clients expect.
 fn refusal(error: &Error, request: &Request) -> Response {
     if let Error::Internal(cause) = error {
-        log::error!("{} {}: {cause}", request.method, request.path());
+        log::error!("{} {}: {cause}", request.method, printable(request.path()));
     }
     match error {
         // Any other status would stop an EventSource for good.

@@ -1,6 +1,6 @@
 //! The table: method, path, handler, and what access is asked.
 
-use super::route::{Route, Topics, get, patch, post};
+use super::route::{Route, Topics, delete, get, patch, post};
 use crate::access::Action;
 use crate::api::{health, history, topics};
 use crate::app::App;
@@ -24,6 +24,7 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
 
         get("/topics", topics::subscribe).subscribes(Topics::in_query("topic")),
         get("/topics/{topic...}", topics::subscribe).subscribes(Topics::in_path("topic")),
+        delete("/topics/{topic...}", topics::retract).publishes(Topics::in_path("topic")).needs(Action::Retract),
         post("/topics/{topic...}", topics::publish).publishes(Topics::in_path("topic")),
 
         get("/sse", chat::subscribe).subscribes(Topics::fixed(chat::TOPIC)).of(Page::Chat),
@@ -43,8 +44,10 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         get("/api/feeds", posts::feeds).subscribes(Topics::from(posts::feeds_topic)).of(Page::Posts),
         get("/api/feeds/{name}", posts::feed).subscribes(Topics::from(posts::feed_topic)).of(Page::Posts),
         get("/api/posts/{post}", posts::show).subscribes(Topics::from(posts::post_topic)).of(Page::Posts),
+        get("/api/posts", posts::list).subscribes(Topics::fixed(posts::TOPIC)).of(Page::Posts),
         post("/api/posts", posts::create).publishes(Topics::fixed(posts::TOPIC)).of(Page::Posts),
         patch("/api/posts/{post}", posts::edit).publishes(Topics::fixed(posts::TOPIC)).of(Page::Posts),
+        delete("/api/posts/{post}", posts::delete).publishes(Topics::fixed(posts::TOPIC)).of(Page::Posts),
         post("/api/generate/post", posts::generate).publishes(Topics::fixed(posts::TOPIC)).of(Page::Posts),
 
         get("/check/{id}", check::subscribe).subscribes(Topics::from(check::topic)),

@@ -1,12 +1,10 @@
 //! The way to a server: settings, and what is not plain data.
 
-use super::{Config, Data, Kind, Server};
-use crate::access::{Access, Origins, Secret};
+use super::{Config, Kind, Server};
+use crate::access::{Access, Hosts, Origins, Secret};
 use crate::app::{App, PageStates};
 use crate::client::Permits;
-use crate::history::History;
-use crate::history::disk::{Disk, opener};
-use crate::history::memory::Memory;
+use crate::history::{self, Address, History};
 use crate::http::Listener;
 use crate::http::direct::Direct;
 use crate::http::files::Files;
@@ -16,16 +14,13 @@ use crate::live::activity::Activity;
 use crate::live::stats::Stats;
 use crate::os::threads::Threads;
 use crate::pages::{Page, Pages};
-use crate::posts::PostService;
+use crate::posts::{self, PostService};
 use crate::publisher::Publisher;
 use crate::routes::{Route, Router, routes, shown_path};
 use crate::selector::Selector;
 use std::fmt;
-use std::fs::DirBuilder;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Opens a history that feeds this hub.
@@ -77,7 +72,7 @@ impl Builder {
     }
 
     /// Where events and posts are kept; in memory unless set.
-    pub fn data(mut self, data: Data) -> Builder {
+    pub fn data(mut self, data: Address) -> Builder {
         self.config.data = data;
         self
     }
@@ -102,25 +97,25 @@ impl Builder {
     /// Opens the history, starts the threads and listens. The error says which of these failed, and why.
     pub fn start(self) -> Result<Server, StartError> {
         let Builder { config, routes: own, listener, history } = self;
-        if let Data::Directory(folder, _) = &config.data {
-            make_folder(folder).map_err(StartError::History)?;
-        }
         let threads = Threads::default();
         let hub = Hub::start(&threads).map_err(StartError::Threads)?;
         let history = match history {
             Some(open) => open(hub.clone()).map_err(|error| StartError::History(error.to_string()))?,
-            None => open_history(&config, &hub, &threads).map_err(StartError::History)?,
+            None => history::open(&config.data, hub.clone(), &threads, config.bounds, config.durability)
+                .map_err(StartError::History)?,
         };
         let publisher = Publisher::new(history.clone(), hub.clone(), config.ephemeral);
-        let folder = match config.data {
-            Data::Memory => None,
-            Data::Directory(folder, _) => Some(folder),
-        };
+        let address = config
+            .data
+            .folder()
+            .map_or(posts::Address::Memory, |folder| posts::Address::Folder(folder.to_path_buf()));
         let posts =
-            PostService::start(publisher.clone(), threads.clone(), folder).map_err(StartError::Posts)?;
+            PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
         let stats = Stats::new(hub.clone(), history.clone(), permits.clone());
-        let access = Access::new(config.publish_token, Origins::new(config.origins));
+        let access =
+            Access::new(config.publish_token, Hosts::new(config.hosts), Origins::new(config.origins));
+        let hidden: Vec<&str> = config.pages.off().map(Page::name).collect();
         let routes = routes(own, &config.pages);
         let activity = (config.activity && config.pages.has(Page::Activity)).then(|| {
             let (routes, has_token) = (routes.clone(), !access.is_open());
@@ -134,7 +129,7 @@ impl Builder {
             permits,
             publisher,
             posts,
-            files: config.www.map_or(Files::Embedded, Files::Directory),
+            files: Files::new(config.www, &hidden),
             access,
             stats,
             activity,
@@ -142,11 +137,13 @@ impl Builder {
             page_states: PageStates::default(),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
+        let (at, limits, proxies, threads) =
+            (config.listen, config.limits, config.trusted_proxies, &app.threads);
         let started = match (config.kind, listener) {
-            (Kind::Direct, None) => Direct::start(config.listen, router, config.limits).map(shared),
-            (Kind::Direct, Some(listener)) => Direct::over(listener, router, config.limits).map(shared),
-            (Kind::TinyHttp, None) => Tiny::start(config.listen, router, config.limits).map(shared),
-            (Kind::TinyHttp, Some(listener)) => Tiny::over(listener, router, config.limits).map(shared),
+            (Kind::Direct, None) => Direct::start(at, router, limits, proxies, threads).map(shared),
+            (Kind::Direct, Some(open)) => Direct::over(open, router, limits, proxies, threads).map(shared),
+            (Kind::TinyHttp, None) => Tiny::start(at, router, limits, proxies, threads).map(shared),
+            (Kind::TinyHttp, Some(open)) => Tiny::over(open, router, limits, proxies, threads).map(shared),
         };
         match started {
             Ok(listener) => Ok(Server::new(app, listener)),
@@ -160,27 +157,6 @@ impl Builder {
 
 fn shared(listener: impl Listener + 'static) -> Arc<dyn Listener> {
     Arc::new(listener)
-}
-
-fn open_history(config: &Config, hub: &Hub, threads: &Threads) -> Result<Arc<dyn History>, String> {
-    match &config.data {
-        Data::Memory => Ok(Arc::new(Memory::new(hub.clone(), config.bounds))),
-        Data::Directory(directory, durability) => {
-            let begin = |last| {
-                hub.begin_after(last);
-                Ok(hub.clone())
-            };
-            let opened = Disk::start(opener(directory.clone()), config.bounds, *durability, threads, begin)?;
-            Ok(Arc::new(opened.0))
-        }
-    }
-}
-
-/// Makes the folder if it is missing, for its owner only: what is kept may be secret. One that is there stays open to
-/// those whom the operator let in.
-fn make_folder(folder: &Path) -> Result<(), String> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| format!("failed to create `{}`: {error}", folder.display()))
 }
 
 /// Why a server did not start. The text is for the operator.

@@ -1,9 +1,8 @@
 //! What a server is to be, as plain settings.
 
-use crate::access::Secret;
-use crate::history::Bounds;
-use crate::history::disk::Durability;
-use crate::http::Limits;
+use crate::access::{Origin, Secret};
+use crate::history::{Address, Bounds, Durability};
+use crate::http::{Limits, Proxies};
 use crate::pages::Pages;
 use crate::selector::Selector;
 use std::net::SocketAddr;
@@ -17,15 +16,6 @@ pub enum Kind {
     Direct,
     /// `tiny_http::Server`, for trusted networks and for comparison.
     TinyHttp,
-}
-
-/// Where events and posts are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Data {
-    /// In memory: nothing survives the server.
-    Memory,
-    /// In a folder that only this server uses.
-    Directory(PathBuf, Durability),
 }
 
 /// The settings of a server. [`Config::default`] is one on `127.0.0.1:8080` that keeps its history in memory and
@@ -47,18 +37,24 @@ pub struct Config {
     pub kind: Kind,
     /// What publishing through the topic API needs, if anything.
     pub publish_token: Option<Secret>,
-    /// Origins whose pages may read and publish; `*` for all.
-    pub origins: Vec<String>,
+    /// Names of this server, beside those of the machine itself, that a loopback connection may ask for.
+    pub hosts: Vec<String>,
+    /// Origins whose pages may read and publish.
+    pub origins: Vec<Origin>,
     /// Topics whose events are ephemeral: no id, not kept, dropped for a browser that is behind.
     pub ephemeral: Vec<Selector>,
     /// A folder to serve files from, instead of those compiled in.
     pub www: Option<PathBuf>,
     /// Where events and posts are kept.
-    pub data: Data,
+    pub data: Address,
+    /// When an event counts as kept, where it is kept on disk.
+    pub durability: Durability,
     /// How much history is kept.
     pub bounds: Bounds,
     /// What connections are held to.
     pub limits: Limits,
+    /// Proxies that are believed when they say which client a request comes from.
+    pub trusted_proxies: Proxies,
     /// The pages that the server has.
     pub pages: Pages,
     /// Whether the activity page shows live statistics and requests.
@@ -73,12 +69,15 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             kind: Kind::default(),
             publish_token: None,
+            hosts: Vec::new(),
             origins: Vec::new(),
             ephemeral: Vec::new(),
             www: None,
-            data: Data::Memory,
+            data: Address::Memory,
+            durability: Durability::default(),
             bounds: Bounds::default(),
             limits: Limits::default(),
+            trusted_proxies: Proxies::default(),
             pages: Pages::default(),
             activity: true,
             streams_max: 900,

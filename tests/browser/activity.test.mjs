@@ -1,9 +1,9 @@
-// The activity page: what the server says of itself, drawn, and what it answers.
+// The activity page draws the server's statistics and lists the requests that it answers.
 
 import assert from "node:assert/strict";
 import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
-async function look(test, callout) {
+async function show(test, callout) {
   const window = await open(test);
   window.expected = UNREACHABLE;
   const page = await window.tab(`${callout.url}/activity.html`);
@@ -18,17 +18,17 @@ const shows = (page, text) => until(`it shows ${text}`, async () => (await page.
 const parts = (d) => (d ? d.split("M").slice(1) : []);
 const points = (d) => (d ? d.split(/[ML]/).slice(1) : []);
 
-// A stream that has only just opened is still passed by; its second statistics come as all activity does.
-const isToldAll = (page) => until("it is told all", async () => points(await line(page, "Threads")).length > 1);
+// Ephemeral events do not reach a stream that is still opening. From its second statistics on, all activity does.
+const receivesAll = (page) => until("all activity arrives", async () => points(await line(page, "Threads")).length > 1);
 
-test("the statistics are figures and lines, and what is answered is listed", async (test) => {
+test("the statistics are figures and lines, and answered requests are listed", async (test) => {
   const callout = await serve(test);
-  const page = await look(test, callout);
+  const page = await show(test, callout);
   await isState(page, "live");
   await until("there is a line", async () => points(await line(page, "Memory")).length > 2);
   assert.match(await chart(page, "Memory").textContent(), /Memory[\d.]+ MB/);
   assert.match(await chart(page, "Open streams").textContent(), /^Open streams11 straight, 0 behindmax 1$/);
-  // What is not known is a dash, and no line.
+  // An unknown figure is a dash and has no line.
   assert.equal(await chart(page, "Commit").locator("strong").textContent(), "–");
   assert.equal(await line(page, "Commit"), "");
 
@@ -39,15 +39,15 @@ test("the statistics are figures and lines, and what is answered is listed", asy
   assert.equal(await kept.textContent(), "events kept1");
 });
 
-test("nothing is heard while the server is away, and the line is broken there", async (test) => {
+test("the line is broken where the server was away", async (test) => {
   const callout = await serve(test);
-  const page = await look(test, callout);
+  const page = await show(test, callout);
   await until("there is a line", async () => points(await line(page, "Threads")).length > 2);
   assert.equal(parts(await line(page, "Threads")).length, 1);
   await callout.stop();
   await isState(page, "reconnecting");
   const before = points(await line(page, "Threads")).length;
-  // As if it were away for ten seconds.
+  // The page believes that it was away for ten seconds.
   await page.evaluate(() => {
     const now = Date.now;
     Date.now = () => now() + 10_000;
@@ -58,10 +58,10 @@ test("nothing is heard while the server is away, and the line is broken there", 
   assert.equal(parts(await line(page, "Threads")).length, 2);
 });
 
-test("the list can be paused and goes on with what came meanwhile", async (test) => {
+test("the list can be paused, and then shows the requests that came meanwhile", async (test) => {
   const callout = await serve(test);
-  const page = await look(test, callout);
-  await isToldAll(page);
+  const page = await show(test, callout);
+  await receivesAll(page);
   await callout.publish("before", "x");
   await shows(page, "/topics/before");
   await page.click("#pause");
@@ -72,11 +72,11 @@ test("the list can be paused and goes on with what came meanwhile", async (test)
   await shows(page, "/topics/meanwhile");
 });
 
-test("of very much activity the newest is kept", async (test) => {
+test("of many requests the newest are kept", async (test) => {
   const callout = await serve(test);
-  const page = await look(test, callout);
-  await isToldAll(page);
-  // Fewer at once than the server shows of one moment.
+  const page = await show(test, callout);
+  await receivesAll(page);
+  // Fewer at once than the server passes on in one tick.
   for (const topic of ["first", "second", "last"]) {
     for (let count = 0; count < 100; count += 1) await callout.streams();
     await callout.publish(topic, "x");
@@ -87,7 +87,7 @@ test("of very much activity the newest is kept", async (test) => {
 
 test("a server without activity says so", async (test) => {
   const callout = await serve(test, "--no-activity");
-  const page = await look(test, callout);
-  await until("it is said", async () => (await page.textContent("#trouble")).includes("--no-activity"));
+  const page = await show(test, callout);
+  await until("the page says so", async () => (await page.textContent("#trouble")).includes("--no-activity"));
   assert.notEqual(await page.textContent("#state"), "live");
 });

@@ -1,4 +1,4 @@
-// The chat, as people use it.
+// The chat as people use it.
 
 import assert from "node:assert/strict";
 import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
@@ -6,7 +6,6 @@ import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 const texts = (page) => page.$$eval("#messages .message .text", (list) => list.map((item) => item.textContent));
 
 const has = (page, text) => until(`the message ${text}`, async () => (await texts(page)).includes(text));
-
 
 const areHere = (page, ...names) =>
   until(`${names} are here`, async () => {
@@ -27,7 +26,7 @@ async function say(page, text) {
   await page.click("#send");
 }
 
-test("what one says everybody reads, and everybody sees who is here", async (test) => {
+test("everyone reads every message and sees who is here", async (test) => {
   const callout = await serve(test);
   const ann = await enter(await open(test), callout, "ann");
   const bob = await enter(await open(test), callout, "bob");
@@ -60,7 +59,7 @@ test("hostile text is shown as text", async (test) => {
   assert.ok(await ann.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "it overflows");
 });
 
-test("the newest stays in view, unless one reads what was before", async (test) => {
+test("the newest message stays in view, unless the person has scrolled back", async (test) => {
   const callout = await serve(test);
   const ann = await enter(await open(test), callout, "ann");
   for (let line = 0; line < 30; line += 1) await say(ann, `line ${line}`).then(() => has(ann, `line ${line}`));
@@ -100,7 +99,7 @@ test("closing and connecting again shows nothing twice", async (test) => {
   assert.deepEqual(await texts(ann), ["one", "two"]);
 });
 
-test("back and forward: one leaves and comes back with what was missed", async (test) => {
+test("back and forward: a user leaves, and comes back with the missed messages", async (test) => {
   const callout = await serve(test);
   const [ann, bob] = [await enter(await open(test), callout, "ann"), await enter(await open(test), callout, "bob")];
   await bob.goto(callout.url);
@@ -126,7 +125,7 @@ test("a user with three tabs is one user on one stream", async (test) => {
   await has(tabs[2], "still here");
 });
 
-test("a kill and a restart: what was typed is not lost, what was said is not doubled", async (test) => {
+test("a kill and a restart: a typed message is not lost, and no message is shown twice", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   const ann = await enter(window, callout, "ann");
@@ -136,7 +135,7 @@ test("a kill and a restart: what was typed is not lost, what was said is not dou
   await callout.stop("SIGKILL");
   await isState(ann, "reconnecting");
   await say(ann, "into the void");
-  await until("it says so", async () => (await ann.textContent("#trouble")) === "Not sent: the server cannot be reached.");
+  await until("the page says so", async () => (await ann.textContent("#trouble")) === "Not sent: the server cannot be reached.");
   assert.equal(await ann.inputValue("#message"), "into the void");
   await callout.start();
   await isState(ann, "live");
@@ -146,14 +145,14 @@ test("a kill and a restart: what was typed is not lost, what was said is not dou
   assert.equal(await ann.isVisible("#trouble"), false);
 });
 
-test("a name that is refused is told and asked for again", async (test) => {
+test("a refused name is explained, and the person can enter another", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   const page = await window.tab(`${callout.url}/sse.html`);
   await page.evaluate(() => (document.querySelector("#user").value = "a\tb"));
   window.expected = UNREACHABLE;
   await page.click("#connect");
-  await until("it says why", async () => (await page.textContent("#trouble")).includes("no control characters"));
+  await until("the page says why", async () => (await page.textContent("#trouble")).includes("no control characters"));
   await isState(page, "closed");
   assert.equal(await page.evaluate(() => document.activeElement.id), "user");
 });

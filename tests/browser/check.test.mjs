@@ -1,12 +1,12 @@
-// The check: what the page says of the way is what the way is like.
+// The check: its findings are true for different proxies and servers.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
 import { UNREACHABLE, atEnd, isState, open, serve, test, until } from "./support.mjs";
 
-// Something in front of a callout that does to its streams what `spoil` does, and passes on all the rest.
-async function infront(test, callout, spoil) {
+// A proxy in front of callout that passes everything on, but treats its streams as `spoil` does.
+async function proxied(test, callout, spoil) {
   const proxy = createServer((asked, answer) => {
     const { method, url, headers } = asked;
     const passed = request(new URL(url, callout.url), { method, headers }, (from) => {
@@ -28,7 +28,7 @@ async function infront(test, callout, spoil) {
   return `http://127.0.0.1:${proxy.address().port}`;
 }
 
-// Each line of the page: its verdict and what it says.
+// The findings by their names: each is its verdict and its text.
 const findings = (page) =>
   page.$$eval(".finding", (items) =>
     Object.fromEntries(
@@ -38,13 +38,13 @@ const findings = (page) =>
 
 const done = (page) => page.waitForSelector("#findings[aria-busy=false]", { timeout: 60_000 });
 
-test("straight to the server everything is well, and again", async (test) => {
+test("straight to the server everything is well, twice", async (test) => {
   const callout = await serve(test, "--heartbeat", "1");
   const window = await open(test);
   const page = await window.tab(`${callout.url}/check.html`);
   for (const round of [1, 2]) {
     await done(page);
-    await until("a sign of life", async () => (await findings(page)).lasting[0] === "good");
+    await until("a heartbeat", async () => (await findings(page)).lasting[0] === "good");
     const said = await findings(page);
     for (const name of ["open", "pace", "lasting", "presence", "resume", "clock"]) {
       assert.equal(said[name][0], "good", `round ${round}: ${name}: ${said[name][1]}`);
@@ -54,16 +54,16 @@ test("straight to the server everything is well, and again", async (test) => {
     assert.equal(await page.textContent("#state"), "live");
     if (round === 1) await page.click("#again");
   }
-  // Only the stream that lasts is left, and the page that is left leaves none.
+  // Only the stream that is kept open is left, and none after the page is closed.
   await until("one is left", async () => (await callout.streams()) === 1);
   await page.goto("about:blank");
   await until("the stream is closed", async () => (await callout.streams()) === 0);
 });
 
-test("who holds events up is told, with what helps", async (test) => {
+test("a proxy that holds events up is found, and the page says what helps", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const url = await infront(test, callout, (from) => from.resume());
+  const url = await proxied(test, callout, (from) => from.resume());
   const page = await window.tab(`${url}/check.html`);
   await done(page);
   const said = await findings(page);
@@ -74,42 +74,42 @@ test("who holds events up is told, with what helps", async (test) => {
   assert.notEqual(await page.textContent("#state"), "live");
 });
 
-test("a server without a place for another stream is told from one that is held up, and the rest is checked", async (test) => {
+test("a server that is full is told from a stream that is held up, and the rest is checked", async (test) => {
   const callout = await serve(test, "--streams", "1", "--heartbeat", "1");
   const window = await open(test);
   const held = new AbortController();
   await fetch(`${callout.url}/topics/news`, { signal: held.signal });
   const page = await window.tab(`${callout.url}/check.html`);
   await done(page);
-  await until("the stream that lasts is refused", async () => /^No stream:/.test((await findings(page)).lasting[1]));
+  await until("the stream that is kept open is refused", async () => /^No stream:/.test((await findings(page)).lasting[1]));
   const none = await findings(page);
-  assert.deepEqual(none.open, ["bad", "It was refused: the server has no place left for another stream."]);
-  assert.match(none.lasting.join(), /^bad,.*no place left/);
+  assert.deepEqual(none.open, ["bad", "It was refused: the server has as many streams as it may have."]);
+  assert.match(none.lasting.join(), /^bad,.*as many streams as it may have/);
   assert.deepEqual([none.pace[0], none.presence[0], none.resume[0]], ["none", "none", "none"]);
   assert.deepEqual([none.clock[0], none.http[0]], ["good", "look"]);
-  assert.match(await page.textContent("#summary"), /no place left for another stream/);
-  assert.ok(await page.isVisible("#finding-open #cure-places"));
+  assert.match(await page.textContent("#summary"), /as many streams as it may have/);
+  assert.ok(await page.isVisible("#finding-open #cure-streams"));
   assert.notEqual(await page.textContent("#state"), "live");
 
-  // With one place, one stream after the other is tried.
+  // With one stream allowed, one after the other is tried.
   await page.goto("about:blank");
   held.abort();
-  await until("the place is free", async () => (await callout.streams()) === 0);
+  await until("the stream has ended", async () => (await callout.streams()) === 0);
   await page.goto(`${callout.url}/check.html`);
   await done(page);
   const one = await findings(page);
   for (const name of ["open", "pace", "presence", "clock"]) assert.equal(one[name][0], "good", `${name}: ${one[name][1]}`);
-  await until("the last stream has the place", async () => (await findings(page)).lasting[0] === "good");
+  await until("the stream that is kept open has its turn", async () => (await findings(page)).lasting[0] === "good");
 });
 
-test("a stream that is cut is told, with how long it lasted", async (test) => {
+test("a stream that is cut is reported, with how long it lasted", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   window.expected = UNREACHABLE;
-  const url = await infront(test, callout, (from, answer) => {
+  const url = await proxied(test, callout, (from, answer) => {
     answer.writeHead(from.statusCode, from.headers);
     from.pipe(answer);
-    // Silent for so long and it is taken for dead.
+    // A stream that is silent for so long is cut.
     let timer;
     const wait = () => {
       clearTimeout(timer);
@@ -124,26 +124,26 @@ test("a stream that is cut is told, with how long it lasted", async (test) => {
     const [verdict, text] = (await findings(page)).lasting;
     return verdict === "bad" && text;
   });
-  assert.match(text, /ended after 2(\.\d)? s: it was cut before the server’s first sign of life/);
+  assert.match(text, /ended after 2(\.\d)? s: it was cut before the server’s first heartbeat/);
   assert.ok(await page.isVisible("#cure-silence"));
 });
 
-test("a server that is killed and started again is told from a stream that was cut", async (test) => {
+test("a killed and restarted server is told from a stream that was cut", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   window.expected = UNREACHABLE;
   const page = await window.tab(`${callout.url}/check.html`);
   await done(page);
   await callout.stop();
-  await until("it is missed", async () => /^No answer/.test((await findings(page)).lasting[1]));
+  await until("the page notices", async () => /^No answer/.test((await findings(page)).lasting[1]));
   assert.equal(await page.textContent("#state"), "reconnecting");
   await callout.start();
   await isState(page, "live");
-  const text = await until("what ended it", async () => {
+  const text = await until("the cause", async () => {
     const [, text] = (await findings(page)).lasting;
-    return text.startsWith("Lasted") && text;
+    return text.startsWith("Has lasted") && text;
   });
-  assert.match(text, /The one before ended after .*: no answer came any more from the server/);
+  assert.match(text, /The one before ended after .*: there was no answer any more from the server/);
   assert.equal(await page.isVisible("#cure-silence"), false);
 
   await callout.stop("SIGTERM");

@@ -1,32 +1,33 @@
-// The front page: it is alive, what is published arrives, and its commands work when they are pasted.
+// The start page: its figures are live, what is published arrives, and its commands work when they are pasted. Also
+// what all pages have in common.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
+import { UNREACHABLE, isState, open, serve, setVisible, test, until } from "./support.mjs";
 
-const heard = (page) => page.$$eval("#heard .text", (list) => list.map((item) => item.textContent));
+const messages = (page) => page.$$eval("#messages .text", (list) => list.map((item) => item.textContent));
 
 test("the first message, pasted from the page, is on the page", async (test) => {
   const callout = await serve(test);
   const page = await (await open(test)).tab(callout.url);
   await isState(page, "live");
-  await page.waitForSelector("#silence");
+  await page.waitForSelector("#empty");
   const commands = await page.$$eval(".command code", (list) => list.map((code) => code.textContent));
   const publish = commands.find((command) => command.startsWith("curl -d"));
   assert.ok(publish.includes(`${callout.url}/topics/news`), publish);
-  await until("the stream listens", async () => (await callout.streams()) === 2);
+  await until("both streams are open", async () => (await callout.streams()) === 2);
   execFileSync("sh", ["-c", publish], { stdio: "ignore" });
-  await until("the message", async () => (await heard(page))[0] === "hello, world");
-  assert.equal(await page.isVisible("#silence"), false);
+  await until("the message", async () => (await messages(page))[0] === "hello, world");
+  assert.equal(await page.isVisible("#empty"), false);
   for (const text of ["<img src=x onerror=alert(1)>", "a\nb", "L" + "o".repeat(3000), "4", "5", "6"]) {
     await callout.publish("news", text);
-    await until(text, async () => (await heard(page))[0] === text);
+    await until(text, async () => (await messages(page))[0] === text);
   }
-  assert.equal((await heard(page)).length, 5);
-  assert.equal(await page.locator("#heard img").count(), 0);
+  assert.equal((await messages(page)).length, 5);
+  assert.equal(await page.locator("#messages img").count(), 0);
 });
 
-test("its figures are the server's, and it says when the server is away", async (test) => {
+test("the figures are the server's, and the page says when the server is away", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   window.expected = UNREACHABLE;
@@ -40,10 +41,10 @@ test("its figures are the server's, and it says when the server is away", async 
   await callout.start();
   await callout.publish("news", "while it was away");
   await isState(page, "live");
-  await until("what it missed", async () => (await heard(page))[0] === "while it was away");
+  await until("the missed message", async () => (await messages(page))[0] === "while it was away");
 });
 
-test("a server that shows no activity is asked instead", async (test) => {
+test("without a stream of statistics the page asks for the figures", async (test) => {
   const callout = await serve(test, "--no-activity");
   const window = await open(test);
   window.expected = UNREACHABLE;
@@ -52,52 +53,45 @@ test("a server that shows no activity is asked instead", async (test) => {
   await until("one stream", async () => (await page.textContent("#streams")) === "1");
 });
 
-// Chromium without windows takes every tab for one that is seen.
-const look = (page, isSeen) =>
-  page.evaluate((isSeen) => {
-    Object.defineProperty(document, "hidden", { configurable: true, value: !isSeen });
-    document.dispatchEvent(new Event("visibilitychange"));
-  }, isSeen);
-
-test("all pages are open at once, and those that nobody sees leave connections for the others", async (test) => {
+test("all pages are open at once, and hidden ones leave connections for the others", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   const pages = [];
   for (const path of ["/", "/activity.html", "/wall.html", "/posts.html", "/notifications.html", "/sse.html"]) {
-    for (const page of pages) await look(page, false);
+    for (const page of pages) await setVisible(page, false);
     const page = await window.tab(callout.url + path);
     pages.push(page);
     if (path === "/notifications.html") {
       await page.fill("#me", "ann");
-      await page.click("#listen [type=submit]");
+      await page.click("#subscribe [type=submit]");
     }
     if (path === "/sse.html") {
       await page.fill("#user", "ann");
       await page.click("#connect");
     }
     await isState(page, "live");
-    await until("connections are left", async () => (await callout.streams()) <= 4);
+    await until("connections are free", async () => (await callout.streams()) <= 4);
   }
   const chat = pages.at(-1);
   await chat.fill("#message", "hello");
   await chat.click("#send");
   await chat.waitForSelector('#messages :text("hello")');
-  // Whoever is seen again was away for nothing.
+  // A page that is shown again has missed nothing.
   await callout.publish("news", "meanwhile");
-  await look(chat, false);
-  await look(pages[0], true);
-  await pages[0].waitForSelector('#heard :text("meanwhile")');
+  await setVisible(chat, false);
+  await setVisible(pages[0], true);
+  await pages[0].waitForSelector('#messages :text("meanwhile")');
   await isState(pages[0], "live");
 });
 
-test("all pages have the same ways to each other, and each leads somewhere", async (test) => {
+test("all pages have the same navigation, and each of its links leads to a page", async (test) => {
   const callout = await serve(test);
   const page = await (await open(test)).tab(callout.url);
-  const ways = () => page.$$eval(".site a", (links) => links.map((link) => link.getAttribute("href")));
-  const wanted = await ways();
+  const links = () => page.$$eval(".site a", (list) => list.map((link) => link.getAttribute("href")));
+  const wanted = await links();
   for (const path of wanted) {
     assert.equal((await page.goto(callout.url + path)).status(), 200, path);
-    assert.deepEqual(await ways(), wanted, path);
+    assert.deepEqual(await links(), wanted, path);
     assert.equal(await page.locator(".site a[aria-current]").getAttribute("href"), path);
   }
 });

@@ -1,22 +1,22 @@
-// The library: one stream for all tabs of an origin, and nothing missing or doubled whatever happens.
+// callout.js: one stream for all tabs of an origin, and no event missing or doubled, whatever happens.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { UNREACHABLE, atEnd, open, serve, test, until } from "./support.mjs";
+import { UNREACHABLE, atEnd, open, serve, setVisible, test, until } from "./support.mjs";
 
-// From the end of one leader to the next one's stream.
+// From the end of one leader to the stream of the next.
 const TAKEOVER_MILLIS = 2_000;
 
 const SOURCE = new URL("../../www/callout.js", import.meta.url);
 const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-const SOURCE_BYTES_MAX = 6 * 1024;
+const SOURCE_BYTES_MAX = 7 * 1024;
 
-// A page that listens to nothing by itself.
+// A page that opens no stream by itself.
 const blank = (callout) => `${callout.url}/notifications.html`;
 
-// A tab that listens, and notes what it sees and how many streams it holds.
-async function listen(window, callout, wanted = { topics: ["news"] }) {
+// A tab that subscribes, and notes what it receives and how many streams it reads.
+async function subscribe(window, callout, wanted = { topics: ["news"] }) {
   const page = await window.tab(blank(callout));
   page.streams = 0;
   const count = (change) => (request) => {
@@ -51,7 +51,7 @@ const has = (text, ...pages) =>
     throw error;
   });
 
-// A newcomer has a stream of its own for a moment.
+// At first a new tab reads a stream of its own.
 const isShared = (callout) => until("there is one stream", async () => (await callout.streams()) === 1);
 
 const all = (pages, ask) => Promise.all(pages.map(ask));
@@ -59,7 +59,7 @@ const all = (pages, ask) => Promise.all(pages.map(ask));
 // The tab that leads and the others.
 async function parts(pages) {
   const holders = () => pages.filter((page) => page.streams);
-  await until("one holds the stream", () => holders().length === 1);
+  await until("one reads the stream", () => holders().length === 1);
   const [leader] = holders();
   return [leader, pages.filter((page) => page !== leader)];
 }
@@ -74,7 +74,7 @@ test("it is small", () => {
 test("twenty tabs hold one stream, and when its tab closes another takes over", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const pages = await Promise.all(Array.from({ length: 20 }, () => listen(window, callout)));
+  const pages = await Promise.all(Array.from({ length: 20 }, () => subscribe(window, callout)));
   await isLive(...pages);
   await isShared(callout);
   await callout.publish("news", "1");
@@ -83,7 +83,7 @@ test("twenty tabs hold one stream, and when its tab closes another takes over", 
   const [leader, followers] = await parts(pages);
   await leader.close();
   const closed = performance.now();
-  // Some of these come while nobody holds the stream.
+  // Some of these come while no tab reads the stream.
   let count = 1;
   while (performance.now() - closed < 500) await callout.publish("news", String((count += 1)));
   await isLive(...followers);
@@ -92,10 +92,10 @@ test("twenty tabs hold one stream, and when its tab closes another takes over", 
   await isShared(callout);
 });
 
-test("a tab that freezes lets go, and catches up when it resumes", async (test) => {
+test("a tab that freezes closes its stream, and catches up when it resumes", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const pages = [await listen(window, callout), await listen(window, callout)];
+  const pages = [await subscribe(window, callout), await subscribe(window, callout)];
   await isLive(...pages);
   const [leader, followers] = await parts(pages);
   const devtools = await window.context.newCDPSession(leader);
@@ -112,7 +112,7 @@ test("a tab that freezes lets go, and catches up when it resumes", async (test) 
   await isShared(callout);
 });
 
-test("tabs come, close and freeze while events flow, and none misses or doubles one", async (test) => {
+test("tabs open, close and freeze while events flow, and none misses or doubles one", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   let count = 0;
@@ -125,11 +125,11 @@ test("tabs come, close and freeze while events flow, and none misses or doubles 
     await until("events flowed", () => count > enough);
   };
   const pages = [];
-  for (let tab = 0; tab < 6; tab += 1) pages.push(await listen(window, callout));
+  for (let tab = 0; tab < 6; tab += 1) pages.push(await subscribe(window, callout));
   for (let round = 0; round < 4; round += 1) {
     await pages.shift().close();
     await more();
-    pages.push(await listen(window, callout));
+    pages.push(await subscribe(window, callout));
   }
   const devtools = await window.context.newCDPSession(pages[0]);
   for (const state of ["frozen", "active", "frozen", "active"]) {
@@ -147,13 +147,13 @@ test("tabs come, close and freeze while events flow, and none misses or doubles 
   await isShared(callout);
 });
 
-test("a tab that hangs is robbed of the lead", async (test) => {
+test("a tab that hangs loses the lead", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const pages = [await listen(window, callout), await listen(window, callout)];
+  const pages = [await subscribe(window, callout), await subscribe(window, callout)];
   await isLive(...pages);
   const [leader, followers] = await parts(pages);
-  // It reads nothing and answers nobody, until it is told by the one thing that blocks it.
+  // Its only thread is busy, so it neither reads nor answers.
   const hung = leader.evaluate(() => {
     const until = Date.now() + 5_000;
     while (Date.now() < until);
@@ -166,28 +166,27 @@ test("a tab that hangs is robbed of the lead", async (test) => {
   await hung;
   await callout.publish("news", "2");
   await has("1,2", ...pages);
-  await until("the robbed tab lets go", async () => (await callout.streams()) === 1);
+  await until("the tab that lost the lead closes its stream", async () => (await callout.streams()) === 1);
 });
 
-test("a newcomer sees what a new stream would have shown", async (test) => {
+test("a new tab receives what a new stream begins with", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const say = (message) =>
-    callout.post("/sse/message", { user: "ann", message });
-  for (const message of ["a", "b", "c"]) await say(message);
+  const send = (message) => callout.post("/sse/message", { user: "ann", message });
+  for (const message of ["a", "b", "c"]) await send(message);
   const wanted = { url: "/sse?user=ann", resume: false };
-  const first = await listen(window, callout, wanted);
+  const first = await subscribe(window, callout, wanted);
   const names = (page) => page.evaluate(() => seen.map((text) => text.split(" ")[0].replace(/.*"message":"(.).*/, "$1")).join());
   await until("the first has all", async () => /^a,b,c(,presence)+$/.test(await names(first)));
-  const second = await listen(window, callout, wanted);
+  const second = await subscribe(window, callout, wanted);
   await until("so has the second", async () => /^a,b,c(,presence)+$/.test(await names(second)));
   await isShared(callout);
 
-  // Topics begin with what comes.
-  const third = await listen(window, callout);
+  // A stream of topics begins with the next event.
+  const third = await subscribe(window, callout);
   await isLive(third);
   await callout.publish("news", "1");
-  const fourth = await listen(window, callout);
+  const fourth = await subscribe(window, callout);
   await isLive(fourth);
   await callout.publish("news", "2");
   await has("1,2", third);
@@ -197,7 +196,7 @@ test("a newcomer sees what a new stream would have shown", async (test) => {
 test("a reload goes on from the last id", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const [one, two] = [await listen(window, callout), await listen(window, callout)];
+  const [one, two] = [await subscribe(window, callout), await subscribe(window, callout)];
   await isLive(one, two);
   await callout.publish("news", "1");
   await has("1", one, two);
@@ -210,14 +209,14 @@ test("a reload goes on from the last id", async (test) => {
   }
 });
 
-test("back and forward: a page in the cache holds nothing and goes on", async (test) => {
+test("back and forward: a page in the cache has no stream, and goes on", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const page = await listen(window, callout);
+  const page = await subscribe(window, callout);
   await isLive(page);
   await page.evaluate(() => addEventListener("pageshow", (event) => (window.persisted = event.persisted)));
   await page.goto(`${callout.url}/sse.html`);
-  await until("the stream is given up", async () => (await callout.streams()) === 0);
+  await until("the stream is closed", async () => (await callout.streams()) === 0);
   await callout.publish("news", "1");
   await page.goBack({ waitUntil: "commit" });
   await has("1", page);
@@ -228,15 +227,15 @@ test("back and forward: a page in the cache holds nothing and goes on", async (t
 test("a kill and a restart: nothing is missing or doubled", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const pages = [await listen(window, callout), await listen(window, callout), await listen(window, callout)];
+  const pages = [await subscribe(window, callout), await subscribe(window, callout), await subscribe(window, callout)];
   await isLive(...pages);
-  // From now on they come back soon.
+  // From now on they reconnect soon.
   await callout.publish("news", "1", { retry: 100 });
   window.expected = UNREACHABLE;
   for (const next of [2, 4]) {
     await callout.publish("news", String(next));
     await callout.stop("SIGKILL");
-    await until("it shows", async () => (await all(pages, state)).every((is) => is === "reconnecting"));
+    await until("it is noticed", async () => (await all(pages, state)).every((is) => is === "reconnecting"));
     await callout.start();
     await callout.publish("news", String(next + 1), { retry: 100 });
     await has(Array.from({ length: next + 1 }, (_, at) => at + 1).join(), ...pages);
@@ -245,15 +244,15 @@ test("a kill and a restart: nothing is missing or doubled", async (test) => {
   await isShared(callout);
 });
 
-test("a drained server is given the time that it asked for", async (test) => {
+test("after a drain the page waits as long as the server asked for", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const page = await listen(window, callout);
+  const page = await subscribe(window, callout);
   await isLive(page);
   window.expected = UNREACHABLE;
   const left = performance.now();
   await callout.stop("SIGTERM");
-  await until("it shows", () => page.evaluate(() => states.includes("reconnecting")));
+  await until("it is noticed", () => page.evaluate(() => states.includes("reconnecting")));
   await callout.start();
   await isLive(page);
   assert.ok(performance.now() - left > 900, "at once");
@@ -263,19 +262,19 @@ test("a drained server is given the time that it asked for", async (test) => {
 test("a stream that stalls is noticed", async (test) => {
   const callout = await serve(test, "--heartbeat", "200ms");
   const window = await open(test);
-  const page = await listen(window, callout);
+  const page = await subscribe(window, callout);
   await isLive(page);
   await callout.publish("news", "1", { retry: 100 });
   await has("1", page);
   callout.signal("SIGSTOP");
-  await until("it shows", async () => (await state(page)) === "reconnecting");
+  await until("it is noticed", async () => (await state(page)) === "reconnecting");
   callout.signal("SIGCONT");
   await isLive(page);
   await callout.publish("news", "2");
   await has("1,2", page);
 });
 
-test("an error status is told, and the stream comes back", async (test) => {
+test("an error status is reported, and the stream reconnects", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   window.expected = UNREACHABLE;
@@ -284,15 +283,15 @@ test("an error status is told, and the stream comes back", async (test) => {
     refusals += 1;
     return refusals > 2 ? route.continue() : route.fulfill({ status: 503, json: { error: "not now" } });
   });
-  const page = await listen(window, callout);
+  const page = await subscribe(window, callout);
   await isLive(page);
   assert.deepEqual(await page.evaluate(() => errors), [503, 503]);
 });
 
-test("a gap is an event of its own", async (test) => {
+test("a gap is reported by an event of its own", async (test) => {
   const callout = await serve(test, "--keep-events", "2");
   const window = await open(test);
-  const page = await listen(window, callout);
+  const page = await subscribe(window, callout);
   await isLive(page);
   await callout.publish("news", "1");
   await has("1", page);
@@ -303,11 +302,11 @@ test("a gap is an event of its own", async (test) => {
   await until("it sees the gap and what is kept", async () => /^reset \{.*\},4,5$/.test(await seen(page)));
 });
 
-test("offline is told, and online goes on at once", async (test) => {
+test("offline is reported, and online reconnects at once", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   window.expected = UNREACHABLE;
-  const pages = [await listen(window, callout), await listen(window, callout)];
+  const pages = [await subscribe(window, callout), await subscribe(window, callout)];
   await isLive(...pages);
   await window.context.setOffline(true);
   await until("all are offline", async () => (await all(pages, state)).every((is) => is === "offline"));
@@ -317,10 +316,10 @@ test("offline is told, and online goes on at once", async (test) => {
   await isLive(...pages);
 });
 
-test("what is published across a restart arrives once", async (test) => {
+test("an event that is published during a restart arrives once", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
-  const page = await listen(window, callout);
+  const page = await subscribe(window, callout);
   await isLive(page);
   await callout.publish("news", "first", { retry: 100 });
   window.expected = UNREACHABLE;
@@ -344,18 +343,52 @@ test("what is published across a restart arrives once", async (test) => {
   );
 });
 
-test("without locks every tab has a stream of its own", async (test) => {
+test("without locks every tab has a stream of its own, and a hidden tab has none", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   await window.context.addInitScript(() => Object.defineProperty(Navigator.prototype, "locks", { value: undefined }));
-  const pages = [await listen(window, callout), await listen(window, callout)];
+  const pages = [await subscribe(window, callout), await subscribe(window, callout)];
   await isLive(...pages);
   assert.equal(await callout.streams(), 2);
   await callout.publish("news", "1");
   await has("1", ...pages);
+  await setVisible(pages[0], false);
+  await until("the hidden tab closes its stream", async () => (await callout.streams()) === 1);
+  await callout.publish("news", "2");
+  await setVisible(pages[0], true);
+  await has("1,2", ...pages);
 });
 
-test("a page of another site on the list imports it, one that is not cannot", async (test) => {
+test("hidden tabs close their streams until four are left, unless a stream is for the background", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const pages = [];
+  for (const topic of ["1", "2", "3", "4"]) {
+    const page = await subscribe(window, callout, { topics: [topic, "all"], background: topic === "1" });
+    await isLive(page);
+    await setVisible(page, false);
+    pages.push(page);
+  }
+  assert.equal(await callout.streams(), 4, "four are not too many");
+  for (const topic of ["5", "6", "7"]) {
+    const page = await subscribe(window, callout, { topics: [topic, "all"] });
+    await isLive(page);
+    await until("four are left", async () => (await callout.streams()) === 4);
+    pages.push(page);
+  }
+  // The three that are hidden and may close have closed.
+  await callout.publish("all", "1");
+  await has("1", pages[0], ...pages.slice(4));
+  assert.deepEqual(await all(pages.slice(1, 4), seen), ["", "", ""]);
+  // With four visible tabs and one for the background there are too many, and none that may close.
+  await setVisible(pages[1], true);
+  await has("1", pages[1]);
+  assert.equal(await callout.streams(), 5);
+  await setVisible(pages[1], false);
+  await until("four are left", async () => (await callout.streams()) === 4);
+});
+
+test("a page of an allowed site can import it, and a page of another cannot", async (test) => {
   const site = createServer((_, response) => response.setHeader("content-type", "text/html").end("<title>site</title>"));
   await new Promise((done) => site.listen(0, "127.0.0.1", done));
   atEnd(test, () => site.close());

@@ -1,5 +1,5 @@
-// Every page: nothing that a screen reader or a narrow window stumbles over, no complaint on the console
-// (a violation of the content security policy is one), and its picture in `target/screenshots`.
+// Every page works with a screen reader and in a narrow window, without an error on the console (a violation of the
+// content security policy is one). Their screenshots are in `target/screenshots`.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -8,23 +8,23 @@ import { PICTURES, isState, open, serve, test, until } from "./support.mjs";
 
 const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
-// The pages: how each gets into the state that is looked at.
+// The pages, and how each gets into the state that is checked.
 const PAGES = [
-  { name: "index", path: "/", ready: hear },
+  { name: "index", path: "/", ready: receive },
   { name: "chat", path: "/sse.html", ready: talk },
-  { name: "activity", path: "/activity.html", ready: watch },
+  { name: "activity", path: "/activity.html", ready: request },
   { name: "notifications", path: "/notifications.html", ready: notify },
   { name: "wall", path: "/wall.html", ready: put },
   { name: "posts", path: "/posts.html", ready: post },
   { name: "check", path: "/check.html", ready: check },
 ];
 
-async function hear(page) {
+async function receive(page) {
   await isState(page, "live");
   for (const body of ["hello, world", "W" + "o".repeat(150) + "w"]) {
     await page.evaluate((body) => fetch("/topics/news", { method: "POST", body }), body);
   }
-  await until("two messages", async () => (await page.locator("#heard li").count()) === 2);
+  await until("two messages", async () => (await page.locator("#messages li").count()) === 2);
 }
 
 async function talk(page) {
@@ -35,9 +35,9 @@ async function talk(page) {
   await page.waitForSelector("#messages .message");
 }
 
-async function watch(page) {
+async function request(page) {
   await isState(page, "live");
-  await until("something is announced", async () => {
+  await until("a request is shown", async () => {
     await page.evaluate(() => fetch("/healthz"));
     return page.locator("#actions li").count();
   });
@@ -46,7 +46,7 @@ async function watch(page) {
 
 async function notify(page) {
   await page.fill("#me", "ann");
-  await page.click("#listen [type=submit]");
+  await page.click("#subscribe [type=submit]");
   await isState(page, "live");
   for (const data of ["An important message", "W" + "o".repeat(150) + "w", "مرحبا"]) {
     await page.fill("#data", data);
@@ -78,7 +78,7 @@ async function post(page) {
     await page.click("#new [type=submit]");
     await page.waitForSelector(`.card :text("${title}")`);
   }
-  await page.waitForSelector("#said .tag");
+  await page.waitForSelector("#published .tag");
   await page.click(".card >> nth=0 >> button");
   await page.fill(".card textarea", "half typed");
 }

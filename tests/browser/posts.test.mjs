@@ -1,4 +1,4 @@
-// The posts: every open page follows, and what somebody is typing is theirs.
+// The posts: every open page shows each change, and no change touches what a person is typing.
 
 import assert from "node:assert/strict";
 import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
@@ -35,12 +35,12 @@ async function show(window, callout, hash = "") {
   return page;
 }
 
-// A page that shows older posts too.
+// A page with a feed that has older posts.
 const showMany = async (test, callout) => show(await open(test), callout, "#feed=many");
 
 const card = (page, title) => page.locator(".card", { hasText: title });
 
-// Holds the page's edits back, until what it gives is called.
+// Holds the page's edits back until the returned function is called.
 async function hold(page) {
   let go;
   const held = new Promise((done) => (go = done));
@@ -68,7 +68,7 @@ test("a post is written in one tab and is in the feeds of the other, and its tag
     await feedHas(page, "helloworld", 1);
   }
   assert.equal(await one.inputValue("#content"), "");
-  assert.match(await one.textContent("#said"), /Second is in #helloworld, #golang/);
+  assert.match(await one.textContent("#published"), /Second is in #helloworld, #golang/);
   await card(two, "Second").getByText("#HelloWorld").click();
   await until("the feed", async () => (await two.textContent("#shown")) === "#helloworld");
   await has(two, "Second");
@@ -83,7 +83,7 @@ test("a post is written in one tab and is in the feeds of the other, and its tag
   await has(two, "Second");
 });
 
-test("an edit in one tab is seen in the other, and one that is half typed is not lost", async (test) => {
+test("an edit in one tab is shown in the other, and a half-typed edit is not lost", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   const post = await add(callout, "Title", "Text #golang");
@@ -99,11 +99,12 @@ test("an edit in one tab is seen in the other, and one that is half typed is not
   await until("it was changed meanwhile", () => two.isVisible(".conflict"));
   assert.match(await two.textContent(".conflict"), /changed while you were writing.*New title.*New text #rust/s);
   assert.equal(await two.inputValue(".card textarea"), "Half ty");
-  // The refusal is on the console too.
+  // Chromium writes the refusal to the console too.
   window.expected = /412/;
-  // Not sent over the other's change unasked, nor lost by going elsewhere, reloading, or a post that left.
+  // The edit does not overwrite the other without being told to. It is not lost by visiting another feed, by a reload, or
+  // when the post leaves the feed.
   await two.press(".card input", "Enter");
-  await until("it is told again", () => two.isVisible(".conflict"));
+  await until("the conflict is shown again", () => two.isVisible(".conflict"));
   await two.goto(`${callout.url}/posts.html#feed=rust`);
   await until("the edit", async () => (await two.inputValue(".card textarea")) === "Half ty");
   await two.reload();
@@ -130,7 +131,7 @@ test("an edit in one tab is seen in the other, and one that is half typed is not
   assert.equal(await count(two, ".card form"), 0);
 });
 
-test("a note that a post was changed, or went, goes when that is no longer true", async (test) => {
+test("the note that a post was changed, or left the feed, goes when that is no longer true", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   const post = await add(callout, "Title", "Text #golang");
@@ -147,7 +148,7 @@ test("a note that a post was changed, or went, goes when that is no longer true"
   await page.click(".card button:text('Save')");
   await until("it is saved", async () => (await page.locator(".card .text").textContent()) === "Mine #golang");
 
-  // Somebody else writes the same, and is faster.
+  // Somebody else saves the same text first.
   window.expected = /412/;
   const go = await hold(page);
   await page.click(".card button:text('Edit')");
@@ -174,7 +175,7 @@ test("what is typed while an edit is saved is an edit of its own", async (test) 
   await until("it is saved", async () => (await page.locator(".card .text").textContent()) === "Saved, and more");
 });
 
-test("text of others is text in every field", async (test) => {
+test("text of others is shown as text in every field", async (test) => {
   const callout = await serve(test);
   const window = await open(test, { viewport: { width: 320, height: 600 } });
   const evil = "<script>alert(1)</script><img src=x onerror=alert(2)>";
@@ -185,7 +186,7 @@ test("text of others is text in every field", async (test) => {
   await page.fill(".card textarea", "mine");
   await edit(callout, post, { title: `${evil}2` });
   await until("it was changed meanwhile", () => page.isVisible(".conflict"));
-  // There is no such post, and Chromium says so on the console too.
+  // There is no such post, and Chromium writes that to the console too.
   window.expected = UNREACHABLE;
   await page.goto(`${callout.url}/posts.html#post=${encodeURIComponent(evil)}`);
   await until("words", async () => /post/i.test(await page.textContent("#note")));
@@ -194,7 +195,7 @@ test("text of others is text in every field", async (test) => {
   assert.ok(surplus <= 0, `${surplus} px too wide`);
 });
 
-test("a feed that does not exist says so, and comes to be", async (test) => {
+test("the page of a feed that does not exist says so, and shows the feed once it exists", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   window.expected = UNREACHABLE;
@@ -208,7 +209,7 @@ test("a feed that does not exist says so, and comes to be", async (test) => {
   assert.equal(await page.isVisible("#note"), false);
 });
 
-test("an address that names another place on the page stays, and the fullest feed is shown", async (test) => {
+test("an address that names another element of the page stays, and the fullest feed is shown", async (test) => {
   const callout = await serve(test);
   await add(callout, "First", `#golang${"\n…".repeat(100)}`);
   const page = await show(await open(test), callout, "#curl");
@@ -230,13 +231,13 @@ test("a random post is in each of its feeds", async (test) => {
   const page = await show(await open(test), callout);
   await page.click("#random");
   await until("a feed is shown", async () => (await titles(page)).length === 1);
-  await page.waitForSelector("#said .tag");
-  const tags = await page.$$eval("#said .tag", (list) => list.map((item) => item.hash.slice("#feed=".length)));
+  await page.waitForSelector("#published .tag");
+  const tags = await page.$$eval("#published .tag", (list) => list.map((item) => item.hash.slice("#feed=".length)));
   assert.ok(tags.length >= 1);
   for (const tag of tags) await feedHas(page, tag, 1);
 });
 
-test("a server that is killed and started again is caught up with, and no edit is lost", async (test) => {
+test("after a kill and a restart the page shows what it missed, and no edit is lost", async (test) => {
   const callout = await serve(test);
   const window = await open(test);
   window.expected = UNREACHABLE;
@@ -247,7 +248,7 @@ test("a server that is killed and started again is caught up with, and no edit i
   await callout.stop();
   await isState(page, "reconnecting");
   await page.click(".card button:text('Save')");
-  await until("it says so", async () => /cannot be reached/.test(await page.textContent(".card .trouble")));
+  await until("the page says so", async () => /cannot be reached/.test(await page.textContent(".card .trouble")));
   await callout.start();
   await add(callout, "After", "#golang");
   await until("the new post", async () => (await titles(page)).join() === "After");
@@ -257,7 +258,7 @@ test("a server that is killed and started again is caught up with, and no edit i
   await has(page, "After", "Before");
 });
 
-test("older posts are read when they are asked for, and stay when a new one comes", async (test) => {
+test("older posts are shown on request, and stay when a new one comes", async (test) => {
   const callout = await serve(test);
   for (let number = 1; number <= 120; number += 1) await add(callout, String(number), "#many");
   const page = await showMany(test, callout);
@@ -275,7 +276,7 @@ test("older posts are read when they are asked for, and stay when a new one come
   await until("all and the new one", async () => (await titles(page)).join() === all(121));
 });
 
-test("an older post follows edits too, also where somebody edits it", async (test) => {
+test("an older post shows edits too, also while it is being edited", async (test) => {
   const callout = await serve(test);
   const [first, second] = [await add(callout, "First", "#many"), await add(callout, "Second", "#many")];
   for (let number = 3; number <= 60; number += 1) await add(callout, String(number), "#many");
@@ -289,7 +290,7 @@ test("an older post follows edits too, also where somebody edits it", async (tes
   assert.match(await page.textContent(".conflict"), /changed while you were writing.*Second again/s);
 });
 
-test("one read of older posts is under way, however fast the feed changes, and the last says what is true", async (test) => {
+test("however fast the feed changes, older posts are read by one request at a time, and the last one is shown", async (test) => {
   const callout = await serve(test);
   for (let number = 1; number <= 60; number += 1) await add(callout, String(number), "#many");
   const page = await showMany(test, callout);
@@ -309,7 +310,7 @@ test("one read of older posts is under way, however fast the feed changes, and t
     await add(callout, String(number), "#many");
     await until("the newest", async () => (await titles(page))[0] === String(number));
   }
-  // What fell off the newest is not gone meanwhile.
+  // Posts that are no longer among the newest stay meanwhile.
   assert.equal((await titles(page)).length, 65);
   go();
   await until("it is read again", () => reads === 0);

@@ -1,4 +1,4 @@
-// The README's pictures: `make screenshots`.
+// Makes the README's pictures: `make screenshots`.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -15,11 +15,11 @@ const SAID = [
   ["bob", "Yes."],
 ];
 
-// Seconds of a server's life that the activity page shows, and the paths that are asked for meanwhile.
+// How long the activity page shows a server that is in use, and the paths that are requested meanwhile.
 const LIFE_SECS = 90;
 const ASKED = ["/", "/sse.html", "/healthz", "/wall.html", "/posts.html", "/site.css", "/callout.js"];
 
-// Something to look at: now more requests, now fewer.
+// Requests for the charts, sometimes more and sometimes fewer.
 async function live(callout) {
   for (let tenths = 0; tenths < LIFE_SECS * 10; tenths += 1) {
     const busy = 3 + 3 * Math.sin(tenths / 90) + 2 * Math.sin(tenths / 23);
@@ -31,7 +31,7 @@ async function live(callout) {
   }
 }
 
-// A page in a window of a size that is still legible in half the width of a README.
+// A page in a small window, so that the picture is legible at half the width of a README.
 async function picture(browser, callout, name, path, ready) {
   const viewport = { width: 900, height: 760 };
   const context = await browser.newContext({ viewport, colorScheme: "light", locale: "en-GB", timezoneId: "UTC" });

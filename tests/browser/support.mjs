@@ -1,4 +1,4 @@
-// What every browser test needs: a callout of its own, pages that are watched, and waiting without sleeping.
+// What every browser test needs: a server of its own, pages whose complaints are noted, and waiting without sleeping.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -15,35 +15,34 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAM = process.env.CALLOUT ?? join(ROOT, "target/release/callout");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
-// Where there is no browser a test is skipped and says so; but not in CI, where it fails.
+// Without a browser a test is skipped and says so; in CI it fails.
 const skip = !existsSync(CHROMIUM) && !process.env.CI && `no browser at ${CHROMIUM}; CHROMIUM may name another`;
 export const test = (promise, body) => node.test(promise, { skip }, body);
 
-// Where pictures of the pages go.
+// The folder for the screenshots.
 export const PICTURES = join(ROOT, "target/screenshots");
 
-// How long something may take that has to happen.
+// How long a test waits for something that has to happen.
 export const PATIENCE_MILLIS = 20_000;
 
 // How often `until` asks again.
 const AGAIN_MILLIS = 20;
 
-// Waits for something that can only be asked for; fails the test if it does not come to hold. Gives what
-// was answered.
+// Asks again and again until the answer holds, and returns it. Fails the test if it never does.
 export async function until(what, holds, millis = PATIENCE_MILLIS) {
   const giveUp = performance.now() + millis;
   for (;;) {
     const answer = await holds();
     if (answer) return answer;
-    assert.ok(performance.now() < giveUp, `in vain: ${what}`);
+    assert.ok(performance.now() < giveUp, `waited in vain: ${what}`);
     await new Promise((done) => setTimeout(done, AGAIN_MILLIS));
   }
 }
 
-// What each test has started, and how that ends.
+// How to end what each test has started.
 const endings = new WeakMap();
 
-// Ends something with the test. Pages go first, so that none sees its server or its proxy go.
+// Ends something with the test. Pages end first, so that none sees its server or its proxy end.
 export function atEnd(test, end, isPage = false) {
   if (!endings.has(test)) {
     endings.set(test, []);
@@ -71,7 +70,7 @@ export async function serve(test, ...flags) {
   return callout;
 }
 
-// A `callout serve` on a free port with a data folder of its own.
+// A `callout serve` on a free port, with a data folder of its own.
 export class Callout {
   #flags;
   #data = mkdtempSync(join(tmpdir(), "callout-"));
@@ -81,7 +80,7 @@ export class Callout {
     this.#flags = flags;
   }
 
-  // Starts it, the second time on the same port.
+  // Starts the server; the second time on the same port.
   async start() {
     const flags = ["serve", "--listen", this.#listen, "--data", this.#data, "--log", "warn", ...this.#flags];
     this.child = spawn(PROGRAM, flags, { stdio: ["ignore", "pipe", "inherit"] });
@@ -106,7 +105,7 @@ export class Callout {
     rmSync(this.#data, { recursive: true });
   }
 
-  // Publishes and gives the answer.
+  // Publishes and returns the answer.
   async publish(topic, data, query = {}) {
     const url = new URL(`/topics/${encodeURIComponent(topic)}?${new URLSearchParams(query)}`, this.url);
     const answer = await fetch(url, { method: "POST", body: data });
@@ -114,7 +113,7 @@ export class Callout {
     return answer.json();
   }
 
-  // Posts JSON and gives the answer.
+  // Posts JSON and returns the answer.
   async post(path, body) {
     const headers = { "content-type": "application/json" };
     const answer = await fetch(new URL(path, this.url), { method: "POST", headers, body: JSON.stringify(body) });
@@ -122,14 +121,14 @@ export class Callout {
     return answer.json();
   }
 
-  // How many streams it holds.
+  // The number of open streams.
   async streams() {
     const answer = await fetch(new URL("/healthz", this.url));
     return (await answer.json()).streams;
   }
 }
 
-// A browser with a profile of its own. It ends with the test, which fails if a page complained.
+// A browser with a profile of its own. It ends with the test, which fails if there was an error on a page.
 export async function open(test, options = {}) {
   const browser = await launch();
   const window = new Window(await browser.newContext(options));
@@ -152,16 +151,16 @@ export function launch() {
       "--disable-component-update",
       "--disable-sync",
     ],
-    // The back button is tested too.
+    // The tests use the back button too.
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
   });
 }
 
-// Tabs that share an origin's storage, locks and channels.
+// Tabs that share the storage, the locks and the channels of an origin.
 class Window {
   complaints = [];
 
-  // Complaints that the test itself provokes.
+  // Errors that the test itself provokes.
   expected = /^$/;
 
   constructor(context) {
@@ -172,7 +171,7 @@ class Window {
     const page = await this.context.newPage();
     page.setDefaultTimeout(PATIENCE_MILLIS);
     const complain = (text) => this.expected.test(text) || this.complaints.push(`${page.url()}: ${text}`);
-    // What the content security policy forbids is an error on the console too.
+    // A violation of the content security policy is an error on the console too.
     page.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) complain(message.text());
     });
@@ -182,8 +181,15 @@ class Window {
   }
 }
 
-// What Chromium says on the console when a server cannot be reached, or refuses.
+// What Chromium writes to the console when a server cannot be reached or answers with an error.
 export const UNREACHABLE = /net::ERR_|Failed to load resource/;
 
-// Waits for the badge of a page to say this.
+// Waits until the badge of the page shows this state.
 export const isState = (page, state) => until(state, async () => (await page.textContent("#state")) === state);
+
+// Shows or hides a tab. Headless Chromium takes every tab for a visible one.
+export const setVisible = (page, isVisible) =>
+  page.evaluate((isVisible) => {
+    Object.defineProperty(document, "hidden", { configurable: true, value: !isVisible });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, isVisible);

@@ -1,4 +1,4 @@
-// The wall: each message once, in the column of its type, whatever happens to the server.
+// The wall shows each message once, in the column of its type, whatever happens to the server.
 
 import assert from "node:assert/strict";
 import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
@@ -44,11 +44,11 @@ test("a message is in the column of its type, and any other type in the fourth",
   await page.fill("#other", "error");
   await page.fill("#text", "refused");
   await page.click("#put [type=submit]");
-  await until("it is said", async () => (await page.textContent("#trouble")).includes("`error`"));
+  await until("the page says so", async () => (await page.textContent("#trouble")).includes("`error`"));
   assert.equal(await page.inputValue("#text"), "refused");
 });
 
-test("a newcomer sees the last hundred, also after a reload", async (test) => {
+test("a new tab shows the last hundred, also after a reload", async (test) => {
   const callout = await serve(test);
   for (let count = 0; count < 120; count += 1) await put(callout, "red", String(count));
   const last = Array.from({ length: 100 }, (_, at) => String(119 - at));
@@ -74,7 +74,7 @@ test("after a kill and a restart nothing is missing or doubled", async (test) =>
   for (const page of pages) await isState(page, "reconnecting");
   await page.fill("#text", "5");
   await page.click("#put [type=submit]");
-  await until("it is said", async () => (await page.textContent("#trouble")).includes("cannot be reached"));
+  await until("the page says so", async () => (await page.textContent("#trouble")).includes("cannot be reached"));
   await callout.start();
   await page.click("#put [type=submit]");
   for (let count = 6; count < 9; count += 1) await put(callout, "red", String(count));
@@ -85,7 +85,7 @@ test("after a kill and a restart nothing is missing or doubled", async (test) =>
   }
 });
 
-test("a server that has kept nothing begins a new wall", async (test) => {
+test("a server that has kept nothing starts a new wall", async (test) => {
   const callout = await serve(test, "--data", "memory");
   const window = await open(test);
   window.expected = UNREACHABLE;

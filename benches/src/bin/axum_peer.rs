@@ -1,8 +1,8 @@
 //! The peer: the topic API of callout as one would write it with axum.
 //!
-//! It is meant to do its best: `Sse` over a broadcast channel of ready-made events, the
-//! multi-threaded runtime, no delay on its sockets, ids from an atomic counter. It only leaves out
-//! what callout does besides (history, replay, several topics), which would cost it time.
+//! The peer is as fast as we could make it: `Sse` over a broadcast channel of ready-made events, the
+//! multi-threaded runtime, no delay on its sockets, ids from an atomic counter. It leaves out what
+//! callout does besides (history, replay, several topics), which would cost it time.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt};
 
-/// Events a stream may be behind. Past it the stream skips to the oldest one kept; the load
-/// generator keeps fewer outstanding than this, so that nothing is lost.
+/// Events that a stream may be behind. A stream that is further behind skips to the oldest event kept.
+/// The load generator keeps fewer outstanding, so that nothing is lost.
 const CHANNEL_EVENTS: usize = 4096;
 
-/// Connections that may wait to be accepted; the rest would try again a second later. `TcpListener`
-/// asks for 128, too few for a herd.
+/// Connections that may wait to be accepted; the rest try again a second later. The default of tokio's
+/// `TcpListener` is too few for thousands of streams at once.
 const BACKLOG: u32 = 4096;
 
 struct Topic {
@@ -46,20 +46,20 @@ async fn main() -> anyhow::Result<()> {
     let addr = listener.local_addr().context("failed to read the address listened on")?;
     println!("axum_peer listening on http://{addr}");
 
-    // A socket that refuses the option is about to fail anyway, and says so then.
+    // A socket that refuses the option is about to fail anyway, and reports it then.
     let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
     axum::serve(listener, routes).await.context("failed to serve")
 }
 
 async fn publish(State(topic): State<Arc<Topic>>, data: String) -> impl IntoResponse {
     let id = topic.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-    // Without a listener the channel refuses the event, and nobody misses it.
+    // Without a subscriber the channel refuses the event, and nobody misses it.
     let _ = topic.events.send(Event::default().id(id.to_string()).data(data));
     ([(header::CONTENT_TYPE, "application/json")], format!("{{\"id\":\"{id}\"}}"))
 }
 
 async fn stream(State(topic): State<Arc<Topic>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    // A stream that lagged goes on with the oldest event kept; the gap is counted by the generator.
+    // A stream that lagged goes on with the oldest event kept; the generator counts the gap.
     let events = BroadcastStream::new(topic.events.subscribe()).filter_map(Result::ok).map(Ok);
     // The default is a comment after 15 seconds of silence, as callout sends it.
     Sse::new(events).keep_alive(KeepAlive::default())

@@ -1,7 +1,7 @@
 //! A crowd: thousands of streams on one thread.
 //!
-//! It waits in one place, `turn`, which reads whatever has come on any stream. Sockets are watched
-//! edge-triggered and read with a large buffer, so that a busy crowd costs little.
+//! The crowd waits in one place, `turn`, which reads all that has arrived on any stream. Its sockets
+//! are polled edge-triggered and read with a large buffer, so that a busy crowd costs little.
 
 mod stream;
 mod tally;
@@ -20,21 +20,24 @@ use crate::wire::request::{PATH, resume_request, stream_request};
 use stream::Stream;
 pub use tally::{Faults, PROBE_PUBLISHER};
 
-/// Streams opened at the same time, below the backlog of every server here; those that did not fit
-/// would try again a second later, which says nothing of the server.
+/// Streams that connect at the same time, fewer than the backlog of every server here. Where the
+/// backlog is full the kernel tries again a second later, which says nothing about the server.
 const OPENING_MAX: usize = 1000;
 
-/// How long opening may stand still. What is not open then is counted as not opened.
+/// How long the crowd waits for one more stream to open. Those that are not open then count as failed.
 const OPEN_PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long a probe may take, and how many are sent before a stream is held to be deaf.
+/// How long one turn may wait for the next stream to open.
+const OPEN_TURN: Duration = Duration::from_secs(1);
+
+/// How long a probe may take, and how many are sent before the crowd gives up.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 const PROBES: u64 = 5;
 
-/// Sockets that one wait can report.
+/// Sockets that one poll can report.
 const EVENTS_MAX: usize = 1024;
 
-/// Larger than what one stream has waiting for it, small enough to stay in the CPU's cache.
+/// Larger than what usually waits on one stream, small enough to stay in the CPU's cache.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 pub struct Crowd {
@@ -43,36 +46,49 @@ pub struct Crowd {
     poll: Poll,
     events: Events,
     buffer: Box<[u8]>,
+    /// The streams so far, of so many that are to be opened.
     streams: Vec<Stream>,
+    wanted: usize,
     /// Streams that are neither open nor closed yet.
     opening: usize,
     failure: Option<Error>,
 }
 
 impl Crowd {
-    /// Opens this many streams or, where the server does not answer them all, as many as it does.
+    /// Opens this many streams of the topic; fewer where the server does not answer them all.
     pub fn open(server: SocketAddr, streams: usize) -> Result<Crowd> {
-        Crowd::watch(server, streams, PATH)
+        Crowd::open_path(server, streams, PATH)
     }
 
-    /// The same on another path.
-    pub fn watch(server: SocketAddr, streams: usize, path: &str) -> Result<Crowd> {
-        Crowd::ask(server, streams, stream_request(server, path))
+    /// As `open`, on another path.
+    pub fn open_path(server: SocketAddr, streams: usize, path: &str) -> Result<Crowd> {
+        let mut crowd = Crowd::begin(server, streams, stream_request(server, path))?;
+        let mut opened = 0;
+        let mut deadline = Instant::now() + OPEN_PATIENCE;
+        while crowd.is_opening() && Instant::now() < deadline {
+            crowd.turn(OPEN_TURN, |_| ())?;
+            if crowd.open_count() > opened {
+                opened = crowd.open_count();
+                deadline = Instant::now() + OPEN_PATIENCE;
+            }
+        }
+        Ok(crowd)
     }
 
-    /// As `open`, for streams that have had all up to the event with this id.
+    /// Begins to open this many streams, which already have all events up to this id. They open during
+    /// the turns that follow.
     pub fn resume(server: SocketAddr, streams: usize, last_event_id: &str) -> Result<Crowd> {
-        Crowd::ask(server, streams, resume_request(server, last_event_id))
+        Crowd::begin(server, streams, resume_request(server, last_event_id))
     }
 
-    /// Opens this many streams and sees that each of them receives, or fails.
-    pub fn gather(server: SocketAddr, streams: usize, clock: Clock) -> Result<Crowd> {
+    /// Opens this many streams and makes sure that each of them receives; an error otherwise.
+    pub fn open_probed(server: SocketAddr, streams: usize, clock: Clock) -> Result<Crowd> {
         let mut crowd = Crowd::open(server, streams)?;
         if crowd.open_count() < streams {
             let cause = crowd.failure.take();
             let cause = cause.unwrap_or_else(|| Error::msg("the server does not answer"));
             return Err(
-                cause.context(format!("failed to open {streams} streams: {} did", crowd.open_count()))
+                cause.context(format!("failed to open {streams} streams: {} are open", crowd.open_count()))
             );
         }
         let mut prober = PipelinedPublisher::connect(server, PROBE_PUBLISHER)?;
@@ -90,12 +106,15 @@ impl Crowd {
         bail!("failed to reach all of {streams} streams with a probe");
     }
 
-    /// Waits until something comes, `timeout` at the longest, reads it all, and calls `heard` with
-    /// every message.
-    pub fn turn(&mut self, timeout: Duration, mut heard: impl FnMut(&Message)) -> Result<()> {
+    /// Connects the streams that are still to be opened, waits until something arrives, at most for
+    /// `timeout`, reads it all, and calls `received` with every message.
+    pub fn turn(&mut self, timeout: Duration, mut received: impl FnMut(&Message)) -> Result<()> {
+        while self.streams.len() < self.wanted && self.opening < OPENING_MAX {
+            self.connect()?;
+        }
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            polled => polled.context("failed to wait for the streams")?,
+            polled => polled.context("failed to poll the streams")?,
         }
         for event in &self.events {
             let stream = &mut self.streams[event.token().0];
@@ -103,7 +122,7 @@ impl Crowd {
                 continue;
             }
             let was_open = stream.is_open();
-            let outcome = stream.ready(event, &self.request, &mut self.buffer, &mut heard);
+            let outcome = stream.ready(event, &self.request, &mut self.buffer, &mut received);
             if !was_open && (stream.is_open() || stream.is_closed()) {
                 self.opening -= 1;
             }
@@ -114,16 +133,21 @@ impl Crowd {
         Ok(())
     }
 
-    /// Why the first of the streams that failed could not open.
+    /// Why the first stream that failed could not open.
     pub fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
+    }
+
+    /// Whether some streams are neither open nor failed yet.
+    pub fn is_opening(&self) -> bool {
+        self.streams.len() < self.wanted || self.opening > 0
     }
 
     pub fn open_count(&self) -> usize {
         self.streams.iter().filter(|stream| stream.is_open()).count()
     }
 
-    /// How many streams have had this many messages.
+    /// The streams that have received at least this many messages.
     pub fn count_with(&self, messages: u64) -> usize {
         let has_them = |stream: &&Stream| stream.tally().received() >= messages;
         self.streams.iter().filter(has_them).count()
@@ -134,14 +158,14 @@ impl Crowd {
         self.streams.iter().map(|stream| stream.tally().received()).sum()
     }
 
-    /// Messages that the slowest open stream has behind it.
+    /// Messages that the slowest open stream has passed: received or lost.
     pub fn slowest(&self) -> u64 {
         let open = self.streams.iter().filter(|stream| stream.is_open());
         open.map(|stream| stream.tally().passed()).min().unwrap_or(u64::MAX)
     }
 
-    /// Reads on until every open stream has had `published` messages or nothing comes for `patience`,
-    /// and says what is wrong.
+    /// Reads on until every open stream has passed `published` messages, or until nothing arrives for
+    /// `patience`. Gives the faults of all streams.
     pub fn settle(&mut self, published: u64, patience: Duration) -> Result<Faults> {
         let mut received = self.received();
         let mut deadline = Instant::now() + patience;
@@ -160,30 +184,18 @@ impl Crowd {
         Ok(faults)
     }
 
-    fn ask(server: SocketAddr, streams: usize, request: Vec<u8>) -> Result<Crowd> {
-        let mut crowd = Crowd {
+    fn begin(server: SocketAddr, streams: usize, request: Vec<u8>) -> Result<Crowd> {
+        Ok(Crowd {
             server,
             request,
             poll: Poll::new().context("failed to make a poll")?,
             events: Events::with_capacity(EVENTS_MAX),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             streams: Vec::with_capacity(streams),
+            wanted: streams,
             opening: 0,
             failure: None,
-        };
-        let mut opened = 0;
-        let mut deadline = Instant::now() + OPEN_PATIENCE;
-        while (crowd.streams.len() < streams || crowd.opening > 0) && Instant::now() < deadline {
-            while crowd.streams.len() < streams && crowd.opening < OPENING_MAX {
-                crowd.connect()?;
-            }
-            crowd.turn(PROBE_PATIENCE, |_| ())?;
-            if crowd.open_count() > opened {
-                opened = crowd.open_count();
-                deadline = Instant::now() + OPEN_PATIENCE;
-            }
-        }
-        Ok(crowd)
+        })
     }
 
     fn connect(&mut self) -> Result<()> {
@@ -192,7 +204,7 @@ impl Crowd {
         self.poll
             .registry()
             .register(stream.socket(), Token(index), Interest::READABLE | Interest::WRITABLE)
-            .context("failed to watch a stream")?;
+            .context("failed to poll a stream")?;
         self.streams.push(stream);
         self.opening += 1;
         Ok(())

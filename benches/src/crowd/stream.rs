@@ -1,7 +1,7 @@
-//! One stream: its socket, what it is waiting for, and what it has had.
+//! One stream: its socket, its state, and the tally of what it received.
 //!
-//! Reading costs one system call as long as the buffer is larger than what has come, and copies
-//! nothing but the part of a message that a read cut off.
+//! Reading costs one system call as long as the buffer is larger than what has arrived, and copies
+//! only messages that a read cut in two.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::{Context, Result, bail};
 use mio::event::Event;
 use mio::net::TcpStream;
+use nix::errno::Errno;
 use socket2::{Domain, Socket, Type};
 
 use crate::crowd::tally::Tally;
@@ -17,8 +18,8 @@ use crate::wire::head::{Framing, Head};
 use crate::wire::message::Message;
 use crate::wire::scanner::Scanner;
 
-/// Streams that share a source address. An address has some 28,000 ports, of which those of streams
-/// that just ended are not free for a minute.
+/// Streams that share a source address. An address has some 28,000 ports, and the port of a stream
+/// that has ended is not free for a minute.
 const STREAMS_PER_ADDRESS: usize = 1000;
 
 pub struct Stream {
@@ -30,8 +31,8 @@ pub struct Stream {
 
 enum State {
     Connecting,
-    /// Asked, with the part of the head that has come.
-    Asked(Vec<u8>),
+    /// The request is sent; this much of the response's head has arrived.
+    Requested(Vec<u8>),
     /// `chunked` is `None` where the body ends with the connection.
     Open {
         chunked: Option<Chunked>,
@@ -43,14 +44,14 @@ impl Stream {
     /// Begins to connect, from a loopback address chosen by the stream's index.
     pub fn connect(server: SocketAddr, index: usize) -> Result<Stream> {
         let host = u8::try_from(2 + index / STREAMS_PER_ADDRESS)
-            .context("failed to open a stream: more than loopback addresses are used for")?;
+            .context("failed to open a stream: more streams than loopback addresses have room for")?;
         let source = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0));
         let socket =
             Socket::new(Domain::IPV4, Type::STREAM, None).context("failed to make a socket for a stream")?;
         socket.set_nonblocking(true)?;
         socket.bind(&source.into()).with_context(|| format!("failed to bind a stream to `{source}`"))?;
         match socket.connect(&server.into()) {
-            Err(cause) if cause.raw_os_error() != Some(libc::EINPROGRESS) => {
+            Err(cause) if cause.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
                 return Err(cause).with_context(|| format!("failed to connect to `{server}`"));
             }
             _ => {}
@@ -79,16 +80,16 @@ impl Stream {
         matches!(self.state, State::Closed)
     }
 
-    /// Does what the event allows, and calls `heard` with every message that came. An error says
+    /// Does what the event allows, and calls `received` with every message that arrived. An error says
     /// why the stream cannot open; a stream that was open just closes.
     pub fn ready(
         &mut self,
         event: &Event,
         request: &[u8],
         buffer: &mut [u8],
-        heard: &mut impl FnMut(&Message),
+        received: &mut impl FnMut(&Message),
     ) -> Result<()> {
-        let outcome = self.progress(event, request, buffer, heard);
+        let outcome = self.progress(event, request, buffer, received);
         if outcome.is_err() {
             self.state = State::Closed;
         }
@@ -100,38 +101,43 @@ impl Stream {
         event: &Event,
         request: &[u8],
         buffer: &mut [u8],
-        heard: &mut impl FnMut(&Message),
+        received: &mut impl FnMut(&Message),
     ) -> Result<()> {
         if matches!(self.state, State::Connecting) {
             if !event.is_writable() {
                 return Ok(());
             }
-            self.ask(request)?;
+            self.send(request)?;
         }
         if event.is_readable() || event.is_read_closed() {
-            self.read(event.is_read_closed(), buffer, heard)?;
+            self.read(event.is_read_closed(), buffer, received)?;
         }
         Ok(())
     }
 
-    fn ask(&mut self, request: &[u8]) -> Result<()> {
+    fn send(&mut self, request: &[u8]) -> Result<()> {
         if let Some(cause) = self.socket.take_error()? {
             return Err(cause).context("failed to connect a stream");
         }
-        // A new socket has room for a request in its buffer, so that it is taken whole.
-        self.socket.write_all(request).context("failed to ask for a stream")?;
-        self.state = State::Asked(Vec::new());
+        // The buffer of a new socket has room for the whole request.
+        self.socket.write_all(request).context("failed to request a stream")?;
+        self.state = State::Requested(Vec::new());
         Ok(())
     }
 
-    fn read(&mut self, to_the_end: bool, buffer: &mut [u8], heard: &mut impl FnMut(&Message)) -> Result<()> {
+    fn read(
+        &mut self,
+        to_the_end: bool,
+        buffer: &mut [u8],
+        received: &mut impl FnMut(&Message),
+    ) -> Result<()> {
         loop {
             match self.socket.read(buffer) {
                 Ok(0) => return self.close("the server hung up"),
                 Ok(read_bytes) => {
-                    self.take(&buffer[..read_bytes], heard)?;
+                    self.take(&buffer[..read_bytes], received)?;
                     // A read that leaves room in the buffer has emptied the socket; see epoll(7).
-                    // Only the end is not seen that way, but announced with the event.
+                    // Only the end of the stream does not show that way; the event reports it.
                     if read_bytes < buffer.len() && !to_the_end {
                         return Ok(());
                     }
@@ -151,9 +157,9 @@ impl Stream {
         Ok(())
     }
 
-    fn take(&mut self, bytes: &[u8], heard: &mut impl FnMut(&Message)) -> Result<()> {
-        let State::Asked(head_so_far) = &mut self.state else {
-            self.take_body(bytes, heard);
+    fn take(&mut self, bytes: &[u8], received: &mut impl FnMut(&Message)) -> Result<()> {
+        let State::Requested(head_so_far) = &mut self.state else {
+            self.take_body(bytes, received);
             return Ok(());
         };
         head_so_far.extend_from_slice(bytes);
@@ -170,16 +176,16 @@ impl Stream {
         let body_so_far = head_so_far.split_off(head.head_bytes);
         let chunked = (head.framing == Framing::Chunked).then(Chunked::new);
         self.state = State::Open { chunked };
-        self.take_body(&body_so_far, heard);
+        self.take_body(&body_so_far, received);
         Ok(())
     }
 
-    fn take_body(&mut self, mut bytes: &[u8], heard: &mut impl FnMut(&Message)) {
+    fn take_body(&mut self, mut bytes: &[u8], received: &mut impl FnMut(&Message)) {
         let tally = &mut self.tally;
         let mut each = |bytes: &_| match Message::decode(bytes) {
             Some(message) => {
                 tally.note(&message);
-                heard(&message);
+                received(&message);
             }
             None => tally.note_torn(),
         };

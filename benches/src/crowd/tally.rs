@@ -1,16 +1,15 @@
-//! What one stream has had: every publisher's messages in order, none missing, none twice.
-
-use std::fmt::{self, Display};
+//! The tally of one stream: whether it received every publisher's messages in order, none missing and
+//! none twice.
 
 use crate::wire::message::{Message, PUBLISHERS_MAX};
 
-/// The publisher whose messages only show that a stream is there. They are not counted.
+/// The publisher whose messages only show that a stream receives. They are not counted.
 pub const PROBE_PUBLISHER: usize = PUBLISHERS_MAX - 1;
 
 pub struct Tally {
     /// The number each publisher's next message must have.
     next: [u64; PUBLISHERS_MAX],
-    /// Messages that came, or were passed over by a later one.
+    /// Messages received, and messages lost before a later one.
     passed: u64,
     lost: u64,
     doubled: u64,
@@ -21,9 +20,9 @@ pub struct Tally {
 /// The faults of streams, added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Passed over by a later message, or not come at all.
+    /// Missing when a later message arrived, or at the end.
     pub lost: u64,
-    /// Come again, or after a later one.
+    /// Received again, or after a later one.
     pub doubled: u64,
     /// Not whole.
     pub torn: u64,
@@ -67,7 +66,7 @@ impl Tally {
         self.passed - self.lost
     }
 
-    /// Adds what is wrong when `published` messages should have come.
+    /// Adds the faults of this stream, if `published` messages should have arrived.
     pub fn add_to(&self, faults: &mut Faults, published: u64) {
         // A torn message may have had a number that was never published.
         faults.lost += published.saturating_sub(self.received());
@@ -77,19 +76,9 @@ impl Tally {
 }
 
 impl Faults {
-    /// All of them in one number, for a table.
+    /// The sum, for the table.
     pub fn count(&self) -> u64 {
         self.lost + self.doubled + self.torn + self.hung_up
-    }
-}
-
-impl Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Faults { lost, doubled, torn, hung_up } = self;
-        match self.count() {
-            0 => write!(f, "no faults"),
-            _ => write!(f, "{lost} lost, {doubled} doubled, {torn} torn, {hung_up} hung up"),
-        }
     }
 }
 

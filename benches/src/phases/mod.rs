@@ -1,71 +1,38 @@
-//! The phases of the bench. Each starts the servers it needs and adds its rows to the table.
+//! The phases of the bench, one file each. A phase starts the servers it needs and adds its section
+//! to the table.
 
+mod acknowledge;
 mod activity;
-mod build;
+mod comeback;
 mod flood;
-mod herd;
-mod history;
-mod memory;
+mod idle;
+mod paced;
 mod posts;
+mod program;
 mod publish;
-mod steady;
+mod restart;
 
 use anyhow::Result;
 
 use crate::bench::Bench;
 use crate::table::Table;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    Steady,
-    Flood,
-    Publish,
-    Herd,
-    Memory,
-    History,
-    Activity,
-    Posts,
-    Build,
+#[derive(Clone, Copy)]
+pub struct Phase {
+    pub name: &'static str,
+    pub run: fn(&Bench, &mut Table) -> Result<()>,
 }
 
-impl Phase {
-    pub const ALL: [Phase; 9] = [
-        Phase::Steady,
-        Phase::Flood,
-        Phase::Publish,
-        Phase::Herd,
-        Phase::Memory,
-        Phase::History,
-        Phase::Activity,
-        Phase::Posts,
-        Phase::Build,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Phase::Steady => "steady",
-            Phase::Flood => "flood",
-            Phase::Publish => "publish",
-            Phase::Herd => "herd",
-            Phase::Memory => "memory",
-            Phase::History => "history",
-            Phase::Activity => "activity",
-            Phase::Posts => "posts",
-            Phase::Build => "build",
-        }
-    }
-
-    pub fn run(self, bench: &Bench, table: &mut Table) -> Result<()> {
-        match self {
-            Phase::Steady => steady::run(bench, table),
-            Phase::Flood => flood::run(bench, table),
-            Phase::Publish => publish::run(bench, table),
-            Phase::Herd => herd::run(bench, table),
-            Phase::Memory => memory::run(bench, table),
-            Phase::History => history::run(bench, table),
-            Phase::Activity => activity::run(bench, table),
-            Phase::Posts => posts::run(bench, table),
-            Phase::Build => build::run(bench, table),
-        }
-    }
-}
+/// In the order of the table.
+pub const PHASES: [Phase; 10] = [
+    Phase { name: "paced", run: paced::run },
+    Phase { name: "flood", run: flood::run },
+    Phase { name: "publish", run: publish::run },
+    Phase { name: "idle", run: idle::run },
+    Phase { name: "acknowledge", run: acknowledge::run },
+    Phase { name: "restart", run: restart::run },
+    Phase { name: "comeback", run: comeback::run },
+    Phase { name: "activity", run: activity::run },
+    Phase { name: "posts", run: posts::run },
+    Phase { name: "program", run: program::run },
+];

@@ -1,4 +1,4 @@
-//! Filling a history: so many events, as fast as the server takes them.
+//! Filling a history with events, as fast as the server takes them.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -9,15 +9,14 @@ use anyhow::Result;
 use crate::clock::Clock;
 use crate::publisher::PipelinedPublisher;
 
-/// Connections, and requests under way on each: enough that a server which shares a commit among all
-/// that wait for it finds many.
+/// Connections, and requests without an answer on each: enough that many events share each commit.
 const CONNECTIONS: usize = 64;
 const UNANSWERED_MAX: u64 = 64;
 
-/// How long answers may gather before they are read.
+/// The pause between two looks at the answers.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// Blocks until all are answered.
+/// Blocks until all events are answered.
 pub fn fill(server: SocketAddr, events: u64, clock: Clock) -> Result<()> {
     let mut publishers: Vec<_> =
         (0..CONNECTIONS).map(|index| PipelinedPublisher::connect(server, index)).collect::<Result<_>>()?;

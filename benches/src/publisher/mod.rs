@@ -1,5 +1,5 @@
-//! Publishers, of two kinds: one sends on without waiting for answers, the other waits for each. And
-//! many of them together.
+//! Publishers: one waits for each answer, the other sends the next request without waiting. And many
+//! of them together.
 
 mod filler;
 mod pipelined;
@@ -8,5 +8,5 @@ mod waiting;
 
 pub use filler::fill;
 pub use pipelined::PipelinedPublisher;
-pub use team::Team;
+pub use team::{Team, Work};
 pub use waiting::WaitingPublisher;

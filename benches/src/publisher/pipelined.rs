@@ -1,7 +1,7 @@
-//! A publisher with many requests under way on one keep-alive connection.
+//! A publisher that sends requests without waiting for answers, on one keep-alive connection.
 //!
-//! It never blocks, so that one thread can publish and read streams. What the connection does not
-//! take at once stays here until the next `progress`.
+//! It never blocks, so that one thread can publish and read streams. Bytes that the connection does
+//! not take at once wait here for the next `progress`.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -33,7 +33,7 @@ impl PipelinedPublisher {
         PipelinedPublisher::connect_with(server, index, PublishRequest::new(server))
     }
 
-    /// The same for other requests.
+    /// As `connect`, with another request than `PublishRequest::new`.
     pub fn connect_with(
         server: SocketAddr,
         index: usize,
@@ -55,7 +55,7 @@ impl PipelinedPublisher {
         })
     }
 
-    /// Takes one more message to be sent by the next `progress`.
+    /// Adds one message, which the next `progress` sends.
     pub fn publish(&mut self, now_nanos: u64) {
         let message = Message { publisher: self.index, number: self.published, sent_nanos: now_nanos };
         self.unsent.extend_from_slice(self.request.carry(&message));
@@ -70,7 +70,7 @@ impl PipelinedPublisher {
         self.published - self.answered
     }
 
-    /// Sends what the connection takes, and reads the answers that have come.
+    /// Sends what the connection takes now, and reads the answers that are there.
     pub fn progress(&mut self) -> Result<()> {
         self.send()?;
         self.receive()
@@ -101,7 +101,7 @@ impl PipelinedPublisher {
         }
     }
 
-    /// Looks at every complete answer, and moves the rest to the front.
+    /// Counts every complete answer, and moves the rest to the front.
     fn take_answers(&mut self) -> Result<()> {
         let mut taken_bytes = 0;
         while let Some(answer_bytes) = answer_bytes(&self.answers[taken_bytes..self.answers_bytes])? {

@@ -1,4 +1,4 @@
-//! A team: publishers that wait for their answers, each on a thread of its own.
+//! A team: publishers that wait for their answers, each on a thread of its own, for a fixed time.
 
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
@@ -8,28 +8,34 @@ use anyhow::{Result, anyhow};
 
 use crate::clock::Clock;
 use crate::publisher::WaitingPublisher;
-use crate::stats::percentile;
+use crate::stats::Durations;
 use crate::wire::request::PublishRequest;
 
-/// What is published before the counting begins.
+/// Published before the counting begins.
 const WARM_UP: Duration = Duration::from_millis(200);
 
 pub struct Team {
-    threads: Vec<JoinHandle<Result<Work>>>,
+    threads: Vec<JoinHandle<Result<Share>>>,
 }
 
-/// What a publisher did, or all of them together.
-#[derive(Default)]
+/// What the team did.
 pub struct Work {
-    /// With what was published to warm up.
+    /// With the warm-up.
     pub published: u64,
     pub requests_per_sec: f64,
-    /// From a request to its answer.
+    /// From each request to its answer.
+    pub waits: Durations,
+}
+
+/// What one publisher did.
+struct Share {
+    published: u64,
+    requests_per_sec: f64,
     waits_nanos: Vec<u64>,
 }
 
 impl Team {
-    /// Publishes for `WARM_UP` and then for `length`, which is counted.
+    /// Publishes for `WARM_UP`, which is not counted, and then for `length`, which is.
     pub fn start(
         server: SocketAddr,
         publishers: usize,
@@ -52,26 +58,20 @@ impl Team {
 
     /// Blocks until it is done.
     pub fn join(self) -> Result<Work> {
-        let mut all = Work::default();
+        let mut published = 0;
+        let mut requests_per_sec = 0.0;
+        let mut waits_nanos = Vec::new();
         for thread in self.threads {
-            let work = thread.join().map_err(|_| anyhow!("a publisher panicked"))??;
-            all.published += work.published;
-            all.requests_per_sec += work.requests_per_sec;
-            all.waits_nanos.extend(work.waits_nanos);
+            let share = thread.join().map_err(|_| anyhow!("a publisher panicked"))??;
+            published += share.published;
+            requests_per_sec += share.requests_per_sec;
+            waits_nanos.extend(share.waits_nanos);
         }
-        all.waits_nanos.sort_unstable();
-        Ok(all)
+        Ok(Work { published, requests_per_sec, waits: Durations::new(waits_nanos) })
     }
 }
 
-impl Work {
-    /// The wait that all but one in a hundred requests did not exceed.
-    pub fn p99_millis(&self) -> f64 {
-        percentile(&self.waits_nanos, 0.99) as f64 / 1e6
-    }
-}
-
-fn publish(mut publisher: WaitingPublisher, clock: Clock, length: Duration) -> Result<Work> {
+fn publish(mut publisher: WaitingPublisher, clock: Clock, length: Duration) -> Result<Share> {
     let mut waits_nanos = Vec::new();
     let mut publish_until = |ends: Instant| -> Result<u64> {
         waits_nanos.clear();
@@ -87,5 +87,5 @@ fn publish(mut publisher: WaitingPublisher, clock: Clock, length: Duration) -> R
     let started = Instant::now();
     let published = publish_until(started + length)?;
     let requests_per_sec = (published - before) as f64 / started.elapsed().as_secs_f64();
-    Ok(Work { published, requests_per_sec, waits_nanos })
+    Ok(Share { published, requests_per_sec, waits_nanos })
 }

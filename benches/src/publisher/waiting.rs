@@ -1,6 +1,6 @@
 //! A publisher that waits for each answer before the next request, on one keep-alive connection.
 //!
-//! It blocks, with one write and one read a request, as cheap as a client can be.
+//! It blocks, with one write and one read a request, so that it costs as little as a client can.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -23,7 +23,7 @@ pub struct WaitingPublisher {
     index: usize,
     request: PublishRequest,
     published: u64,
-    /// The last answer, of so many bytes.
+    /// The last answer is in the first `answer_bytes`.
     answer: [u8; ANSWER_BYTES_MAX],
     answer_bytes: usize,
 }
@@ -34,7 +34,7 @@ impl WaitingPublisher {
         WaitingPublisher::connect_with(server, index, PublishRequest::new(server))
     }
 
-    /// The same for other requests.
+    /// As `connect`, with another request than `PublishRequest::new`.
     pub fn connect_with(
         server: SocketAddr,
         index: usize,

@@ -1,31 +1,32 @@
-//! `GET /healthz` of callout: what it says is kept.
+//! `GET /healthz` of callout.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context, Result};
 
+/// The figures that the bench reads. Every callout has them under the same names.
 pub struct Health {
-    pub kept_events: u64,
-    pub kept_bytes: u64,
+    /// Events that the history keeps.
+    pub history_events: u64,
 }
 
 impl Health {
     pub fn of(server: SocketAddr) -> Result<Health> {
-        let answer = ask(server).with_context(|| format!("failed to ask `{server}` for its health"))?;
+        let response = get(server).with_context(|| format!("failed to get the health of `{server}`"))?;
         let (_, history) =
-            answer.split_once("\"history\":").context("failed to find the history in `/healthz`")?;
-        Ok(Health { kept_events: number(history, "events")?, kept_bytes: number(history, "bytes")? })
+            response.split_once("\"history\":").context("failed to find the history in `/healthz`")?;
+        Ok(Health { history_events: number(history, "events")? })
     }
 }
 
-fn ask(server: SocketAddr) -> Result<String> {
+fn get(server: SocketAddr) -> Result<String> {
     let mut socket = TcpStream::connect(server)?;
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut response = String::new();
+    socket.read_to_string(&mut response)?;
+    Ok(response)
 }
 
 /// The first number of this name.

@@ -1,13 +1,16 @@
-//! A server under test: started on a port of its own, measured from outside, ended by its pid.
+//! A server under test: started on a port of its own, measured from outside, ended by its pid. One
+//! file for each server there is.
 //!
-//! Whatever ends the bench, its servers end with it: `Drop` takes them along, and the kernel does where
-//! the bench itself is killed.
+//! Whatever ends the bench ends its servers too: `Drop` ends them, and the kernel does where the
+//! bench itself is killed.
 
+mod axum;
+pub mod callout;
+mod folder;
 mod health;
 mod nchan;
-mod store;
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,45 +20,63 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::process;
+pub use callout::Durability;
+pub use folder::Folder;
 pub use health::Health;
-use nchan::Nchan;
-pub use nchan::Nginx;
-pub use store::{Keep, Store};
 
-/// How long a server may take to say where it listens.
+/// How long a server may take until it listens.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long callout may take to end in order.
+/// How long a server may take to end after a signal.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
+/// The servers there are. Their order is that of the table's columns, and that in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Callout,
+    /// An earlier callout, to see what a change gained or lost.
+    Before,
     Axum,
     Nchan,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Callout, Kind::Axum, Kind::Nchan];
+    pub const ALL: [Kind; 4] = [Kind::Callout, Kind::Before, Kind::Axum, Kind::Nchan];
 
     pub fn name(self) -> &'static str {
         match self {
             Kind::Callout => "callout",
+            Kind::Before => "before",
             Kind::Axum => "axum",
             Kind::Nchan => "nchan",
         }
     }
 
-    /// Whether what it needs is there; if not, why.
-    pub fn look(self, callout: &Path) -> Result<()> {
+    pub fn is_callout(self) -> bool {
+        matches!(self, Kind::Callout | Kind::Before)
+    }
+
+    /// Checks that the server can be started. The error says what is missing.
+    pub fn find(self, programs: &BTreeMap<Kind, PathBuf>) -> Result<()> {
         match self {
-            Kind::Callout => require_program(callout, "build it, or name it with --callout"),
-            Kind::Axum => require_program(&axum_peer()?, "run cargo build --release first"),
-            Kind::Nchan => Nginx::find().map(drop),
+            Kind::Callout | Kind::Before => callout::find(&programs[&self]),
+            Kind::Axum => axum::find().map(drop),
+            Kind::Nchan => nchan::find().map(drop),
+        }
+    }
+
+    /// The versions behind a peer's figures; `None` for callout, whose figures are the point.
+    pub fn version(self) -> Result<Option<String>> {
+        match self {
+            Kind::Callout | Kind::Before => Ok(None),
+            Kind::Axum => axum::version().map(Some),
+            Kind::Nchan => nchan::version().map(Some),
         }
     }
 }
@@ -63,50 +84,56 @@ impl Kind {
 pub struct Server {
     child: Child,
     addr: SocketAddr,
+    /// What ends the server with all its processes, when it is dropped.
+    end_signal: Signal,
     /// Held open, so that the server may go on writing to it.
     _stdout: Option<BufReader<ChildStdout>>,
-    nchan: Option<Nchan>,
+    /// A folder that the server runs in, removed after the server has ended.
+    _folder: Option<Folder>,
 }
 
 impl Server {
-    /// Blocks until the server listens. None keeps anything on disk, as the peers cannot.
-    pub fn start(kind: Kind, callout: &Path) -> Result<Server> {
+    /// Starts a server that keeps nothing on disk. Blocks until the server listens.
+    pub fn start(kind: Kind, programs: &BTreeMap<Kind, PathBuf>) -> Result<Server> {
         match kind {
-            Kind::Callout => Server::callout(callout, ["--data", "memory"]),
-            Kind::Axum => Server::announced(&Command::new(axum_peer()?)),
-            Kind::Nchan => Server::nchan(),
+            Kind::Callout | Kind::Before => callout::start(&programs[&kind], callout::IN_MEMORY),
+            Kind::Axum => axum::start(),
+            Kind::Nchan => nchan::start(),
         }
     }
 
-    /// callout with these flags.
-    pub fn callout(callout: &Path, flags: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Server> {
-        let mut command = Command::new(callout);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"]).args(flags);
-        Server::announced(&command)
-    }
-
-    /// What callout says of itself.
-    pub fn health(&self) -> Result<Health> {
-        Health::of(self.addr)
-    }
-
-    /// Ends callout in order, as an operator does. Dropped, a server is killed.
-    pub fn stop(mut self) -> Result<()> {
-        let pid = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-s", "TERM", &pid]).status();
-        asked.context("failed to run `kill`")?;
-        let deadline = Instant::now() + STOP_DEADLINE;
-        while self.child.try_wait().context("failed to wait for the server")?.is_none() {
-            if Instant::now() > deadline {
-                bail!("failed to stop the server: it goes on");
-            }
-            thread::sleep(POLL_INTERVAL);
+    /// Starts a server whose first line on standard output ends with its address. Blocks until it
+    /// has been read.
+    fn announced(command: &Command) -> Result<Server> {
+        let mut server = Server {
+            child: spawn(command, Stdio::piped(), Signal::SIGKILL)?,
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            end_signal: Signal::SIGKILL,
+            _stdout: None,
+            _folder: None,
+        };
+        let stdout = server.child.stdout.take().expect("the command was given a pipe");
+        let (stdout, first_line) = first_line(stdout)?;
+        if first_line.is_empty() {
+            bail!("it ended without an address on its standard output");
         }
-        Ok(())
+        server._stdout = Some(stdout);
+        server.addr = first_line
+            .trim_end()
+            .rsplit("http://")
+            .next()
+            .and_then(|addr| addr.parse().ok())
+            .with_context(|| format!("failed to find an address in `{first_line}`"))?;
+        Ok(server)
     }
 
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// callout's own figures.
+    pub fn health(&self) -> Result<Health> {
+        Health::of(self.addr)
     }
 
     /// CPU time of the server so far, all its processes together.
@@ -120,60 +147,51 @@ impl Server {
         self.pids()?.into_iter().map(process::resident_bytes).sum()
     }
 
+    /// Ends the server cleanly, as an operator does.
+    pub fn stop(mut self) -> Result<()> {
+        self.end(Signal::SIGTERM)
+    }
+
+    /// Ends the server as a crash does.
+    pub fn kill(mut self) -> Result<()> {
+        self.end(Signal::SIGKILL)
+    }
+
+    /// Blocks until the server has ended.
+    fn end(&mut self, signal: Signal) -> Result<()> {
+        if self.has_ended()? {
+            return Ok(());
+        }
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).context("failed to signal the server")?;
+        let deadline = Instant::now() + STOP_DEADLINE;
+        while !self.has_ended()? {
+            if Instant::now() > deadline {
+                bail!("failed to end the server: it still runs after {signal}");
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
+    fn has_ended(&mut self) -> Result<bool> {
+        let status = self.child.try_wait().context("failed to wait for the server")?;
+        Ok(status.is_some())
+    }
+
     fn pids(&self) -> Result<Vec<u32>> {
         let mut pids = process::children(self.child.id())?;
         pids.push(self.child.id());
         Ok(pids)
     }
-
-    /// A server that says on its first line where it listens.
-    fn announced(command: &Command) -> Result<Server> {
-        let mut server = Server {
-            child: spawn(command, Stdio::piped(), "KILL")?,
-            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-            _stdout: None,
-            nchan: None,
-        };
-        let stdout = server.child.stdout.take().expect("the command was given a pipe");
-        let (stdout, first_line) = first_line(stdout)?;
-        if first_line.is_empty() {
-            bail!("it ended without saying where it listens");
-        }
-        server._stdout = Some(stdout);
-        server.addr = first_line
-            .trim_end()
-            .rsplit("http://")
-            .next()
-            .and_then(|addr| addr.parse().ok())
-            .with_context(|| format!("failed to find an address in `{first_line}`"))?;
-        Ok(server)
-    }
-
-    fn nchan() -> Result<Server> {
-        let (nchan, addr) = Nchan::configure(Nginx::find()?)?;
-        // Told to end, nginx ends its workers too; killed, it would leave them behind.
-        let child = spawn(&nchan.command(), Stdio::inherit(), "TERM")?;
-        let server = Server { child, addr, _stdout: None, nchan: Some(nchan) };
-        nchan::wait_until_listening(addr, START_DEADLINE)?;
-        Ok(server)
-    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(nchan) = &self.nchan {
-            nchan.stop(&mut self.child);
-        }
-        // It may have ended already; then there is nothing to end.
+        // Nothing can be done about a server that outlives its signal but to kill it.
+        let _ = self.end(self.end_signal);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The peer is built together with the bench and lies beside it.
-fn axum_peer() -> Result<PathBuf> {
-    let bench = std::env::current_exe().context("failed to find the bench's own program")?;
-    Ok(bench.with_file_name("axum_peer"))
 }
 
 fn require_program(path: &Path, hint: &str) -> Result<()> {
@@ -183,11 +201,11 @@ fn require_program(path: &Path, hint: &str) -> Result<()> {
     Ok(())
 }
 
-/// Starts the command through setpriv(1), which has the kernel send it `signal` when the thread that
+/// Starts the command through setpriv(1), by which the kernel signals the server when the thread that
 /// started it ends. So no server is left over when the bench is killed, where no `Drop` runs.
-fn spawn(command: &Command, stdout: Stdio, signal: &str) -> Result<Child> {
+fn spawn(command: &Command, stdout: Stdio, end_signal: Signal) -> Result<Child> {
     Command::new("setpriv")
-        .args(["--pdeathsig", signal])
+        .args(["--pdeathsig", end_signal.as_str().trim_start_matches("SIG")])
         .arg(command.get_program())
         .args(command.get_args())
         .stdin(Stdio::null())
@@ -196,7 +214,7 @@ fn spawn(command: &Command, stdout: Stdio, signal: &str) -> Result<Child> {
         .with_context(|| format!("failed to start `{}` with setpriv", command.get_program().display()))
 }
 
-/// Reads on a thread of its own, since reading a pipe knows no deadline.
+/// Reads on a thread of its own, since a read from a pipe has no deadline.
 fn first_line(stdout: ChildStdout) -> Result<(BufReader<ChildStdout>, String)> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -208,6 +226,6 @@ fn first_line(stdout: ChildStdout) -> Result<(BufReader<ChildStdout>, String)> {
     });
     receiver
         .recv_timeout(START_DEADLINE)
-        .context("it does not say where it listens")?
+        .context("it did not print its address in time")?
         .context("failed to read its first line")
 }

@@ -1,33 +1,30 @@
-//! nchan: nginx with its push module, run from a directory of its own.
+//! nchan: nginx with its push module, run from a folder of its own.
 //!
-//! Two workers, as many as the machine the bench was made for has cores; the topic is one channel
-//! that takes what is posted and streams it.
+//! Two workers, as many as the machine the bench was made for has cores. The topic is one channel
+//! that both accepts events and streams them.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
 
+use crate::server::{Folder, POLL_INTERVAL, START_DEADLINE, Server, spawn};
 use crate::wire::request::PATH;
 
-/// Where distributions put nginx's modules.
+/// Where distributions install nginx's modules.
 const MODULES: [&str; 3] = [
     "/usr/lib/nginx/modules/ngx_nchan_module.so",
     "/usr/lib64/nginx/modules/ngx_nchan_module.so",
     "/usr/share/nginx/modules/ngx_nchan_module.so",
 ];
 
-/// Not in every user's search path, though it may be run by all.
+/// Not in every user's search path, though all users may run it.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"];
-
-/// How long nginx may take to end its workers; then it is killed.
-const STOP_DEADLINE: Duration = Duration::from_secs(5);
-
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// nginx and its module, as installed.
 pub struct Nginx {
@@ -35,46 +32,53 @@ pub struct Nginx {
     module: &'static str,
 }
 
-impl Nginx {
-    pub fn find() -> Result<Nginx> {
-        let there = |path: &&str| Path::new(path).is_file();
-        let Some(program) = PROGRAMS.into_iter().find(there) else {
-            bail!("failed to find nginx: install nginx-light");
-        };
-        let Some(module) = MODULES.into_iter().find(there) else {
-            bail!("failed to find nginx's nchan module: install libnginx-mod-nchan");
-        };
-        Ok(Nginx { program, module })
-    }
-
-    /// The version, as nginx says it.
-    pub fn version(&self) -> Result<String> {
-        let output =
-            Command::new(self.program).arg("-v").output().context("failed to ask nginx for its version")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        Ok(said.trim().replace("nginx version: ", ""))
-    }
+pub fn find() -> Result<Nginx> {
+    let exists = |path: &&str| Path::new(path).is_file();
+    let Some(program) = PROGRAMS.into_iter().find(exists) else {
+        bail!("failed to find nginx: install nginx-light");
+    };
+    let Some(module) = MODULES.into_iter().find(exists) else {
+        bail!("failed to find nginx's nchan module: install libnginx-mod-nchan");
+    };
+    Ok(Nginx { program, module })
 }
 
-/// One nginx with a directory to run in, which is removed with it.
-pub struct Nchan {
-    nginx: Nginx,
-    dir: PathBuf,
+/// Blocks until nginx listens.
+pub fn start() -> Result<Server> {
+    let nginx = find()?;
+    let folder = Folder::temporary()?;
+    let addr = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .context("failed to find a free port")?;
+    fs::write(folder.path().join("nginx.conf"), configuration(&nginx, addr))
+        .context("failed to write nginx's configuration")?;
+
+    let mut command = Command::new(nginx.program);
+    command.arg("-p").arg(folder.path());
+    // Until it has read its configuration, nginx would write to the system's log.
+    command.args(["-e", "error.log", "-c", "nginx.conf"]);
+    // On SIGTERM nginx ends its workers too; killed, it would leave them behind.
+    let end_signal = Signal::SIGTERM;
+    let child = spawn(&command, Stdio::inherit(), end_signal)?;
+    let server = Server { child, addr, end_signal, _stdout: None, _folder: Some(folder) };
+    wait_until_listening(addr)?;
+    Ok(server)
 }
 
-impl Nchan {
-    /// Writes the configuration, with a port that is free now.
-    pub fn configure(nginx: Nginx) -> Result<(Nchan, SocketAddr)> {
-        let dir = std::env::temp_dir().join(format!("callout-bench-nchan-{}", std::process::id()));
-        let nchan = Nchan { nginx, dir };
-        let addr = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .context("failed to find a free port")?;
-        let module = nchan.nginx.module;
-        // nginx closes a connection after 1,000 requests unless told otherwise, and keeps ten
-        // messages; here it keeps more than the generator has outstanding.
-        let configuration = format!(
-            "load_module {module};
+/// The version, as nginx prints it.
+pub fn version() -> Result<String> {
+    let output =
+        Command::new(find()?.program).arg("-v").output().context("failed to ask nginx for its version")?;
+    let printed = String::from_utf8_lossy(&output.stderr);
+    Ok(format!("{} with nchan", printed.trim().replace("nginx version: ", "")))
+}
+
+/// nginx closes a connection after 1,000 requests and keeps ten messages, unless told otherwise. Here
+/// it keeps more than the generator has outstanding.
+fn configuration(nginx: &Nginx, addr: SocketAddr) -> String {
+    let module = nginx.module;
+    format!(
+        "load_module {module};
 daemon off;
 worker_processes 2;
 worker_rlimit_nofile 20000;
@@ -98,41 +102,12 @@ http {{
   }}
 }}
 "
-        );
-        fs::create_dir_all(&nchan.dir)
-            .and_then(|()| fs::write(nchan.dir.join("nginx.conf"), configuration))
-            .with_context(|| format!("failed to write into `{}`", nchan.dir.display()))?;
-        Ok((nchan, addr))
-    }
-
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(self.nginx.program);
-        command.arg("-p").arg(&self.dir);
-        // Until it has read its configuration, nginx would write to the system's log.
-        command.args(["-e", "error.log", "-c", "nginx.conf"]);
-        command
-    }
-
-    /// Asks the master to end its workers, which a kill would leave behind.
-    pub fn stop(&self, master: &mut Child) {
-        let asked = self.command().args(["-s", "stop"]).status();
-        let deadline = Instant::now() + STOP_DEADLINE;
-        while asked.is_ok() && matches!(master.try_wait(), Ok(None)) && Instant::now() < deadline {
-            thread::sleep(POLL_INTERVAL);
-        }
-    }
+    )
 }
 
-impl Drop for Nchan {
-    fn drop(&mut self) {
-        // A directory left over harms nothing.
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-/// nginx does not say when it listens, so it is tried.
-pub fn wait_until_listening(addr: SocketAddr, patience: Duration) -> Result<()> {
-    let deadline = Instant::now() + patience;
+/// nginx does not print when it listens, so that connecting is the only way to know.
+fn wait_until_listening(addr: SocketAddr) -> Result<()> {
+    let deadline = Instant::now() + START_DEADLINE;
     while let Err(cause) = TcpStream::connect(addr) {
         if Instant::now() > deadline {
             return Err(cause).context("failed to reach nginx");

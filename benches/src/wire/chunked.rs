@@ -1,6 +1,6 @@
-//! Chunked framing, stripped from bytes that may be cut anywhere.
+//! Removes chunked framing from bytes that may be cut anywhere.
 //!
-//! It yields slices of what it was given and copies nothing.
+//! The decoder gives slices of its input and copies nothing.
 
 #[derive(Clone, Copy, Debug)]
 pub enum Chunked {

@@ -1,12 +1,12 @@
-//! The head of an answer: its status, and where its body ends.
+//! The head of a response: its status, and where its body ends.
 
 use anyhow::{Context, Result, bail};
 
-/// Header lines an answer may have; more is an error of the server.
+/// Header lines that a response may have. More are an error of the server.
 const HEADERS_MAX: usize = 32;
 
 pub struct Head {
-    /// With the empty line that ends it.
+    /// Includes the empty line that ends the head.
     pub head_bytes: usize,
     pub status: u16,
     pub is_event_stream: bool,
@@ -25,12 +25,12 @@ impl Head {
     pub fn decode(bytes: &[u8]) -> Result<Option<Head>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);
-        let parsed = response.parse(bytes).context("failed to read the head of an answer")?;
+        let parsed = response.parse(bytes).context("failed to read the head of a response")?;
         let httparse::Status::Complete(head_bytes) = parsed else {
             return Ok(None);
         };
         let Some(status) = response.code else {
-            bail!("failed to read the head of an answer: no status");
+            bail!("failed to read the head of a response: no status");
         };
 
         let mut framing = Framing::UntilClose;
@@ -48,8 +48,8 @@ impl Head {
     }
 }
 
-/// The length of the first answer in `bytes`, head and body; `None` while it is not complete. An
-/// error when the server refused, or when the body's end cannot be known from its head.
+/// The length of the first answer to a publishing request in `bytes`, head and body; `None` while it
+/// is not complete. An error when the server refused, or when the head does not say where the body ends.
 pub fn answer_bytes(bytes: &[u8]) -> Result<Option<usize>> {
     let Some(head) = Head::decode(bytes)? else {
         return Ok(None);
@@ -68,7 +68,7 @@ fn read_length(value: &[u8]) -> Result<usize> {
     std::str::from_utf8(value)
         .ok()
         .and_then(|value| value.trim().parse().ok())
-        .context("failed to read the Content-Length of an answer")
+        .context("failed to read the Content-Length of a response")
 }
 
 #[cfg(test)]

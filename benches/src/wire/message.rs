@@ -1,8 +1,8 @@
 //! The message inside an event: who published it, its number, and when it was sent.
 //!
-//! All messages have the same length and begin with a mark that no framing contains, so that they
-//! are found in a stream without reading the lines around them. Reading one costs a few
-//! nanoseconds, for the generator shares the machine with the server it measures.
+//! All messages have the same length and begin with a mark that no framing contains, so that the
+//! generator finds them in a stream without parsing the lines around them. Reading one costs a few
+//! nanoseconds, since the generator shares the machine with the server it measures.
 
 /// The length of a message, and so of an event's data.
 pub const MESSAGE_BYTES: usize = 100;
@@ -10,13 +10,13 @@ pub const MESSAGE_BYTES: usize = 100;
 /// The first byte of a message. Neither server-sent framing nor chunk sizes contain it.
 pub const MARK: u8 = b'@';
 
-/// Publishers a message can tell apart.
+/// Publishers that messages can distinguish.
 pub const PUBLISHERS_MAX: usize = 1 << (u64::BITS - NUMBER_BITS);
 
 const DIGITS: usize = 16;
 const PADDING: [u8; MESSAGE_BYTES - 1 - 2 * DIGITS] = [b'x'; MESSAGE_BYTES - 1 - 2 * DIGITS];
 
-/// Bits of the first word left for the number, below the publisher's.
+/// Bits of the first word that hold the number; the bits above them hold the publisher.
 const NUMBER_BITS: u32 = 57;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ impl Message {
         out[2 * DIGITS + 1..].copy_from_slice(&PADDING);
     }
 
-    /// `None` when the padding is not whole: the bytes of two writes were mixed. Wrong digits are
-    /// not looked for here, since they give a number that the stream does not expect.
+    /// `None` when the padding is not whole: the bytes of two writes were mixed. Wrong digits are not
+    /// checked, since they give a number that the stream's tally does not expect.
     pub fn decode(bytes: &[u8; MESSAGE_BYTES]) -> Option<Message> {
         if bytes[2 * DIGITS + 1..] != PADDING {
             return None;

@@ -1,5 +1,5 @@
-//! What goes over the wire, in reading order: the message inside an event, the request that
-//! publishes it, the head of an answer, chunked framing, and finding the messages in a stream.
+//! The bytes on the wire, in reading order: the message inside an event, the request that publishes
+//! it, the head of a response, chunked framing, and the scanner that finds messages in a stream.
 
 pub mod chunked;
 pub mod head;

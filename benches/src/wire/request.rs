@@ -1,6 +1,6 @@
 //! The requests of the generator, the same for every server.
 //!
-//! A publishing request is built once; each message is written over the one before it, so that a
+//! A publishing request is built once, and each message overwrites the one before, so that a
 //! publisher costs next to nothing.
 
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use crate::wire::message::{MESSAGE_BYTES, Message};
 /// The one topic of the bench.
 pub const PATH: &str = "/topics/bench";
 
-/// The feed of what is posted, and how many posts its stream shows.
+/// The feed of the posts, and how many of them its stream shows.
 pub const FEED_PATH: &str = "/api/feeds/bench";
 pub const FEED_POSTS: usize = 50;
 
@@ -19,7 +19,7 @@ pub fn stream_request(addr: SocketAddr, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: text/event-stream\r\n\r\n").into_bytes()
 }
 
-/// What it sends when it comes back.
+/// What an EventSource sends when it reconnects.
 pub fn resume_request(addr: SocketAddr, last_event_id: &str) -> Vec<u8> {
     format!(
         "GET {PATH} HTTP/1.1\r\nHost: {addr}\r\nAccept: text/event-stream\r\n\
@@ -31,22 +31,22 @@ pub fn resume_request(addr: SocketAddr, last_event_id: &str) -> Vec<u8> {
 /// A `POST` with one message in its body.
 pub struct PublishRequest {
     bytes: Vec<u8>,
-    /// Where the message is.
+    /// The position of the message.
     message_at: usize,
 }
 
 impl PublishRequest {
-    /// An event that is one message.
+    /// Publishes an event that is one message.
     pub fn new(addr: SocketAddr) -> PublishRequest {
         PublishRequest::build(addr, PATH, "text/plain", "", "")
     }
 
-    /// An event that is a message and so many bytes more.
+    /// Publishes an event that is a message and this many bytes more.
     pub fn padded(addr: SocketAddr, padding_bytes: usize) -> PublishRequest {
         PublishRequest::build(addr, PATH, "text/plain", "", &"x".repeat(padding_bytes))
     }
 
-    /// A post of callout's with a message in its content, and one tag.
+    /// Makes a post, in callout, with a message in its content and one tag.
     pub fn post(addr: SocketAddr) -> PublishRequest {
         let before = r#"{"title":"bench","author":"bench","content":""#;
         PublishRequest::build(addr, "/api/posts", "application/json", before, r##" #bench"}"##)
@@ -65,8 +65,8 @@ impl PublishRequest {
 
     /// The bytes of the request that publishes this message.
     pub fn carry(&mut self, message: &Message) -> &[u8] {
-        let place = self.bytes[self.message_at..].first_chunk_mut::<MESSAGE_BYTES>();
-        message.encode(place.expect("the request was built with room for a message"));
+        let room = self.bytes[self.message_at..].first_chunk_mut::<MESSAGE_BYTES>();
+        message.encode(room.expect("the request was built with room for a message"));
         &self.bytes
     }
 }

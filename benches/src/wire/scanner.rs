@@ -1,7 +1,7 @@
-//! Finding the messages in the body of a stream, cut anywhere.
+//! Finds the messages in the body of a stream, in pieces cut anywhere.
 //!
-//! It jumps from mark to mark over whole messages, and keeps at most the part of one message that
-//! has already come.
+//! The scanner jumps from mark to mark over whole messages, and keeps at most the part of one message
+//! that has already arrived.
 
 use memchr::memchr;
 
@@ -37,7 +37,7 @@ impl Scanner {
         }
     }
 
-    /// Takes what the kept message still lacks, and gives back the rest.
+    /// Adds what the kept message still lacks, and gives back the rest.
     fn keep<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let lacking = &mut self.kept[self.kept_bytes..];
         let (taken, rest) = bytes.split_at(lacking.len().min(bytes.len()));

@@ -1,44 +1,44 @@
-//! Reading a body: so many bytes, or chunks, with one limit and one deadline for either.
+//! Reading a body: a number of bytes, or chunks, with one limit and one deadline for both.
 
-use super::connection::Source;
+use super::head::Framing;
+use super::source::Source;
 use crate::error::Error;
-use crate::http::Request;
-use crate::http::request::Framing;
 use std::io;
 use std::time::Instant;
 
-/// The most bytes of trailer fields behind the last chunk. They are read and forgotten.
+/// The most bytes of trailer fields behind the last chunk. They are read and forgotten; more are answered
+/// 400.
 const TRAILER_BYTES_MAX: usize = 4 * 1024;
 
-/// The longest line that announces a chunk, with its extensions.
+/// The longest line that announces a chunk, with its extensions. A longer one is answered 400.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 
 /// Why there is no body.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Tell the sender.
-    Refused(Error, Option<Box<Request>>),
-    /// There is nobody to tell any more.
+    /// The sender is told why.
+    Refused(Error),
+    /// The connection has ended, so there is nobody to tell.
     Closed,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure::Refused(error, None)
+        Failure::Refused(error)
     }
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         match error.kind() {
-            io::ErrorKind::TimedOut => Failure::Refused(Error::Timeout("body"), None),
+            io::ErrorKind::TimedOut => Failure::Refused(Error::Timeout("body")),
             _ => Failure::Closed,
         }
     }
 }
 
-/// Takes the body from the source, at most `bytes_max` bytes and not later than `until`. More are
-/// refused with [`Error::TooLarge`] without being read or given room.
+/// Takes the body from the source, at most `bytes_max` bytes and not later than `until`. A longer one is
+/// refused with [`Error::TooLarge`], and what is over the limit is neither read nor given room.
 pub(super) fn read(
     source: &mut Source,
     framing: Framing,
@@ -80,8 +80,8 @@ fn read_chunks(source: &mut Source, bytes_max: usize, until: Instant) -> Result<
 
 fn read_chunk_size(source: &mut Source, until: Instant) -> Result<u64, Failure> {
     let line = read_line(source, CHUNK_LINE_BYTES_MAX, until)?;
-    // The library takes no digits at all for zero, and a lone CR for a line end: either would let what
-    // follows be read in two ways.
+    // The library reads a size without digits as zero, and takes a lone CR for the end of a line. Either
+    // would let what follows be read in two ways.
     let is_plain = line[0].is_ascii_hexdigit() && line.iter().filter(|&&byte| byte == b'\r').count() == 1;
     match httparse::parse_chunk_size(&line) {
         Ok(httparse::Status::Complete((_, bytes))) if is_plain => Ok(bytes),

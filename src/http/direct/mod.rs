@@ -1,66 +1,41 @@
-//! The default listener: `std::net::TcpListener`, one OS thread per connection.
+//! The default listener: `std::net::TcpListener`, and a thread for each connection.
 //!
-//! It has what a server on the open network needs: deadlines, limits, backoff when descriptors or
-//! threads run out, and the socket itself, which hang-ups and straight sends are about.
+//! It has what a server on an open network needs: deadlines, limits, a pause when descriptors or threads
+//! run out, and the sockets themselves, through which hang-ups are noticed and the hub sends straight.
 
-use connection::Busy;
-use open::Connections;
-use watch::Watch;
+mod head;
+mod source;
 mod body;
-mod connection;
 mod open;
 mod watch;
+mod connection;
 
-use super::{Limits, Listener, Response, Site};
+use super::proxies::Proxies;
+use super::{Limits, Listener, Response, STACK_BYTES, Site};
 use crate::error::Error;
 use crate::hub::wire::send_now;
+use crate::os::threads::Threads;
+use connection::{Connection, Shared};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A connection's stack. What a request needs is far less; only what is touched takes memory.
-const STACK_BYTES: usize = 256 * 1024;
-
-/// Connections that the kernel completes before they are accepted: a burst of thousands gets no
-/// refusals. (The kernel takes its own maximum if that is less.)
+/// Connections that the kernel completes before they are accepted, so that a burst of thousands is not
+/// refused. (The kernel takes its own maximum, `net.core.somaxconn`, where that is less.)
 const BACKLOG: i32 = 4096;
 
-/// How long a peer may leave bytes unacknowledged (a cable was pulled) before the kernel gives up.
+/// How long a peer may leave bytes unacknowledged (a cable was pulled) before the kernel gives up on it.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The pause after accepting failed for want of descriptors or memory, and the least time between two
-/// lines in the log about it.
+/// The pause after accepting failed for want of descriptors, memory or threads, and the least time between
+/// two lines in the log about it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(1);
 
-/// What all connections of a listener share.
-pub(super) struct Shared {
-    site: Arc<dyn Site>,
-    limits: Limits,
-    watch: Watch,
-    busy: AtomicUsize,
-    connections: Arc<Connections>,
-    stopping: AtomicBool,
-}
-
-impl Shared {
-    /// Counts a request until the guard is dropped.
-    fn busy(&self) -> Busy<'_> {
-        self.busy.fetch_add(1, Relaxed);
-        Busy(self)
-    }
-
-    /// Whether a connection should end after its answer although it could stay.
-    pub(super) fn wants_room(&self) -> bool {
-        self.stopping.load(Relaxed) || self.connections.is_crowded()
-    }
-}
-
-/// The handle of the listener's thread.
+/// The handle of the listener. Its threads end when it is dropped.
 pub struct Direct {
     address: SocketAddr,
     listener: Arc<TcpListener>,
@@ -68,25 +43,31 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// Binds and serves from then on. Fails if the address cannot be had.
-    pub fn start(address: SocketAddr, site: Arc<dyn Site>, limits: Limits) -> io::Result<Direct> {
-        Direct::over(bind(address)?, site, limits)
+    /// Binds the address and serves from then on. Fails if the address cannot be bound, or a thread cannot
+    /// be started.
+    pub fn start(
+        address: SocketAddr,
+        site: Arc<dyn Site>,
+        limits: Limits,
+        proxies: Proxies,
+        threads: &Threads,
+    ) -> io::Result<Direct> {
+        Direct::over(bind(address)?, site, limits, proxies, threads)
     }
 
-    /// Serves a socket that listens already. Fails if the system has no thread left.
-    pub fn over(listener: TcpListener, site: Arc<dyn Site>, limits: Limits) -> io::Result<Direct> {
+    /// Serves a socket that listens already. Fails if a thread cannot be started.
+    pub fn over(
+        listener: TcpListener,
+        site: Arc<dyn Site>,
+        limits: Limits,
+        proxies: Proxies,
+        threads: &Threads,
+    ) -> io::Result<Direct> {
         let listener = Arc::new(listener);
-        let shared = Arc::new(Shared {
-            site,
-            limits,
-            watch: Watch::start()?,
-            busy: AtomicUsize::new(0),
-            connections: Arc::new(Connections::new(limits.connections_max)),
-            stopping: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(site, limits, proxies, threads)?);
         let direct = Direct { address: listener.local_addr()?, listener, shared };
         let (listener, shared) = (direct.listener.clone(), direct.shared.clone());
-        thread::Builder::new().name("accept".into()).spawn(move || accept(&listener, &shared))?;
+        threads.spawn_essential("accept", move || accept(&listener, &shared))?;
         Ok(direct)
     }
 }
@@ -97,19 +78,25 @@ impl Listener for Direct {
     }
 
     fn stop(&self) {
-        self.shared.stopping.store(true, Relaxed);
         self.shared.connections.close();
-        // On Linux this wakes the thread that waits in accept. Elsewhere it may do nothing, and the
-        // thread ends with the next connection or with the process.
+        // On Linux this wakes the thread that waits in accept. Elsewhere it may do nothing, and the thread
+        // ends with the next connection or with the process.
         let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
     }
 
     fn busy(&self) -> usize {
-        self.shared.busy.load(Relaxed)
+        self.shared.busy.count()
     }
 
     fn hang_up(&self) {
         self.shared.connections.hang_up();
+    }
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.stop();
+        self.hang_up();
     }
 }
 
@@ -122,16 +109,17 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// The accept thread, which runs until the listener stops.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut logged_at: Option<Instant> = None;
     while shared.connections.wait_for_room() {
         let error = match listener.accept() {
-            Ok((socket, _)) => match admit(socket, shared) {
+            Ok((socket, peer)) => match admit(socket, peer, shared) {
                 Ok(()) => continue,
                 Err(error) => error,
             },
-            Err(_) if shared.stopping.load(Relaxed) => return,
-            // It hung up while it waited to be accepted.
+            Err(_) if shared.connections.is_closed() => return,
+            // The peer hung up while its connection waited to be accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => error,
         };
@@ -139,32 +127,28 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             log::warn!("failed to accept a connection, going on: {error}");
             logged_at = Some(Instant::now());
         }
-        // Out of descriptors, memory or threads: others have to end first, and asking again at once
-        // would only take the processor from them.
+        // Descriptors, memory or threads have run out, and only the end of other connections gives some
+        // back. Trying again at once would take the processor from them.
         thread::sleep(ACCEPT_PAUSE);
     }
 }
 
-/// Gives the connection its thread. Where there can be none, it is refused politely.
-fn admit(socket: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
+/// Gives the connection its thread. Where none can be started, the peer is told so.
+fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> io::Result<()> {
     prepare(&socket, shared.limits);
     let socket = Arc::new(socket);
-    let slot = shared.connections.add(socket.clone());
-    let (own_socket, own_shared) = (socket.clone(), shared.clone());
-    let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
-    let spawned = thread.spawn(move || {
-        let _slot = slot;
-        connection::serve(own_socket, &own_shared);
-    });
-    spawned.map(drop).inspect_err(|_| {
+    let connection = Connection::new(socket.clone(), peer, shared.clone());
+    let spawned = shared.threads.spawn_passing("connection", STACK_BYTES, move || connection.serve());
+    spawned.inspect_err(|_| {
         let response =
-            Response::error(&Error::Unavailable("the server has no thread left, come back".into()));
-        // There is no thread that could wait for it to take the answer.
+            Response::error(&Error::Unavailable("the server has no thread left; come back later".into()));
+        // There is no thread that could wait until the peer takes the answer.
         let _ = send_now(&socket, &response.encode(true, true));
     })
 }
 
-/// Fails only where the peer is gone already; then reading fails as well, which is where it is noticed.
+/// Sets what every connection needs. It fails only where the peer is gone already, which the first read
+/// will notice.
 fn prepare(socket: &TcpStream, limits: Limits) {
     let _ = socket.set_nodelay(true);
     let _ = socket.set_write_timeout(Some(limits.pace.write_deadline));

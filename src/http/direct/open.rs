@@ -1,74 +1,97 @@
-//! The connections that are open: how many there may be, and which of them can be closed.
+//! The connections that are open: how many there may be, and how all of them are hung up on.
 
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// All open connections of a listener.
 pub(super) struct Connections {
     max: usize,
     open: Mutex<Open>,
+    /// A slot became free, or the listener closes. Only the accept thread waits for it.
     room: Condvar,
 }
 
 #[derive(Default)]
 struct Open {
-    sockets: HashMap<u64, Arc<TcpStream>>,
+    /// Weak, so that a connection closes its socket itself, before its slot is free again: there are never
+    /// more descriptors than slots.
+    sockets: HashMap<u64, Weak<TcpStream>>,
+    /// The key of the next connection. None is used twice.
     next: u64,
-    closed: bool,
+    /// No connection is taken any more.
+    is_closed: bool,
+    /// All connections were hung up on, and any that is still added is hung up on at once.
+    is_hung_up: bool,
 }
 
 impl Connections {
+    /// No connections yet, and never more than `max`.
     pub(super) fn new(max: usize) -> Connections {
         Connections { max, open: Mutex::default(), room: Condvar::new() }
     }
 
-    /// Waits until there is room for one more, and says whether there ever will be.
+    /// Waits until there is room for one more connection. False if there will never be, because the
+    /// listener closes.
     pub(super) fn wait_for_room(&self) -> bool {
         let mut open = self.open.lock();
-        self.room.wait_while(&mut open, |open| !open.closed && open.sockets.len() >= self.max);
-        !open.closed
+        self.room.wait_while(&mut open, |open| !open.is_closed && open.sockets.len() >= self.max);
+        !open.is_closed
     }
 
-    /// Nine of ten slots are taken: a connection that could stay for another request should not.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.open.lock().sockets.len() * 10 >= self.max * 9
-    }
-
-    /// Notes a connection; its slot is free again when the guard is dropped.
-    pub(super) fn add(self: &Arc<Self>, socket: Arc<TcpStream>) -> Slot {
+    /// Adds a connection, which keeps its slot until the guard is dropped.
+    pub(super) fn add(self: &Arc<Self>, socket: &Arc<TcpStream>) -> Slot {
         let mut open = self.open.lock();
-        let number = open.next;
+        let key = open.next;
         open.next += 1;
-        open.sockets.insert(number, socket);
-        Slot { number, connections: self.clone() }
+        open.sockets.insert(key, Arc::downgrade(socket));
+        if open.is_hung_up {
+            hang_up(socket);
+        }
+        Slot { key, connections: self.clone() }
     }
 
-    /// Takes no more.
+    /// Whether a connection should end after its answer, although it could stay for another request: nine
+    /// of ten slots are taken, or the listener closes.
+    pub(super) fn wants_room(&self) -> bool {
+        let open = self.open.lock();
+        open.is_closed || open.sockets.len() * 10 >= self.max * 9
+    }
+
+    /// Takes no more connections.
     pub(super) fn close(&self) {
-        self.open.lock().closed = true;
+        self.open.lock().is_closed = true;
         self.room.notify_all();
     }
 
-    /// Hangs up on all that are open.
+    /// Whether [`Connections::close`] was called.
+    pub(super) fn is_closed(&self) -> bool {
+        self.open.lock().is_closed
+    }
+
+    /// Hangs up on all connections, which ends what their threads wait for.
     pub(super) fn hang_up(&self) {
-        for socket in self.open.lock().sockets.values() {
-            // It may be gone already, which is what was wanted.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        let mut open = self.open.lock();
+        open.is_hung_up = true;
+        open.sockets.values().filter_map(Weak::upgrade).for_each(|socket| hang_up(&socket));
     }
 }
 
-/// One connection's slot.
+fn hang_up(socket: &TcpStream) {
+    // It fails only where the connection has ended already.
+    let _ = socket.shutdown(Shutdown::Both);
+}
+
+/// The slot of one connection. It may be dropped on any thread.
 pub(super) struct Slot {
-    number: u64,
+    key: u64,
     connections: Arc<Connections>,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.connections.open.lock().sockets.remove(&self.number);
+        self.connections.open.lock().sockets.remove(&self.key);
         self.connections.room.notify_one();
     }
 }

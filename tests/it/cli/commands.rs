@@ -94,6 +94,8 @@ fn a_mistake_in_the_call_is_one_clear_line_and_code_2() {
         (&["serve", "--publish-token", "sec ret"], "visible ASCII"),
         (&["serve", "--publish-token", "sëcret"], "visible ASCII"),
         (&["serve", "--ephemeral", "$*"], "callout's own"),
+        (&["serve", "--trusted-proxy", "proxy.lan"], "10.0.0.0/8"),
+        (&["serve", "--trusted-proxy", "10.0.0.1,172.16.5.4/12"], "172.16.0.0/12"),
         (&["serve", "--pages", "chat,blog"], "`blog` is no page"),
         (&["serve", "--log", "loud"], "debug"),
         (&["serve", "--keep-events", "-1"], "keep-events"),

@@ -1,6 +1,7 @@
-//! The command line, and the programs under `examples/`.
+//! The command line, the documents, and the programs under `examples/`.
 
 mod commands; // what the commands print and how they end
+mod docs; // the documents show what happens
 mod examples; // the examples run
 mod listening; // what `callout listen` takes, and when it ends or comes back
 mod output; // standard output that is a terminal, is full, or is closed

@@ -90,7 +90,7 @@ fn listen_ends_when_nobody_reads_it_any_more_without_waiting_for_an_event() {
 #[test]
 fn a_topic_of_which_nothing_is_kept_is_a_failure() {
     let folder = std::env::temp_dir().join(format!("callout-nope-{}", std::process::id()));
-    let data = callout::Data::Directory(folder.clone(), Default::default());
+    let data = folder.to_str().unwrap().parse().unwrap();
     let server = server_with(|config| config.data = data);
     publish(server.address(), "/topics/t", "x");
     let line = complaint(&output(&["history", "nope", "--url", &url(server.address())]), 1);

@@ -45,13 +45,16 @@ fn a_server_drains_when_its_terminal_is_closed() {
 }
 
 #[test]
-fn a_data_folder_that_is_made_is_for_its_owner_only() {
+fn a_data_folder_that_is_made_and_its_files_are_for_their_owner_only() {
     let parent = std::env::temp_dir().join(format!("callout-modes-{}", std::process::id()));
     let folder = parent.join("data");
     let mode = || std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777;
     let serve = || Program::serve(&["--data", folder.to_str().unwrap()]);
     drop(serve());
     assert_eq!(mode(), 0o700);
+    for file in std::fs::read_dir(&folder).unwrap() {
+        assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
     // One that is there stays as the operator wants it.
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o750)).unwrap();
     drop(serve());

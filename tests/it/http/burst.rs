@@ -1,12 +1,12 @@
-//! Many who come at the same instant are all served.
+//! Many connections at the same instant are all served.
 
 use crate::support::{Browser, Raw, publish, server, server_with, status};
 
-/// Opens so many streams without waiting for any answer between.
+/// Opens so many streams without waiting for an answer in between.
 fn burst(at: std::net::SocketAddr, count: usize) -> Vec<Raw> {
     let mut raws: Vec<Raw> = (0..count).map(|_| Raw::connect(at)).collect();
     for raw in &mut raws {
-        raw.send("GET /topics/burst HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
+        raw.send("GET /topics/burst HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
     }
     raws
 }
@@ -18,13 +18,14 @@ fn a_thousand_streams_opened_in_one_burst_are_all_answered_and_all_receive() {
         config.limits.connections_max = 2_000;
     });
     let at = server.address();
-    let mut raws = burst(at, 1_000);
-    for (number, raw) in raws.iter_mut().enumerate() {
-        assert_eq!(status(&raw.head()), 200, "stream {number}");
-    }
+    let open = |(number, mut raw): (usize, Raw)| {
+        let head = raw.head();
+        assert_eq!(status(&head), 200, "stream {number}");
+        Browser::over(raw, head)
+    };
+    let browsers: Vec<Browser> = burst(at, 1_000).into_iter().enumerate().map(open).collect();
     publish(at, "/topics/burst", "for all");
-    for raw in raws {
-        let mut browser = Browser { raw, head: String::new(), parser: Default::default() };
+    for mut browser in browsers {
         assert_eq!(browser.next().data, "for all");
     }
 }

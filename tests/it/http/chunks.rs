@@ -1,13 +1,14 @@
 //! Bodies in chunks: decoded, held to the same limit, and refused where they could be read in two ways.
 
-use crate::http::hostile::{BODY_BYTES_MAX, HIDDEN, Witness, chunked, exchange, responses};
+use crate::support::hostile::{BODY_BYTES_MAX, HIDDEN, chunked, exchange, responses};
+use crate::support::witness::Witness;
 use crate::support::{Program, Raw, server, status};
 
 #[test]
 fn a_body_in_chunks_is_decoded_and_the_next_request_is_found_behind_it() {
     let server = server();
     let mut witness = Witness::of_server(&server);
-    let publish = "POST /topics/witness HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: Chunked\r\n\r\n";
+    let publish = "POST /topics/witness HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: Chunked\r\n\r\n";
     for (chunks, data) in [
         ("5\r\nhello\r\n0\r\n\r\n", "hello"),
         ("1\r\nh\r\n4\r\nello\r\n0\r\n\r\n", "hello"),
@@ -17,11 +18,11 @@ fn a_body_in_chunks_is_decoded_and_the_next_request_is_found_behind_it() {
         ("0\r\n\r\n", ""),
     ] {
         let mut raw = Raw::connect(server.address());
-        // One byte at a time, so that every place of the chunks is one where the server has to wait.
+        // One byte at a time, so that the server has to wait at every position in the chunks.
         publish.bytes().chain(chunks.bytes()).for_each(|byte| raw.send([byte]));
         assert_eq!(raw.answer().status, 200, "{chunks:?}");
         assert_eq!(witness.next_data(), data);
-        raw.send(format!("{publish}{chunks}GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"));
+        raw.send(format!("{publish}{chunks}GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_eq!((raw.answer().status, raw.answer().status), (200, 200), "{chunks:?}");
         assert_eq!(witness.next_data(), data);
     }

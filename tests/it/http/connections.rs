@@ -1,6 +1,8 @@
-//! Connections that hang: silent, dripping, reset, gone or deaf ones hold nothing and disturb nobody.
+//! Connections that are silent, drip, are reset, vanish or never read: they hold nothing and disturb nobody.
 
-use crate::http::hostile::{AT_ONCE, Witness, drip, has_strace, responses, sip_while, streams, under_strace};
+use crate::support::hostile::{drip, responses, sip_while};
+use crate::support::strace::{has_strace, under_strace};
+use crate::support::witness::{AT_ONCE, Witness, streams};
 use crate::support::{Browser, Program, Raw, narrow_socket, post, publish, server, server_with, status};
 use callout::server::Server;
 use socket2::SockRef;
@@ -24,7 +26,7 @@ fn a_silent_connection_is_closed_at_the_head_deadline() {
     let mut silent: Vec<Raw> = (0..20).map(|_| Raw::connect(server.address())).collect();
     for raw in &mut silent {
         raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
-        assert_eq!(raw.everything(), "", "closed without a word");
+        assert_eq!(raw.everything(), "", "closed without an answer");
     }
     witness.assert_calm();
 }
@@ -101,13 +103,13 @@ fn a_reset_before_the_first_byte_leaves_nothing() {
     }
 }
 
-/// Three are in the chat, one leaves in this way: the others are told, and the place is free.
+/// Three users are in the chat, and one leaves in this way: the others are told, and its permit is free.
 fn assert_leaving_is_noticed(leave: impl Fn(Raw) -> Option<Raw>) {
     let server = server_with(|config| config.limits.pace.heartbeat = NO_HEARTBEAT);
     let mut witness = Witness::of_server(&server);
     let mut ann = Browser::open(server.address(), "/sse?user=ann");
     let bob = Browser::open(server.address(), "/sse?user=bob");
-    // She makes what is waited for unmistakable: ann and cat alone were never there before.
+    // With cat, the list that is waited for is unmistakable: ann and cat alone were never there before.
     let cat = Browser::open(server.address(), "/sse?user=cat");
     let users = |browser: &mut Browser| browser.next_named("presence").json()["users"].to_string();
     ann.raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
@@ -154,7 +156,7 @@ fn closing_half_right_behind_the_request_is_hanging_up_too() {
     for _ in 0..50 {
         let mut raw = Raw::connect(server.address());
         raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
-        raw.send("GET /topics/a HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.send("GET /topics/a HTTP/1.1\r\nHost: localhost\r\n\r\n");
         raw.socket().shutdown(Shutdown::Write).unwrap();
         raw.everything();
     }
@@ -167,7 +169,7 @@ fn a_thousand_who_join_and_leave_at_once_leave_nothing() {
     let mut witness = Witness::of_program(&program);
     for round in 0..1_000 {
         let mut raw = Raw::connect(program.address);
-        raw.send("GET /sse?user=ann HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.send("GET /sse?user=ann HTTP/1.1\r\nHost: localhost\r\n\r\n");
         if round % 2 == 0 {
             reset_on_close(&raw);
         }
@@ -196,7 +198,7 @@ fn flood_until_too_slow(server: &Server, other: &mut Browser, data: &str) {
         publish(server.address(), "/topics/flood", format!("{published} {data}"));
         assert_eq!(other.next().data, format!("{published} {data}"));
         published += 1;
-        assert!(published < 10_000, "it never reads and still has its place");
+        assert!(published < 10_000, "it never reads and is still connected");
     }
 }
 
@@ -207,11 +209,11 @@ fn a_browser_that_never_reads_is_gone_and_the_others_are_undisturbed() {
     let mut other = Browser::open(server.address(), "/topics/flood");
     other.raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
     let mut deaf = Raw::over(narrow_socket(server.address()));
-    deaf.send("GET /topics/flood HTTP/1.1\r\nHost: test\r\n\r\n");
+    deaf.send("GET /topics/flood HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(status(&deaf.head()), 200);
     flood_until_too_slow(&server, &mut other, &"x".repeat(4 * 1024));
     drop(other);
-    // It still holds its end open: what the server held for it is free all the same.
+    // The deaf browser still holds its end open, and yet the server has freed what it held for it.
     witness.assert_calm();
 }
 
@@ -226,7 +228,7 @@ fn a_browser_that_takes_nothing_or_sips_is_gone_at_the_write_deadline() {
     let mut witness = Witness::of_server(&server);
     let _deaf = Browser::open(server.address(), "/topics/flood");
     let mut sipping = Browser::open(server.address(), "/topics/flood");
-    // One event, far from filling a queue, but more than the sockets take and than is sipped in time.
+    // One event: too little to fill a queue, but more than the sockets take and than is sipped in time.
     publish(server.address(), "/topics/flood", vec![b'x'; EVENT_BYTES]);
     sip_while(&mut sipping.raw, || streams(server.address()) > 1);
     witness.assert_calm();

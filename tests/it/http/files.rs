@@ -1,6 +1,7 @@
 //! The files of the pages: compiled in, or served from a folder and never from outside it.
 
-use crate::http::hostile::{Witness, exchange};
+use crate::support::hostile::exchange;
+use crate::support::witness::Witness;
 use crate::support::{Answer, Program, Raw, get, request};
 use std::fs;
 use std::path::PathBuf;
@@ -67,11 +68,11 @@ fn a_browser_that_has_the_file_is_answered_304_without_it() {
         "If-None-Match: *".into(),
     ] {
         let mut raw = Raw::connect(program.address);
-        raw.send(format!("GET / HTTP/1.1\r\nHost: test\r\n{fields}\r\n\r\n"));
+        raw.send(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n"));
         let answer = raw.answer();
         assert_eq!((answer.status, answer.header("etag")), (304, Some(&*tag)), "{fields}: {answer:?}");
         assert!(answer.header("content-length").is_none() && answer.body.is_empty());
-        raw.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(raw.answer().status, 200, "nothing stands behind a 304");
     }
     for tag in ["\"other\"", "", &tag.replace('"', "")] {
@@ -112,6 +113,50 @@ fn a_folder_is_served_as_it_is_now() {
 }
 
 #[test]
+fn a_page_is_the_same_from_a_folder_as_compiled_in() {
+    let embedded = Program::serve(&[]);
+    let folder = Program::serve(&["--www", concat!(env!("CARGO_MANIFEST_DIR"), "/www")]);
+    let pages = [
+        "/",
+        "/sse.html",
+        "/activity.html",
+        "/notifications.html",
+        "/wall.html",
+        "/posts.html",
+        "/check.html",
+    ];
+    for path in pages.into_iter().chain(["/callout.js", "/site.css"]) {
+        let (one, other) = (get(embedded.address, path), get(folder.address, path));
+        assert_eq!((one.status, &one.body), (200, &other.body), "{path}");
+        for name in ["etag", "link", "content-security-policy"] {
+            assert_eq!(one.header(name), other.header(name), "{path}: {name}");
+        }
+    }
+    for program in [embedded, folder] {
+        assert_eq!(get(program.address, "/template.html").status, 404, "it is no page");
+    }
+}
+
+#[test]
+fn the_pages_of_a_folder_are_put_into_its_template() {
+    let folder = Folder::new("template");
+    folder.write("www/index.html", "<!doctype html><title>whole</title>");
+    folder.write("www/own.html", "<title>own</title>\n\n<main>hello</main>\n");
+    let program = folder.serve();
+    let own = || String::from_utf8(get(program.address, "/own.html").body).unwrap();
+    assert_eq!(own(), "<title>own</title>\n\n<main>hello</main>\n", "there is no template");
+    folder
+        .write("www/template.html", "<a href=\"/\"></a><a href=\"/own.html\"></a><!-- head --><!-- main -->");
+    let links = "<a href=\"/\"></a><a href=\"/own.html\" aria-current=\"page\"></a>";
+    assert_eq!(own(), format!("{links}<title>own</title><main>hello</main>"));
+    let tag = get(program.address, "/own.html").header("etag").map(String::from);
+    folder.write("www/template.html", "<p>changed<!-- main -->");
+    assert_eq!(own(), "<p>changed<main>hello</main>");
+    assert_ne!(get(program.address, "/own.html").header("etag").map(String::from), tag);
+    assert_eq!(get(program.address, "/").body, b"<!doctype html><title>whole</title>");
+}
+
+#[test]
 fn nothing_outside_the_folder_is_served() {
     let folder = Folder::new("outside");
     folder.write("secret", "s3cret");
@@ -144,7 +189,7 @@ fn nothing_outside_the_folder_is_served() {
         &format!("/pages/{encoded}"),
         &format!("file://{absolute}"),
     ] {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let everything = exchange(program.address, head);
         let refused = everything.contains("HTTP/1.1 404 ") || everything.contains("HTTP/1.1 400 ");
         assert!(refused && !everything.contains("s3cret"), "{path}: {everything}");

@@ -1,8 +1,7 @@
 //! Bodies: how long they are, how long they may take, and that nothing is hidden in them.
 
-use crate::http::hostile::{
-    AT_ONCE, BODY_BYTES_MAX, HIDDEN, Witness, attack, chunked, drip, exchange, responses,
-};
+use crate::support::hostile::{BODY_BYTES_MAX, HIDDEN, attack, chunked, drip, exchange, responses};
+use crate::support::witness::{AT_ONCE, Witness};
 use crate::support::{Program, Raw, post, server, server_with, status};
 use socket2::SockRef;
 use std::io::Write;
@@ -77,7 +76,7 @@ fn a_body_that_is_cut_is_not_published() {
 fn a_length_that_can_be_read_in_two_ways_is_refused_and_nothing_is_smuggled() {
     let program = Program::serve(&[]);
     let mut witness = Witness::of_program(&program);
-    // Read as chunks the body is empty, and a request stands behind it.
+    // Read as chunks, the body is empty and another request follows it.
     let body = format!("0\r\n\r\n{HIDDEN}");
     let bytes = body.len();
     for fields in [
@@ -143,8 +142,8 @@ fn a_body_that_nobody_asked_for_is_not_taken_for_a_request() {
         ("POST /sse/message", 400),
     ] {
         let bytes = HIDDEN.len();
-        let first = format!("{line} HTTP/1.1\r\nHost: test\r\nContent-Length: {bytes}\r\n\r\n{HIDDEN}");
-        let second = "GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        let first = format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {bytes}\r\n\r\n{HIDDEN}");
+        let second = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let everything = exchange(program.address, format!("{first}{second}"));
         assert_eq!((status(&everything), responses(&everything)), (expected, 2), "{line}: {everything}");
     }
@@ -152,7 +151,7 @@ fn a_body_that_nobody_asked_for_is_not_taken_for_a_request() {
 }
 
 #[test]
-fn who_expects_100_continue_is_told_to_go_on() {
+fn a_client_that_expects_100_continue_is_told_to_go_on() {
     let server = server();
     let mut witness = Witness::of_server(&server);
     let fields = "Expect: 100-Continue\r\nContent-Length: 5";
@@ -161,7 +160,7 @@ fn who_expects_100_continue_is_told_to_go_on() {
     assert_eq!(raw.head(), "http/1.1 100 continue\r\n");
     raw.send("hello");
     assert_eq!((raw.answer().status, witness.next_data()), (200, "hello".into()));
-    // Whoever sends the body with the head, or speaks HTTP/1.0, does not wait for it.
+    // A client that sends the body with the head, or speaks HTTP/1.0, does not wait to be told.
     for (from, to) in [("", ""), ("HTTP/1.1", "HTTP/1.0")] {
         let request = attack(fields, "hello").replace("attacked", "witness").replacen(from, to, 1);
         let answer = {
@@ -182,7 +181,7 @@ fn who_expects_100_continue_is_told_to_go_on() {
 }
 
 #[test]
-fn who_expects_something_else_or_too_much_is_refused() {
+fn a_client_that_expects_something_else_or_too_much_is_refused() {
     let program = Program::serve(&[]);
     let mut witness = Witness::of_program(&program);
     for (fields, expected) in [
@@ -210,7 +209,7 @@ fn a_refused_sender_that_goes_on_sending_still_reads_its_answer() {
         // A reset would destroy the answer on its way to a sender that is farther away.
         for _ in 0..32 {
             let mut socket = raw.socket();
-            socket.write_all(&[b'x'; 16 * 1024]).expect("it is taken, though it is not used");
+            socket.write_all(&[b'x'; 16 * 1024]).expect("it is read and discarded");
         }
         assert_eq!(raw.everything(), "");
     }

@@ -1,6 +1,7 @@
 //! Every method on every route: the head alone, 204 with `Allow`, or 405 with `Allow`.
 
-use crate::http::hostile::{Witness, exchange, responses};
+use crate::support::hostile::{exchange, responses};
+use crate::support::witness::Witness;
 use crate::support::{Program, Raw, get, header_names, status};
 
 /// Each route and what `Allow` says about it.
@@ -12,17 +13,17 @@ const ROUTES: &[(&str, &str)] = &[
     ("/topics?topic=a&topic=b", "GET, HEAD, OPTIONS"),
     ("/topics/attacked", "GET, POST, HEAD, OPTIONS"),
     ("/sse?user=ann", "GET, HEAD, OPTIONS"),
-    // Where the chat is posted to is also the stream of a user of that name.
+    // The path that chat messages are posted to is also the stream of a user named `message`.
     ("/sse/message", "POST, GET, HEAD, OPTIONS"),
     ("/check/attacked", "GET, POST, HEAD, OPTIONS"),
-    ("/api/posts", "POST, OPTIONS"),
+    ("/notify", "POST, OPTIONS"),
 ];
 
 const STREAMS: &[&str] =
     &["/topics?topic=a&topic=b", "/topics/attacked", "/sse?user=ann", "/sse/message", "/check/attacked"];
 
 fn head(line: &str) -> String {
-    format!("{line} HTTP/1.1\r\nHost: test\r\n\r\n")
+    format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn head_is_the_head_that_get_would_have_had_and_nothing_else() {
     let program = Program::serve(&[]);
     let mut witness = Witness::of_program(&program);
     for (path, allow) in ROUTES.iter().chain(&[("/nowhere", "GET")]) {
-        // Were there a body, it would stand where the next response is expected.
+        // If there were a body, it would stand where the next response is expected.
         let next = head("OPTIONS *").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
         let everything = exchange(program.address, head(&format!("HEAD {path}")) + &next);
         let (first, second) = everything.split_once("\r\n\r\n").expect("a head");

@@ -2,11 +2,12 @@
 
 mod burst; // many connections at the same instant
 mod chunks; // bodies that come in chunks
+mod clients; // the client's address, also behind a proxy
 mod connections; // deadlines, limits and room for connections
 mod encodings; // bodies that are compressed, or begin with a byte order mark
+mod ending; // nothing is left of a listener that ended
 mod files; // the files under `www/`
 mod framing; // heads that could be read in two ways
 mod heads; // heads good and bad, and how long a connection lasts
-pub mod hostile; // many bad clients at once, and those who must not notice
 mod methods; // every method on every path
 mod tiny; // the other listener

@@ -1,5 +1,5 @@
-//! The other listener, `tiny_http`: the same chat and the same topic API, and the fault for which it is
-//! not the default.
+//! The other listener, `tiny_http`: the same chat and the same topic API, and the defect because of which it
+//! is not the default.
 
 use crate::support::{Browser, Program, Raw, get, post, publish, request, server_with, until};
 use callout::Server;
@@ -112,24 +112,24 @@ fn a_drain_on_tiny_http_tells_when_to_come_back_and_ends_with_code_0() {
     assert_eq!(program.wait().0, Some(0));
 }
 
-/// Opens 1,000 streams in one burst and gives how many were answered before nothing more came for five
+/// Opens 1,000 streams in one burst, and counts how many are answered before nothing more comes for five
 /// seconds.
 fn answered_in_a_burst(program: &Program) -> usize {
     let open = |_| {
         let mut raw = Raw::connect(program.address);
-        raw.send("GET /topics/t HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.send("GET /topics/t HTTP/1.1\r\nHost: localhost\r\n\r\n");
         raw.socket().set_nonblocking(true).unwrap();
         raw
     };
-    // Its pool of threads is there, and idle, when this is answered.
+    // Once these are answered, the library's pool of threads is there, and idle.
     (0..10).for_each(|_| assert_eq!(get(program.address, "/healthz").status, 200));
-    // The first ones wait for it in the kernel (whose queue for a listener holds 128), so that it finds
-    // them all at once however fast this machine is.
+    // The first ones wait in the kernel (whose queue for a listener holds 128), so that the program finds
+    // them all at once, however fast this machine is.
     program.signal("STOP");
     let mut raws: Vec<Raw> = (0..100).map(open).collect();
     program.signal("CONT");
     raws.extend((100..1_000).map(open));
-    // Those that were answered stay open: one that left would free a thread for another.
+    // Those that were answered stay open, because each that left would free a thread for another.
     let mut answered = Vec::new();
     let mut last = Instant::now();
     while !raws.is_empty() && last.elapsed() < Duration::from_secs(5) {
@@ -146,11 +146,11 @@ fn answered_in_a_burst(program: &Program) -> usize {
     answered.len()
 }
 
-/// Not a promise but the reason why `direct` is the default: tiny_http 0.12.0's pool loses wake-ups, so
-/// of many connections that come at once some (17 to 33 of 1,000 were seen) are never answered.
+/// Not a promise, but the reason why `direct` is the default: the pool of tiny_http 0.12.0 loses wake-ups, so
+/// of many connections that come at once, some (17 to 33 of 1,000 were seen) are never answered.
 ///
-/// The day this test fails, tiny_http has mended it: then look at its other faults in the design again,
-/// say so in the README, and delete this test.
+/// The day this test fails, tiny_http has fixed the defect. Then its other defects are to be looked at again,
+/// the documentation changed, and this test deleted.
 #[test]
 fn known_defect_of_tiny_http_a_burst_leaves_some_streams_unanswered_for_ever() {
     let give_up = Instant::now() + Duration::from_secs(60);
@@ -161,5 +161,5 @@ fn known_defect_of_tiny_http_a_burst_leaves_some_streams_unanswered_for_ever() {
             return println!("{answered} of 1000 were answered");
         }
     }
-    panic!("all streams were answered in every burst: tiny_http seems to have mended its defect");
+    panic!("all streams were answered in every burst: tiny_http seems to have fixed its defect");
 }

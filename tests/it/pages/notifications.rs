@@ -91,7 +91,7 @@ fn the_time_goes_to_one_user_or_to_everyone_and_is_not_kept() {
     }
     // Whoever only asks for the head sends nothing: this would be the next that comes.
     let mut raw = Raw::connect(at);
-    raw.send("HEAD /time HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    raw.send("HEAD /time HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_eq!(status(&raw.head()), 200);
     notify(at, "/notify", "probe");
     assert_eq!(next(&mut ann), "probe");

@@ -31,6 +31,13 @@ fn without_pages_topics_health_and_the_check_are_there() {
     let mut browser = Browser::open(at, "/topics/news");
     publish(at, "/topics/news", "hello");
     assert_eq!(browser.next().data, "hello");
+    let start = get(at, "/");
+    let html = String::from_utf8(start.body).unwrap();
+    assert!(html.contains("/check.html"), "{html}");
+    for page in ["sse.html", "activity.html", "notifications.html", "wall.html", "posts.html"] {
+        assert_eq!(get(at, &format!("/{page}")).status, 404, "{page}");
+        assert!(!html.contains(page), "the start page leads to {page}");
+    }
     assert_eq!(get(at, "/healthz").status, 200);
     assert_eq!(post(at, "/check/abc", "").status, 200);
     for (method, path) in

@@ -1,4 +1,4 @@
-//! Ten who post at once, and fifty who watch: at the end everyone has seen what is true.
+//! Ten clients post at once, and fifty subscribers watch: at the end each of them has seen the final state.
 
 use super::{check_feeds, create, read, settle, text};
 use crate::support::{Browser, post, server};
@@ -8,26 +8,26 @@ use std::thread;
 
 const CLIENTS: usize = 10;
 const POSTS_EACH: usize = 100;
-const WATCHERS: usize = 50;
+const SUBSCRIBERS: usize = 50;
 
-/// The tag of every other post, of the first and of the last, and how many that makes.
+/// The tag of every other post, of the first and of the last, and the number of posts with it.
 const COMMON: &str = "everyone";
 const COMMON_POSTS: u64 = 2 + (CLIENTS * POSTS_EACH / 2) as u64;
 const END: &str = "the end #everyone";
 
 #[test]
-fn after_a_thousand_posts_by_ten_at_once_the_feeds_are_right_and_fifty_watchers_know() {
+fn after_a_thousand_posts_by_ten_clients_at_once_the_feeds_are_right_and_fifty_subscribers_know() {
     let server = server();
     let at = server.address();
     let first = create(at, "the beginning #everyone");
     settle(at);
     thread::scope(|scope| {
-        let watchers: Vec<_> = (0..WATCHERS)
+        let subscribers: Vec<_> = (0..SUBSCRIBERS)
             .map(|number| {
                 let path = if number % 2 == 0 { "/api/feeds" } else { "/api/feeds/everyone" };
-                // Opened here, so that all of them watch before the first post.
+                // Opened on this thread, so that all of them are subscribed before the next post.
                 let mut browser = Browser::open(at, path);
-                scope.spawn(move || watch(&mut browser))
+                scope.spawn(move || read_to_the_end(&mut browser))
             })
             .collect();
         let clients: Vec<_> = (0..CLIENTS)
@@ -52,14 +52,14 @@ fn after_a_thousand_posts_by_ten_at_once_the_feeds_are_right_and_fifty_watchers_
         assert_eq!(filed.len(), posts.len());
         assert!(posts.iter().all(|post| filed[text(&post["id"])] == *post));
         let (list, feed) = (read(at, "/api/feeds"), read(at, "/api/feeds/everyone"));
-        for watcher in watchers {
-            let last = watcher.join().expect("its last state");
-            assert!(last == list || last == feed, "a watcher was left with {last}");
+        for subscriber in subscribers {
+            let last = subscriber.join().expect("its last state");
+            assert!(last == list || last == feed, "a subscriber was left with {last}");
         }
     });
 }
 
-/// Every other post is a random one.
+/// Creates a post; every other one is random.
 fn generate(at: std::net::SocketAddr, client: usize, number: usize) -> Value {
     match number % 2 {
         0 => create(at, &format!("{number} of #client{client} for #everyone")),
@@ -67,8 +67,8 @@ fn generate(at: std::net::SocketAddr, client: usize, number: usize) -> Value {
     }
 }
 
-/// Reads until the end is shown and gives the state that shows it.
-fn watch(browser: &mut Browser) -> Value {
+/// Reads states until one shows the last post, and gives that state.
+fn read_to_the_end(browser: &mut Browser) -> Value {
     loop {
         let state = browser.next().json();
         let is_end = match state["feeds"].as_array() {

@@ -1,15 +1,15 @@
-//! A disc that fails: writing is refused with the reason, reading goes on, nothing that was refused appears,
-//! and it works again by itself. A file that is damaged is named, and never replaced.
+//! A disc that fails: writing is refused with the reason, reading goes on, no refused change appears, and
+//! writing works again by itself. A damaged file is named, and never replaced.
 
-use super::{create, edit, path, read, settle};
-use crate::disk::disc::{Disc, Survives};
+use super::{all_posts, create, delete, edit, path, read, settle};
 use crate::disk::{Folder, callout, serve};
+use crate::support::disc::{Disc, Survives};
 use crate::support::{get, until};
 use callout::Error;
 use callout::os::threads::Threads;
 use callout::posts::store::embedded::{Embedded, NAME};
 use callout::posts::store::{FeedStore, PostStore};
-use callout::posts::{Edit, NewPost, Post};
+use callout::posts::{Edit, NewPost, Post, PostId};
 use redb::{Database, TableDefinition};
 use std::fs;
 use std::sync::atomic::Ordering::SeqCst;
@@ -22,18 +22,26 @@ fn change(content: &str) -> Edit {
     Edit::new(None, Some(content.into()), None).expect("an edit")
 }
 
-/// All that a store holds of these posts, and its feeds.
-fn everything(store: &Embedded, posts: &[Post]) -> (Vec<Option<Post>>, u64, Vec<String>) {
-    let list = store.list().expect("it can be read");
-    let posts = posts.iter().map(|post| store.get(post.id).expect("it can be read")).collect();
-    (posts, store.status().posts, list.feeds.into_iter().map(|feed| feed.name).collect())
+/// What a store holds: its posts from the newest to the oldest, and the names of its feeds.
+fn everything(store: &Embedded) -> (Vec<Post>, Vec<String>) {
+    let list = store.newest(None, 1_000).expect("it can be read").posts;
+    assert_eq!(store.status().posts, list.len() as u64);
+    let get = |post: &Post| store.get(post.id).expect("it can be read").expect("it is listed");
+    assert_eq!(list, list.iter().map(get).collect::<Vec<_>>());
+    let feeds = store.list().expect("it can be read").feeds;
+    (list, feeds.into_iter().map(|feed| feed.name).collect())
+}
+
+/// Handles all events that wait.
+fn handle(store: &Embedded) {
+    store.apply(store.unhandled().expect("events")).expect("they are filed");
 }
 
 /// In how many ways [`fail`] lets a disc fail.
 const WAYS: usize = 6;
 
-/// Lets the disc fail in one of the ways in which discs do. In the first three it is one of the commit's
-/// syncs; after the last of them, what was refused is there when the store is opened again.
+/// Lets the disc fail in one of the ways in which discs do. In the first three it is one of the syncs to come;
+/// after the last sync of a commit, the refused change is in the file when it is opened again.
 fn fail(disc: &Disc, way: usize) {
     match way {
         0..3 => disc.fail_sync(way + 1),
@@ -49,70 +57,120 @@ fn mend(disc: &Disc) {
 }
 
 #[test]
-fn what_is_refused_is_undone_and_writing_works_again_by_itself() {
-    for way in 0..WAYS {
-        let disc = Disc::created();
-        let store = Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
-        let first = store.create(new("first #a")).expect("it is kept");
-        store.apply(store.unhandled().expect("events")).expect("they are filed");
-        fail(&disc, way);
-        for refused in [store.edit(first.id, change("refused #b")), store.create(new("refused #c"))] {
-            let error = refused.expect_err("the disc fails");
-            assert!(matches!(&error, Error::Unavailable(why) if why.contains("try again")), "{error:?}");
+fn a_refused_change_is_undone_and_writing_works_again_by_itself() {
+    // In threads, since each round waits until the store tries again.
+    std::thread::scope(|scope| {
+        for way in 0..WAYS {
+            for first_change in 0..3 {
+                scope.spawn(move || refuse_changes(way, first_change));
+            }
         }
-        assert!(store.status().failure.is_some());
-        mend(&disc);
-        let mut second = None;
-        until("it works again", || {
-            second = store.create(new("second #d")).ok();
-            second.is_some()
-        });
-        let second = second.expect("it was waited for");
-        let posts = [first.clone(), second.clone()];
-        assert_eq!(everything(&store, &posts).0, [Some(first.clone()), Some(second.clone())]);
-        assert_eq!((store.status().posts, store.status().failure), (2, None));
-        // The feeds are what the events that are left make of them.
-        store.apply(store.unhandled().expect("events")).expect("they are filed");
-        assert_eq!(everything(&store, &posts).2, ["a", "d"]);
-        drop(store);
+    });
+}
 
-        let left = disc.cut(disc.log().len(), Survives::Everything);
-        let store = Embedded::start(left.opener(), &Threads::default()).expect("it opens");
-        assert_eq!(everything(&store, &posts).0, [Some(first), Some(second)]);
+/// Lets the disc fail in this way. Only the first change after that reaches the disc at all, so each of the
+/// three has a round in which it comes first.
+fn refuse_changes(way: usize, first_change: usize) {
+    let disc = Disc::created();
+    let store = Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
+    let first = store.create(new("first #a")).expect("it is kept");
+    let second = store.create(new("second #a")).expect("it is kept");
+    handle(&store);
+    fail(&disc, way);
+    for change_number in 0..3 {
+        let refused = match (first_change + change_number) % 3 {
+            0 => store.create(new("refused #b")).map(drop),
+            1 => store.edit(first.id, change("refused #c")).map(drop),
+            _ => store.delete(first.id, None),
+        };
+        // Not every commit has a third sync.
+        let Err(error) = refused else {
+            assert_eq!((way, change_number), (2, 0), "the disc fails");
+            return;
+        };
+        assert!(matches!(&error, Error::Unavailable(why) if why.contains("try again")), "{error:?}");
     }
+    assert!(store.status().failure.is_some());
+    mend(&disc);
+    let mut third = None;
+    until("it works again", || {
+        third = store.create(new("third #d")).ok();
+        third.is_some()
+    });
+    assert_eq!(store.status().failure, None);
+    let posts = vec![third.expect("it was waited for"), second, first];
+    // The feeds are what the events that are left make of them.
+    handle(&store);
+    let wanted = (posts, vec!["a".to_owned(), "d".to_owned()]);
+    assert_eq!(everything(&store), wanted, "way {way}, change {first_change}");
+    drop(store);
+
+    let left = disc.cut(disc.log().len(), Survives::Everything);
+    let store = Embedded::start(left.opener(), &Threads::default()).expect("it opens");
+    handle(&store);
+    assert_eq!(everything(&store), wanted, "way {way}, change {first_change}");
+}
+
+/// A change that was acknowledged, when the log had so many entries.
+struct Acknowledged {
+    at: usize,
+    id: PostId,
+    /// The version after the change; none if the post was deleted.
+    version: Option<u64>,
 }
 
 #[test]
-fn acknowledged_posts_survive_a_power_cut_at_any_moment() {
+fn acknowledged_changes_survive_a_power_cut_at_any_moment() {
     for round in 0..60 {
         let disc = Disc::created();
         let store = Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
-        let mut posts: Vec<(usize, Post)> = Vec::new();
-        for number in 0..12 {
-            let post = match fastrand::choice(&posts).filter(|_| number % 2 == 1) {
-                Some((_, post)) => store.edit(post.id, change(&format!("{number} #t{}", number % 5))),
-                None => store.create(new(&format!("{number} #t{}", number % 5))),
+        let (mut posts, mut changes): (Vec<PostId>, Vec<Acknowledged>) = (Vec::new(), Vec::new());
+        for number in 0..16 {
+            let content = format!("{number} #t{}", number % 5);
+            let (id, version) = match number % 4 {
+                0 | 2 => {
+                    let post = store.create(new(&content)).expect("it is kept");
+                    posts.push(post.id);
+                    (post.id, Some(post.version))
+                }
+                1 => {
+                    let id = *fastrand::choice(&posts).expect("there is one");
+                    (id, Some(store.edit(id, change(&content)).expect("it is kept").version))
+                }
+                _ => {
+                    let id = posts.swap_remove(fastrand::usize(..posts.len()));
+                    store.delete(id, None).expect("it is deleted");
+                    (id, None)
+                }
             };
-            let post = post.expect("it is kept");
-            posts.push((disc.log().len(), post));
+            changes.push(Acknowledged { at: disc.log().len(), id, version });
             let events = store.unhandled().expect("events");
             let last = events.last().map_or(0, |event| event.number);
             store.apply(events).expect("they are filed");
-            store.handled(last).expect("they are forgotten");
+            store.forget(last).expect("they are forgotten");
         }
         let moment = fastrand::usize(..=disc.log().len());
         let survives = [Survives::Nothing, Survives::Everything, Survives::First, Survives::Some];
         let left = disc.cut(moment, survives[round % survives.len()]);
         let store = Embedded::start(left.opener(), &Threads::default()).expect("it opens");
-        let events = store.unhandled().expect("events");
-        store.apply(events).expect("they are filed");
-        for (_, post) in posts.iter().filter(|(acknowledged, _)| *acknowledged <= moment) {
-            let kept = store.get(post.id).expect("it can be read").expect("it was acknowledged");
-            assert!(kept.version >= post.version, "round {round}: {kept:?} was {post:?}");
-            for tag in &kept.tags {
-                let feed = store.feed(tag, None, 100).expect("it can be read").expect("it was made");
-                assert_eq!(feed.posts.iter().filter(|post| **post == kept).count(), 1, "round {round}");
-            }
+        handle(&store);
+        let (kept, feeds) = everything(&store);
+        for Acknowledged { id, version, .. } in changes.iter().filter(|change| change.at <= moment) {
+            let kept = kept.iter().find(|post| post.id == *id);
+            // The next change may be on the disc before it is acknowledged.
+            let was_deleted = || changes.iter().any(|change| change.id == *id && change.version.is_none());
+            let is_right = match (version, kept) {
+                (Some(version), Some(kept)) => kept.version >= *version,
+                (Some(_), None) => was_deleted(),
+                (None, kept) => kept.is_none(),
+            };
+            assert!(is_right, "round {round}: {kept:?} was at {version:?}");
+        }
+        for name in feeds {
+            let feed = store.feed(&name, None, 100).expect("it can be read").expect("it is listed");
+            let has_tag = |post: &&Post| post.tags.contains(&name);
+            assert_eq!(feed.posts.len(), kept.iter().filter(has_tag).count(), "round {round}");
+            assert!(feed.posts.iter().all(|post| kept.contains(post)), "round {round}");
         }
     }
 }
@@ -145,7 +203,7 @@ fn a_file_that_is_damaged_or_newer_is_named_and_left_as_it_is() {
     let database = Database::open(&file).unwrap();
     let txn = database.begin_write().unwrap();
     let mut table = txn.open_table(TableDefinition::<&[u8], &[u8]>::new("numbers")).unwrap();
-    table.insert(&b"format"[..], &2u64.to_be_bytes()[..]).unwrap();
+    table.insert(&b"format"[..], &3u64.to_be_bytes()[..]).unwrap();
     drop(table);
     txn.commit().unwrap();
     drop(database);
@@ -164,6 +222,8 @@ fn posts_and_feeds_are_there_after_a_restart_and_a_server_without_posts_has_no_f
     let first = create(program.address, "#go #rust");
     let first = edit(program.address, &first, "#go changed");
     let second = create(program.address, "#go");
+    let third = create(program.address, "#go");
+    delete(program.address, &third);
     settle(program.address);
     let feed = read(program.address, "/api/feeds/go");
     for signal in ["TERM", "KILL"] {
@@ -174,5 +234,6 @@ fn posts_and_feeds_are_there_after_a_restart_and_a_server_without_posts_has_no_f
         assert_eq!(read(program.address, "/api/feeds/go"), feed);
         assert_eq!(read(program.address, &path(&first)), first);
         assert_eq!(read(program.address, &path(&second)), second);
+        assert_eq!(all_posts(program.address, 50), [second.clone(), first.clone()]);
     }
 }

@@ -1,8 +1,10 @@
 //! Posts, their tags, and the feeds that follow from them.
 
 mod crowd;
+mod delete;
 mod faults;
 mod kill;
+mod migration;
 mod model;
 mod routes;
 mod streams;
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-/// Makes a post and gives it.
+/// Creates a post and gives it.
 fn create(at: SocketAddr, content: &str) -> Value {
     let body = json!({ "title": "A title", "content": content, "author": "ann" }).to_string();
     let answer = post(at, "/api/posts", body);
@@ -29,14 +31,20 @@ fn patch(at: SocketAddr, path: &str, headers: &str, body: &Value) -> Answer {
     request(at, &format!("PATCH {path} HTTP/1.1{headers}"), body.to_string())
 }
 
-/// Changes a post's content and gives the post.
+/// Edits a post's content and gives the post.
 fn edit(at: SocketAddr, post: &Value, content: &str) -> Value {
     let answer = patch(at, &path(post), "", &json!({ "content": content }));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
-/// What a path answers, which is there.
+/// Deletes a post.
+fn delete(at: SocketAddr, post: &Value) {
+    let answer = request(at, &format!("DELETE {} HTTP/1.1", path(post)), "");
+    assert_eq!((answer.status, &*answer.body), (204, &b""[..]), "{answer:?}");
+}
+
+/// The JSON at a path that exists.
 fn read(at: SocketAddr, path: &str) -> Value {
     let answer = get(at, path);
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
@@ -48,21 +56,33 @@ fn settle(at: SocketAddr) {
     until("all events are handled", || read(at, "/healthz")["posts"]["unhandled"] == 0);
 }
 
-/// All feeds, with how many posts they have.
+/// All feeds, each with the number of its posts.
 fn feeds(at: SocketAddr) -> BTreeMap<String, u64> {
     let list = read(at, "/api/feeds");
     let feed = |feed: &Value| (text(&feed["name"]).to_owned(), feed["posts"].as_u64().expect("a number"));
     list["feeds"].as_array().expect("feeds").iter().map(feed).collect()
 }
 
-/// All posts of a feed, newest first, page by page.
+/// All posts of a feed, newest first, read `limit` at a time.
 fn whole_feed(at: SocketAddr, name: &str, limit: usize) -> Vec<Value> {
+    let path = format!("/api/feeds/{name}");
+    assert_eq!(read(at, &path)["name"], name);
+    whole(at, &path, limit)
+}
+
+/// All posts, newest first, read `limit` at a time.
+fn all_posts(at: SocketAddr, limit: usize) -> Vec<Value> {
+    whole(at, "/api/posts", limit)
+}
+
+fn whole(at: SocketAddr, path: &str, limit: usize) -> Vec<Value> {
     let (mut posts, mut before) = (Vec::new(), String::new());
     loop {
-        let page = read(at, &format!("/api/feeds/{name}?limit={limit}{before}"));
-        assert_eq!(page["name"], name);
-        posts.extend(page["posts"].as_array().expect("posts").iter().cloned());
-        match page["next"].as_str() {
+        let part = read(at, &format!("{path}?limit={limit}{before}"));
+        let found = part["posts"].as_array().expect("posts");
+        assert!(found.len() <= limit, "{part}");
+        posts.extend(found.iter().cloned());
+        match part["next"].as_str() {
             Some(next) => before = format!("&before={next}"),
             None => return posts,
         }
@@ -77,27 +97,27 @@ fn ids(posts: &[Value]) -> Vec<&str> {
     posts.iter().map(|post| text(&post["id"])).collect()
 }
 
-/// Sees that the feeds are exactly what the posts say, and gives the posts that are in them.
+/// Checks that the feeds are exactly what the posts say, and gives all posts by their ids.
 fn check_feeds(at: SocketAddr) -> BTreeMap<String, Value> {
-    let mut posts = BTreeMap::new();
-    let mut filed: BTreeSet<(String, String)> = BTreeSet::new();
+    let list = all_posts(at, 200);
+    let posts: BTreeMap<String, Value> =
+        list.iter().map(|post| (text(&post["id"]).to_owned(), post.clone())).collect();
+    assert_eq!(posts.len(), list.len(), "a post is listed twice");
+    assert_eq!(read(at, "/healthz")["posts"]["posts"], posts.len());
+    let mut filed = BTreeSet::new();
     for (name, count) in feeds(at) {
         let feed = whole_feed(at, &name, 200);
         assert_eq!(feed.len() as u64, count, "{name}");
         for post in feed {
-            let id = text(&post["id"]).to_owned();
-            assert!(filed.insert((id.clone(), name.clone())), "{name} has a post twice");
-            if !posts.contains_key(&id) {
-                assert_eq!(read(at, &path(&post)), post, "the feed and the post differ");
-            }
-            assert!(post["tags"].as_array().expect("tags").contains(&json!(name)), "{post} in {name}");
-            posts.insert(id, post);
+            let id = text(&post["id"]);
+            assert_eq!(posts.get(id), Some(&post), "the feed {name} and the list differ");
+            assert!(filed.insert((id.to_owned(), name.clone())), "{name} has a post twice");
         }
     }
-    for (id, post) in &posts {
-        for tag in post["tags"].as_array().expect("tags") {
-            assert!(filed.contains(&(id.clone(), text(tag).to_owned())), "{post} is missing in {tag}");
-        }
-    }
+    let tags = |post: &Value| post["tags"].as_array().expect("tags").clone();
+    let wanted = posts.iter().flat_map(|(id, post)| {
+        tags(post).into_iter().map(|tag| (id.clone(), text(&tag).to_owned())).collect::<Vec<_>>()
+    });
+    assert_eq!(filed, wanted.collect());
     posts
 }

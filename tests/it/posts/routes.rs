@@ -1,11 +1,13 @@
-//! The table of routes, and every status.
+//! The routes of the posts, and every status that they answer.
 
-use super::{create, edit, feeds, ids, patch, path, read, settle, text, whole_feed};
+use super::{all_posts, create, edit, feeds, ids, patch, path, read, settle, text, whole_feed};
 use crate::support::{Browser, get, post, request, server};
+use humantime::format_rfc3339_millis;
 use serde_json::{Value, json};
+use std::time::SystemTime;
 
 #[test]
-fn a_post_is_made_read_and_changed() {
+fn a_post_is_created_read_and_edited() {
     let server = server();
     let at = server.address();
     let body = json!({ "title": " Hello ", "content": "One\r\n\ttwo #Go", "author": " ann " });
@@ -16,7 +18,8 @@ fn a_post_is_made_read_and_changed() {
     let id = text(&post["id"]);
     assert!(id.len() == 36 && id.as_bytes()[14] == b'4', "a random UUID: {id}");
     let wanted = json!({
-        "id": id, "title": "Hello", "content": "One\r\n\ttwo #Go", "author": "ann", "tags": ["go"], "version": 1
+        "id": id, "title": "Hello", "content": "One\r\n\ttwo #Go", "author": "ann", "tags": ["go"], "version": 1,
+        "created": post["created"], "updated": post["created"],
     });
     assert_eq!(post, wanted);
     let got = get(at, &path(&post));
@@ -30,8 +33,29 @@ fn a_post_is_made_read_and_changed() {
         (&json!("Bye"), &json!("ann"), &post["content"])
     );
     assert_eq!(read(at, &path(&post)), changed);
-    // What changes nothing makes no new version.
+    // An edit that changes nothing makes no new version and has no date.
     assert_eq!(edit(at, &post, "One\r\n\ttwo #Go"), changed);
+}
+
+#[test]
+fn a_post_has_the_dates_of_its_creation_and_of_its_last_change() {
+    let server = server();
+    let at = server.address();
+    let now = || format_rfc3339_millis(SystemTime::now()).to_string();
+    let started = now();
+    let post = create(at, "#go 0");
+    let created = text(&post["created"]).to_owned();
+    assert!(started <= created && created <= now(), "{created}");
+    assert_eq!(post["updated"], post["created"]);
+    let mut before = post;
+    for number in 1..20 {
+        let post = edit(at, &before, &format!("#go {number}"));
+        assert_eq!(post["created"], created);
+        assert!(text(&post["updated"]) > text(&before["updated"]), "{post} after {before}");
+        before = post;
+    }
+    settle(at);
+    assert_eq!(read(at, "/api/feeds/go")["posts"][0], before);
 }
 
 #[test]
@@ -55,10 +79,10 @@ fn what_is_no_post_is_refused_with_the_field_and_the_reason() {
         (with("title", " "), 400, "`title` is empty"),
         (with("author", ""), 400, "`author` is empty"),
         (with("content", " \n"), 400, "`content` is empty"),
-        (with("title", "a\nb"), 400, "`title` has no control"),
-        (with("author", "a\0b"), 400, "`author` has no control"),
-        (with("content", "a\0b"), 400, "`content` has no control"),
-        (with("content", "\u{1b}[31m"), 400, "`content` has no control"),
+        (with("title", "a\nb"), 400, "`title` must not have control"),
+        (with("author", "a\0b"), 400, "`author` must not have control"),
+        (with("content", "a\0b"), 400, "`content` must not have control"),
+        (with("content", "\u{1b}[31m"), 400, "`content` must not have control"),
         (with("title", &"ü".repeat(201)), 400, "`title` has 201 characters; at most 200"),
         (with("author", &"ü".repeat(81)), 400, "`author` has 81 characters; at most 80"),
         (with("content", &"x".repeat(10_001)), 400, "`content` has 10001 characters; at most 10000"),
@@ -78,7 +102,7 @@ fn what_is_no_post_is_refused_with_the_field_and_the_reason() {
     let xml = request(at, "POST /api/posts HTTP/1.1\r\nContent-Type: text/xml", with("title", "t"));
     assert_eq!(xml.status, 415, "{xml:?}");
     assert_eq!(read(at, "/api/feeds"), json!({ "feeds": [] }));
-    // The largest that is taken.
+    // The largest that is accepted.
     for (field, largest) in [("title", 200), ("author", 80), ("content", 10_000)] {
         let answer = post(at, "/api/posts", with(field, &"\u{1f600}".repeat(largest)));
         assert_eq!(answer.status, 201, "{field}: {}", answer.json()["error"]);
@@ -94,7 +118,7 @@ fn an_edit_that_is_none_is_refused_and_changes_nothing() {
         (json!({}), "give a `title`, a `content` or both"),
         (json!({ "author": "eve" }), "give a `title`, a `content` or both"),
         (json!({ "title": " " }), "`title` is empty"),
-        (json!({ "title": "t", "content": "\0" }), "`content` has no control"),
+        (json!({ "title": "t", "content": "\0" }), "`content` must not have control"),
         (json!({ "content": "x".repeat(10_001) }), "at most 10000"),
         (json!({ "content": 7 }), "JSON like"),
         (json!("text"), "JSON like"),
@@ -110,7 +134,7 @@ fn an_edit_that_is_none_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn what_is_not_there_is_404_in_either_way() {
+fn what_is_not_there_is_404_as_json_and_as_a_stream() {
     let server = server();
     let at = server.address();
     create(at, "#go");
@@ -145,16 +169,16 @@ fn methods_that_a_route_does_not_take_are_405_with_those_it_does() {
     for (path, allow) in [
         ("/api/feeds", "get, head, options"),
         ("/api/feeds/go", "get, head, options"),
-        ("/api/posts", "post, options"),
-        (&*post, "get, patch, head, options"),
+        ("/api/posts", "get, post, head, options"),
+        (&*post, "get, patch, delete, head, options"),
         ("/api/generate/post", "post, options"),
     ] {
-        let answer = request(at, &format!("DELETE {path} HTTP/1.1"), "");
+        let answer = request(at, &format!("PUT {path} HTTP/1.1"), "");
         assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{path}");
         let options = request(at, &format!("OPTIONS {path} HTTP/1.1"), "");
         assert_eq!((options.status, options.header("allow")), (204, Some(allow)), "{path}");
     }
-    // HEAD tells what GET would say of a stream, and opens none.
+    // HEAD answers the head of a stream, and opens none.
     let head = request(at, "HEAD /api/feeds/go HTTP/1.1\r\nAccept: text/event-stream", "");
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
     assert_eq!(server.app().permits.in_use(), 0);
@@ -175,7 +199,7 @@ fn of_two_editors_the_second_is_told_that_the_post_was_changed() {
     assert_eq!(read(at, &path(&post))["content"], "ann's #go");
     for (tag, status) in [
         ("\"2\"", 200),
-        // As a proxy that compresses makes it, and among others.
+        // A weak tag, as a proxy that compresses makes it, and one tag of several.
         ("W/\"3\"", 200),
         ("\"9\", \"4\"", 200),
         ("*", 200),
@@ -186,7 +210,7 @@ fn of_two_editors_the_second_is_told_that_the_post_was_changed() {
     ] {
         assert_eq!(say(tag, &format!("by {tag} #go")).status, status, "{tag}");
     }
-    // A stale edit is refused, also if it would change nothing.
+    // A stale edit is refused even if it would change nothing.
     assert_eq!(say("\"1\"", text(&read(at, &path(&post))["content"])).status, 412);
 }
 
@@ -215,7 +239,7 @@ fn of_many_who_edit_one_version_at_once_one_succeeds() {
 }
 
 #[test]
-fn a_feed_is_read_page_by_page_newest_first() {
+fn a_feed_is_read_in_parts_newest_first() {
     let server = server();
     let at = server.address();
     let mut posts: Vec<Value> = (0..60).map(|number| create(at, &format!("{number} #go"))).collect();
@@ -236,7 +260,7 @@ fn a_feed_is_read_page_by_page_newest_first() {
         ("limit=-1".into(), "`limit`"),
         ("limit=x".into(), "`limit`"),
         ("before=x".into(), "`before` is the id"),
-        (format!("before={}", text(&other["id"])), "`before` is no post of the feed `go`"),
+        (format!("before={}", text(&other["id"])), "`before` is not a post of the feed `go`"),
         (format!("limit=0&before={next}"), "`limit`"),
     ] {
         let answer = get(at, &format!("/api/feeds/go?{query}"));
@@ -244,6 +268,37 @@ fn a_feed_is_read_page_by_page_newest_first() {
         assert!(text(&answer.json()["error"]).contains(why), "{query}: {answer:?}");
     }
     let stream = request(at, "GET /api/feeds/go?limit=5 HTTP/1.1\r\nAccept: text/event-stream", "");
+    assert_eq!(stream.status, 400, "{stream:?}");
+}
+
+#[test]
+fn all_posts_are_listed_newest_first_also_without_tags() {
+    let server = server();
+    let at = server.address();
+    assert_eq!(read(at, "/api/posts"), json!({ "posts": [], "next": null }));
+    let content =
+        |number: usize| if number.is_multiple_of(3) { format!("{number}") } else { format!("{number} #go") };
+    let mut posts: Vec<Value> = (0..60).map(|number| create(at, &content(number))).collect();
+    // An edited post keeps its position. No waiting: the list shows what was acknowledged.
+    posts[0] = edit(at, &posts[0], "no more #tags");
+    posts[41] = edit(at, &posts[41], "no tags");
+    posts.reverse();
+    let first = read(at, "/api/posts");
+    assert_eq!(first, json!({ "posts": posts[..50], "next": posts[49]["id"] }));
+    for limit in [1, 7, 59, 60, 61, 200] {
+        assert_eq!(all_posts(at, limit), posts, "{limit}");
+    }
+    for (query, why) in [
+        ("limit=0", "`limit` is a number from 1 to 200"),
+        ("limit=201", "`limit`"),
+        ("before=x", "`before` is the id"),
+        ("before=00000000-0000-4000-8000-000000000000", "`before` is not the id of a post"),
+    ] {
+        let answer = get(at, &format!("/api/posts?{query}"));
+        assert_eq!(answer.status, 400, "{query}: {answer:?}");
+        assert!(text(&answer.json()["error"]).contains(why), "{query}: {answer:?}");
+    }
+    let stream = request(at, "GET /api/posts?limit=5 HTTP/1.1\r\nAccept: text/event-stream", "");
     assert_eq!(stream.status, 400, "{stream:?}");
 }
 

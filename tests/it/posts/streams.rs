@@ -1,7 +1,7 @@
-//! Streams of state: the whole at once, and the whole again when it has changed.
+//! Streams of state: the whole state at once, and the whole again after each change.
 
-use super::{create, edit, patch, path, read, settle, text};
-use crate::support::{Browser, Raw, Seen, joined, narrow_socket, server, until};
+use super::{create, delete, edit, patch, path, read, settle, text};
+use crate::support::{Browser, Raw, Seen, joined, narrow_socket, request, server, until};
 use callout::{Answer, Server, Topic, Topics, get};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -19,12 +19,15 @@ fn until_state(browser: &mut Browser, wanted: impl Fn(&Value) -> bool) {
 }
 
 #[test]
-fn each_of_the_three_sends_its_state_at_once_and_again_when_it_changes() {
+fn each_of_the_four_sends_its_state_at_once_and_again_when_it_changes() {
     let server = server();
     let at = server.address();
+    let mut posts = Browser::open(at, "/api/posts");
+    assert_eq!(state(&mut posts), json!({ "posts": [], "next": null }));
     let mut feeds = Browser::open(at, "/api/feeds");
     assert_eq!(state(&mut feeds), json!({ "feeds": [] }));
     let post = create(at, "#go");
+    assert_eq!(state(&mut posts), json!({ "posts": [post], "next": null }));
     assert_eq!(state(&mut feeds), json!({ "feeds": [{ "name": "go", "posts": 1 }] }));
 
     let mut feed = Browser::open(at, "/api/feeds/go");
@@ -34,24 +37,65 @@ fn each_of_the_three_sends_its_state_at_once_and_again_when_it_changes() {
 
     let changed = edit(at, &post, "changed #go #rust");
     assert_eq!(state(&mut one), changed);
+    assert_eq!(state(&mut posts), json!({ "posts": [changed], "next": null }));
     assert_eq!(state(&mut feed), json!({ "name": "go", "posts": [changed], "next": null }));
     let both = json!({ "feeds": [{ "name": "go", "posts": 1 }, { "name": "rust", "posts": 1 }] });
     assert_eq!(state(&mut feeds), both);
 }
 
 #[test]
-fn two_watchers_of_a_feed_both_see_an_edit() {
+fn the_list_of_all_posts_shows_the_newest_fifty() {
+    let server = server();
+    let at = server.address();
+    let mut posts: Vec<Value> = (0..51).map(|number| create(at, &format!("{number}"))).collect();
+    posts.reverse();
+    settle(at);
+    let mut list = Browser::open(at, "/api/posts");
+    assert_eq!(state(&mut list), json!({ "posts": posts[..50], "next": posts[49]["id"] }));
+    delete(at, &posts[3]);
+    posts.remove(3);
+    assert_eq!(state(&mut list), json!({ "posts": posts, "next": null }));
+}
+
+#[test]
+fn a_deleted_post_is_gone_from_every_state_and_ends_its_own() {
+    let server = server();
+    let at = server.address();
+    let kept = create(at, "kept #go");
+    let post = create(at, "deleted #go #rust");
+    settle(at);
+    let mut one = Browser::open(at, &path(&post));
+    let mut streams = ["/api/posts", "/api/feeds/go", "/api/feeds"].map(|path| Browser::open(at, path));
+    assert_eq!(state(&mut one), post);
+    streams.iter_mut().for_each(|stream| drop(state(stream)));
+    // From here on no subscriber is shown one state twice.
+    joined(&server, 4);
+    delete(at, &post);
+    let end = one.next();
+    assert_eq!((&*end.event, end.json()), ("end", json!({})));
+    let [posts, go, feeds] = &mut streams;
+    assert_eq!(state(posts), json!({ "posts": [kept], "next": null }));
+    assert_eq!(state(go), json!({ "name": "go", "posts": [kept], "next": null }));
+    let counts = json!({ "feeds": [{ "name": "go", "posts": 1 }, { "name": "rust", "posts": 0 }] });
+    assert_eq!(state(feeds), counts);
+    // A browser that comes back is told that there is no such post.
+    let back = request(at, &format!("GET {} HTTP/1.1\r\nAccept: text/event-stream", path(&post)), "");
+    assert_eq!(back.status, 404, "{back:?}");
+}
+
+#[test]
+fn two_subscribers_of_a_feed_both_see_an_edit() {
     let server = server();
     let at = server.address();
     let post = create(at, "#go");
     settle(at);
-    let mut watchers = [Browser::open(at, "/api/feeds/go"), Browser::open(at, "/api/feeds/Go")];
-    watchers.iter_mut().for_each(|watcher| assert_eq!(state(watcher)["posts"][0], post));
+    let mut subscribers = [Browser::open(at, "/api/feeds/go"), Browser::open(at, "/api/feeds/Go")];
+    subscribers.iter_mut().for_each(|subscriber| assert_eq!(state(subscriber)["posts"][0], post));
     let changed = edit(at, &post, "changed #go");
-    watchers.iter_mut().for_each(|watcher| assert_eq!(state(watcher)["posts"][0], changed));
+    subscribers.iter_mut().for_each(|subscriber| assert_eq!(state(subscriber)["posts"][0], changed));
     let dropped = edit(at, &post, "no tag");
     assert_eq!(dropped["tags"], json!([]));
-    watchers.iter_mut().for_each(|watcher| assert_eq!(state(watcher)["posts"], json!([])));
+    subscribers.iter_mut().for_each(|subscriber| assert_eq!(state(subscriber)["posts"], json!([])));
 }
 
 #[test]
@@ -66,22 +110,36 @@ fn a_state_is_not_history_it_has_no_id_and_needs_no_replay() {
     }
     until_state(&mut browser, |state| state["version"] == 6);
     assert_eq!(browser.parser.last_event_id, opening);
-    // Whoever comes back with whatever id is shown the state, once, and no reset.
+    // A browser that comes back with any id is shown the state once, and no reset.
     let mut back = Browser::resume(at, &path(&post), "18ea000000000000");
     assert_eq!(state(&mut back)["version"], 6);
     assert_eq!(read(at, "/healthz")["history"]["events"], 0);
 }
 
 #[test]
-fn whoever_has_the_answer_and_then_looks_sees_what_was_changed() {
+fn a_client_that_has_its_answer_and_then_looks_sees_the_change() {
     let server = server();
     let at = server.address();
     let post = create(at, "0");
-    // Somebody else watches too, so that what newcomers are shown is shared.
-    let _watcher = Browser::open(at, &path(&post));
+    // Another subscriber, so that newcomers are shown a shared state.
+    let _subscriber = Browser::open(at, &path(&post));
     for number in 1..100 {
         let changed = edit(at, &post, &number.to_string());
         assert_eq!(state(&mut Browser::open(at, &path(&post))), changed);
+    }
+}
+
+#[test]
+fn the_same_holds_for_the_list_of_posts_and_for_creating_and_deleting() {
+    let server = server();
+    let at = server.address();
+    let shown = || state(&mut Browser::open(at, "/api/posts"))["posts"].clone();
+    let _subscriber = Browser::open(at, "/api/posts");
+    for _ in 0..50 {
+        let post = create(at, "#go");
+        assert_eq!(shown(), json!([post]));
+        delete(at, &post);
+        assert_eq!(shown(), json!([]));
     }
 }
 
@@ -94,13 +152,13 @@ fn many_changes_in_one_moment_are_few_states_and_the_last_is_right() {
     settle(at);
     let mut browser = Browser::open(at, "/api/feeds/go");
     state(&mut browser);
-    // Before that it may be shown one state twice.
+    // Before it has joined it may be shown one state twice.
     joined(&server, 1);
-    // All at once, so that nothing waits for this thread in between.
+    // All in one write, so that no edit waits for this thread.
     let edits = (0..EDITS).map(|number| {
         let body = json!({ "content": format!("{number} #go") }).to_string();
         format!(
-            "PATCH {} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}",
+            "PATCH {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
             path(&post),
             body.len()
         )
@@ -113,7 +171,7 @@ fn many_changes_in_one_moment_are_few_states_and_the_last_is_right() {
         versions.push(state(&mut browser)["posts"][0]["version"].as_u64().expect("a number"));
     }
     assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "each is newer: {versions:?}");
-    assert!((versions.len() as u64) < EDITS, "some went together");
+    assert!((versions.len() as u64) < EDITS, "some were sent together");
 }
 
 #[test]
@@ -142,7 +200,7 @@ fn a_browser_that_is_behind_is_shown_the_newest_state_when_it_has_caught_up() {
 }
 
 #[test]
-fn nobody_watches_nothing_is_kept_for_them() {
+fn a_newcomer_is_shown_the_present_state_and_not_what_the_last_subscriber_saw() {
     let server = server();
     let at = server.address();
     let post = create(at, "#go");
@@ -151,7 +209,6 @@ fn nobody_watches_nothing_is_kept_for_them() {
     drop(streams);
     until("they have left", || server.app().permits.in_use() == 0);
     edit(at, &post, "changed #go");
-    // A newcomer is shown what is true now, not what was when somebody last watched.
     assert_eq!(state(&mut Browser::open(at, &path(&post)))["content"], "changed #go");
     settle(at);
     assert_eq!(state(&mut Browser::open(at, "/api/feeds/go"))["posts"][0]["content"], "changed #go");
@@ -169,9 +226,12 @@ fn the_program_around_the_server_can_subscribe_to_the_events() {
     joined(&server, 2);
     let post = create(at, "#a");
     let changed = patch(at, &path(&post), "", &json!({ "content": "#b" })).json();
+    delete(at, &changed);
     let named = |seen: Seen| (seen.event.clone(), seen.json());
     assert_eq!(named(posts.next()), ("PostCreated".into(), post));
-    assert_eq!(named(posts.next()), ("PostUpdated".into(), changed));
+    assert_eq!(named(posts.next()), ("PostUpdated".into(), changed.clone()));
+    // With the post as it was last.
+    assert_eq!(named(posts.next()), ("PostDeleted".into(), changed));
     let mut names: Vec<String> = Vec::new();
     while names.last().is_none_or(|name| name != "b") {
         let seen = feeds.next();
@@ -179,8 +239,8 @@ fn the_program_around_the_server_can_subscribe_to_the_events() {
         names.push(text(&seen.json()["name"]).to_owned());
     }
     assert_eq!(names[0], "a");
-    // Nobody else can, by guessing the topic.
-    for topic in ["$posts/events", "$feed/a", "$feeds"] {
+    // No route but the program's own leads to these topics.
+    for topic in ["$posts/events", "$posts", "$feed/a", "$feeds"] {
         let refused = crate::support::get(at, &format!("/topics/{topic}"));
         assert_eq!(refused.status, 400, "{topic}");
     }

@@ -18,7 +18,7 @@ fn tags_are_found_in_the_content_in_lower_case_and_once() {
         assert_eq!(create(at, content)["tags"], json!(tags), "{content}");
     }
     settle(at);
-    // Whoever follows `#HelloWorld` finds the feed.
+    // The feed is found under the tag as it was written.
     assert_eq!(read(at, "/api/feeds/HelloWorld")["name"], "helloworld");
 }
 
@@ -37,7 +37,7 @@ fn an_edit_adds_drops_and_keeps() {
 
     edit(at, &first, "#new #keep changed");
     settle(at);
-    // Kept: in its place. Added: first. Dropped: gone.
+    // A kept tag keeps its position, an added one is first, a dropped one is gone.
     assert_eq!(shown("keep"), [id(&third), id(&second), id(&first)]);
     assert_eq!(shown("new"), [id(&first), id(&second)]);
     assert_eq!(shown("drop"), [id(&second)]);
@@ -50,7 +50,7 @@ fn an_edit_adds_drops_and_keeps() {
     let wanted = [("drop".to_owned(), 0), ("keep".into(), 2), ("new".into(), 1)];
     assert_eq!(feeds(at), wanted.into());
 
-    // Coming back, it is new there.
+    // A post that comes back to a feed is new there.
     edit(at, &first, "#drop");
     edit(at, &first, "#drop #keep");
     settle(at);

@@ -19,7 +19,9 @@ struct Unfinished {
 fn unfinished(program: &Program) -> Unfinished {
     let mut raw = Raw::connect(program.address);
     // The server's word that it has read the head and waits for the body.
-    raw.send("POST /topics/t HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    raw.send(
+        "POST /topics/t HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    );
     assert!(raw.head().starts_with("http/1.1 100"));
     raw.send("he");
     Unfinished { raw, rest: "llo" }
@@ -71,7 +73,7 @@ fn an_interrupt_drains_too_and_idle_connections_do_not_hold_it_up() {
     let program = Program::serve(&["--grace", "30s"]);
     let began = Instant::now();
     let mut idle = Raw::connect(program.address);
-    idle.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+    idle.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(idle.answer().status, 200);
     let _silent = Raw::connect(program.address);
     program.signal("INT");
@@ -90,7 +92,7 @@ fn a_drain_finishes_the_request_under_way_and_takes_no_new_connections() {
         Err(_) => {}
         Ok(socket) => {
             let mut late = Raw::over(socket);
-            late.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+            late.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
             assert!(late.is_closed(), "a new connection was served");
         }
     }
@@ -143,7 +145,7 @@ fn signals_that_mean_nothing_here_harm_nothing() {
 fn fill_the_log(program: &Program) {
     let mut raw = Raw::connect(program.address);
     for _ in 0..120 {
-        raw.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n".repeat(100));
+        raw.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100));
         (0..100).for_each(|_| assert_eq!(raw.answer().status, 200));
     }
 }

@@ -1,5 +1,6 @@
 //! Streams: what reaches a browser, in which order, and how a stream ends.
 
+mod coding; // chunks, and streams without them
 mod drain; // a server that stops tells everyone when to come back
 mod events; // what an event looks like on the wire
 mod outlet; // straight into the socket, or through a thread

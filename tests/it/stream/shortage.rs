@@ -1,7 +1,8 @@
 //! Too little of something: places for streams, connections, descriptors, threads. Who is there stays,
 //! who comes is told or waits, and it ends by itself.
 
-use crate::http::hostile::{AT_ONCE, Witness, has_strace, streams, under_strace};
+use crate::support::strace::{has_strace, under_strace};
+use crate::support::witness::{AT_ONCE, Witness, streams};
 use crate::support::{Browser, Program, Raw, get, request, server_with, until};
 use std::io::{BufRead, BufReader};
 use std::process::Command;
@@ -44,13 +45,13 @@ fn a_connection_past_the_limit_waits_and_is_served_when_one_ends() {
     let mut witness = Witness::of_server(&server);
     let mut silent: Vec<Raw> = (0..8).map(|_| Raw::connect(server.address())).collect();
     let mut tenth = Raw::connect(server.address());
-    tenth.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+    tenth.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let answer = tenth.answer();
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "it makes room");
     drop(tenth);
     silent.push(Raw::connect(server.address()));
     let mut waiting = Raw::connect(server.address());
-    waiting.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+    waiting.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     waiting.socket().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert!(waiting.reader.fill_buf().is_err(), "served past the limit");
     silent.pop();
@@ -70,7 +71,7 @@ fn out_of_descriptors_streams_live_on_and_accepting_goes_on_when_some_are_free()
     let mut program = Program::start(command);
     let mut log = BufReader::new(program.child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut publisher = Raw::connect(program.address);
-    publisher.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+    publisher.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(publisher.answer().status, 200);
     let mut witness = Witness::of_program(&program);
 
@@ -79,7 +80,7 @@ fn out_of_descriptors_streams_live_on_and_accepting_goes_on_when_some_are_free()
     let times = [next(), next()];
     for data in ["still", "here"] {
         let length = data.len();
-        let head = format!("POST /topics/witness HTTP/1.1\r\nHost: test\r\nContent-Length: {length}");
+        let head = format!("POST /topics/witness HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}");
         publisher.send(format!("{head}\r\n\r\n{data}"));
         assert_eq!((publisher.answer().status, witness.next_data()), (200, data.into()));
     }
@@ -98,7 +99,7 @@ fn within_its_own_limit_of_descriptors_the_server_never_runs_out() {
     let mut browsers = Vec::new();
     let refusal = loop {
         let mut raw = Raw::connect(program.address);
-        raw.send("GET /topics/a HTTP/1.1\r\nHost: test\r\n\r\n");
+        raw.send("GET /topics/a HTTP/1.1\r\nHost: localhost\r\n\r\n");
         match raw.answer() {
             answer if answer.status == 200 => browsers.push(raw),
             answer => break answer,
@@ -152,7 +153,7 @@ fn a_connection_that_can_have_no_thread_is_refused_politely_and_accepting_goes_o
     let answers: Vec<_> = (0..50)
         .map(|_| {
             let mut raw = Raw::connect(program.address);
-            raw.send("GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+            raw.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
             raw.answer()
         })
         .collect();

@@ -1,153 +1,140 @@
-//! Flood: 1,000 streams, events as fast as they come, none lost.
+//! Flood: 1,000 streams, events as fast as they can be delivered, none lost.
 //!
 //! The generator keeps a window of events outstanding: published, and not yet received by the
-//! slowest stream. Every server is first tried in several ways and then measured in the one that
-//! suits it best.
+//! slowest stream. Where there are several windows to choose from, each server is measured with the
+//! one that suits it best.
 
 mod source;
 
-use std::fmt::{self, Display};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::bench::Bench;
-use crate::clock::Clock;
 use crate::crowd::{Crowd, Faults};
 use crate::meter::{Meter, Reading};
-use crate::server::{Keep, Kind, Server, Store};
-use crate::table::{Table, Target};
-use source::{Arrangement, Source};
+use crate::server::{Durability, Folder, Kind};
+use crate::table::{Goal, Table};
+use source::{Publishers, Source};
 
 const STREAMS: usize = 1000;
 
-/// Outstanding events to try. All are below the 4,096 that the peers keep for a slow stream.
-const WINDOWS_EVENTS: [u64; 4] = [64, 256, 512, 1024];
+/// A load, and the target for its deliveries per second.
+struct Load {
+    title: &'static str,
+    publishers: Publishers,
+    /// Whether callout keeps all of it on disk, strict, before it delivers it. The peers never do.
+    on_disk: bool,
+    goal: Goal,
+}
 
-/// Connections of the publishers that do not wait.
-const PIPELINED_PUBLISHERS: usize = 4;
+/// On disk an answer may have to wait for a commit, so that it takes many publishers to keep the
+/// server busy.
+const LOADS: [Load; 4] = [
+    Load {
+        title: "flood: 1,000 streams, one publisher that waits for its answers",
+        publishers: Publishers::Waiting(1),
+        on_disk: false,
+        goal: Goal::AtLeastTimesAxum(15.0),
+    },
+    Load {
+        title: "flood: 1,000 streams, 4 publishers that do not wait",
+        publishers: Publishers::Pipelined(4),
+        on_disk: false,
+        goal: Goal::More,
+    },
+    Load {
+        title: "flood, callout on disk, strict: 1,000 streams, 64 publishers that wait",
+        publishers: Publishers::Waiting(64),
+        on_disk: true,
+        goal: Goal::AtLeastTimesAxum(10.0),
+    },
+    Load {
+        title: "flood, callout on disk, strict: 1,000 streams, 64 publishers that do not wait",
+        publishers: Publishers::Pipelined(64),
+        on_disk: true,
+        goal: Goal::AtLeastTimesAxum(10.0),
+    },
+];
 
-/// What is sent before the measuring begins.
+/// What is published before the measuring begins.
 const WARM_UP: Duration = Duration::from_millis(500);
+
+/// One trial of a window.
+const TRIAL: Duration = Duration::from_secs(1);
 
 /// How long the generator waits for streams before it looks at its publishers again.
 const TURN: Duration = Duration::from_millis(10);
 
-/// How long what was sent last may take to arrive.
+/// How long the last events may take to arrive.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Publishers to try where an answer may have to wait for the disk, and events outstanding.
-const KEPT_PUBLISHERS: [usize; 4] = [1, 16, 32, 64];
-const KEPT_WINDOWS_EVENTS: [u64; 2] = [512, 1024];
-
-/// How a server is flooded.
-#[derive(Clone, Copy)]
-struct Way {
-    arrangement: Arrangement,
-    window_events: u64,
-}
-
 struct Round {
-    way: Way,
+    window_events: u64,
     reading: Reading,
     faults: Faults,
 }
 
 pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
-    let start = |kind| bench.start(kind);
-    table.section("flood: 1,000 streams, one publisher that waits for its answers");
-    run_best(
-        bench,
-        table,
-        &ways(&[Arrangement::Waiting(1)], &WINDOWS_EVENTS),
-        Target::RatioAtLeast(15.0),
-        start,
-    )?;
-    table.section("flood: 1,000 streams, four publishers that do not wait (no target)");
-    let pipelined = [Arrangement::Pipelined(PIPELINED_PUBLISHERS)];
-    run_best(bench, table, &ways(&pipelined, &WINDOWS_EVENTS), Target::None, start)
-}
-
-/// The flood with all of it on callout's disk before it is delivered. Each server has as many
-/// publishers as suit it best.
-pub fn run_kept(bench: &Bench, table: &mut Table) -> Result<()> {
-    let store = Store::new()?;
-    let start = |kind| match kind {
-        Kind::Callout => bench.start_keeping(&store, Keep::Strict),
-        peer => bench.start(peer),
-    };
-    let target = Target::RatioAtLeast(10.0);
-    table.section("history: the flood, callout strict; publishers that wait, as many as suit each best");
-    let waiting = KEPT_PUBLISHERS.map(Arrangement::Waiting);
-    run_best(bench, table, &ways(&waiting, &KEPT_WINDOWS_EVENTS), target, start)?;
-    table.section(
-        "history: the flood, callout strict; publishers that do not wait, as many as suit each best",
-    );
-    let pipelined = KEPT_PUBLISHERS.map(Arrangement::Pipelined);
-    run_best(bench, table, &ways(&pipelined, &KEPT_WINDOWS_EVENTS), target, start)
-}
-
-fn ways(arrangements: &[Arrangement], windows_events: &[u64]) -> Vec<Way> {
-    let with =
-        |&arrangement| windows_events.iter().map(move |&window_events| Way { arrangement, window_events });
-    arrangements.iter().flat_map(with).collect()
-}
-
-/// Measures every server in the way that suits it best.
-fn run_best(
-    bench: &Bench,
-    table: &mut Table,
-    ways: &[Way],
-    target: Target,
-    start: impl Fn(Kind) -> Result<Server>,
-) -> Result<()> {
-    let measure = |kind: Kind, way, length| {
-        let round = measure(&start(kind)?, bench.clock, way, length)?;
-        eprintln!("flood {}: {round}", kind.name());
-        Ok(round)
-    };
-    let best = bench.alternate(1, |kind| {
-        let trials = ways.iter().map(|&way| measure(kind, way, bench.effort.window_trial));
-        Ok(best_way(&trials.collect::<Result<Vec<_>>>()?))
-    })?;
-    let rounds =
-        bench.alternate(bench.effort.load_rounds, |kind| measure(kind, best[&kind][0], bench.effort.load))?;
-    table.row("deliveries per second, million", 3, &rounds, target, |round| {
-        round.reading.deliveries_per_sec() / 1e6
-    });
-    table.row("server CPU per delivery, µs", 3, &rounds, Target::None, |round| {
-        round.reading.server_micros_per_delivery()
-    });
-    table.aside("generator CPU, cores", 2, &rounds, |round| round.reading.generator_cores());
-    table.aside("publishers", 0, &rounds, |round| round.way.arrangement.publishers() as f64);
-    table.aside("events outstanding", 0, &rounds, |round| round.way.window_events as f64);
-    table.sum("lost, doubled or torn", &rounds, Target::AtMost(0.0), |round| round.faults.count() as f64);
+    for load in &LOADS {
+        table.section(load.title);
+        let windows = bench.kinds.iter().map(|&kind| Ok((kind, best_window(bench, kind, load)?)));
+        let windows: BTreeMap<Kind, u64> = windows.collect::<Result<_>>()?;
+        let rounds = bench
+            .alternate(&bench.kinds, |kind| measure(bench, kind, load, windows[&kind], bench.effort.load))?;
+        table.row("deliveries per second, million", 3, load.goal, &rounds, |round| {
+            round.reading.deliveries_per_sec() / 1e6
+        });
+        table.row("server CPU per delivery, µs", 3, Goal::Less, &rounds, |round| {
+            round.reading.server_micros_per_delivery()
+        });
+        table.row("events outstanding", 0, Goal::None, &rounds, |round| round.window_events as f64);
+        table.row("generator CPU, cores", 2, Goal::None, &rounds, |round| round.reading.generator_cores());
+        table.faults(&[rounds], |round| round.faults);
+    }
     Ok(())
 }
 
-/// The way with the most deliveries among those that lose nothing; where all lose, the first.
-fn best_way(trials: &[Round]) -> Way {
-    let whole = trials.iter().filter(|trial| trial.faults.count() == 0);
-    let rate = |trial: &&Round| trial.reading.deliveries_per_sec();
-    whole.max_by(|a, b| rate(a).total_cmp(&rate(b))).unwrap_or(&trials[0]).way
+/// The window with the most deliveries among those that lose nothing; where all lose, the first.
+fn best_window(bench: &Bench, kind: Kind, load: &Load) -> Result<u64> {
+    let windows_events = bench.effort.windows_events;
+    if let [only] = windows_events {
+        return Ok(*only);
+    }
+    let mut best = (0.0, windows_events[0]);
+    for &window_events in windows_events {
+        let trial = measure(bench, kind, load, window_events, TRIAL)?;
+        let rate = trial.reading.deliveries_per_sec();
+        if trial.faults.count() == 0 && rate > best.0 {
+            best = (rate, window_events);
+        }
+    }
+    Ok(best.1)
 }
 
-fn measure(server: &Server, clock: Clock, way: Way, length: Duration) -> Result<Round> {
-    let mut crowd = Crowd::gather(server.addr(), STREAMS, clock)?;
-    let mut source = Source::open(way.arrangement, server.addr(), way.window_events, clock)?;
+fn measure(bench: &Bench, kind: Kind, load: &Load, window_events: u64, length: Duration) -> Result<Round> {
+    let folder = Folder::on_disk()?;
+    let server = if load.on_disk && kind.is_callout() {
+        bench.start_on_disk(kind, &folder, Durability::Strict)?
+    } else {
+        bench.start(kind)?
+    };
+    let mut crowd = Crowd::open_probed(server.addr(), STREAMS, bench.clock)?;
+    let mut source = Source::open(load.publishers, server.addr(), window_events, bench.clock)?;
 
     let mut flow = |crowd: &mut Crowd, length: Duration| -> Result<()> {
         let ends = Instant::now() + length;
         while Instant::now() < ends {
-            source.pour(crowd.slowest())?;
+            source.publish(crowd.slowest())?;
             crowd.turn(TURN, |_| ())?;
         }
         Ok(())
     };
     flow(&mut crowd, WARM_UP)?;
-    let meter = Meter::start(server, &crowd)?;
+    let meter = Meter::start(&server, &crowd)?;
     flow(&mut crowd, length)?;
-    let reading = meter.stop(server, &crowd)?;
+    let reading = meter.stop(&server, &crowd)?;
     let published = loop {
         if let Some(published) = source.finish()? {
             break published;
@@ -156,20 +143,5 @@ fn measure(server: &Server, clock: Clock, way: Way, length: Duration) -> Result<
     };
     let faults = crowd.settle(published, SETTLE_PATIENCE)?;
 
-    Ok(Round { way, reading, faults })
-}
-
-impl Display for Round {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} publishers, window {}, {:.3} M deliveries/s, {:.3} µs per delivery, {}, generator {:.2} cores",
-            self.way.arrangement.publishers(),
-            self.way.window_events,
-            self.reading.deliveries_per_sec() / 1e6,
-            self.reading.server_micros_per_delivery(),
-            self.faults,
-            self.reading.generator_cores(),
-        )
-    }
+    Ok(Round { window_events, reading, faults })
 }

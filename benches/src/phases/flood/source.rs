@@ -1,42 +1,29 @@
-//! Where a flood comes from: publishers that never stop, except for the window.
+//! The source of a flood: publishers that publish whenever the window has room.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
 use crate::clock::Clock;
 use crate::publisher::{PipelinedPublisher, WaitingPublisher};
 
-/// A part of the window that must be free before a pipelined source fills it again, so that its
-/// requests travel together.
+/// The part of the window that must be free before it is filled again, so that requests travel
+/// together and waiting threads are not woken for single events.
 const REFILL_PART: u64 = 4;
 
-/// How long a waiting source stands still when the window is full.
-const FULL_PAUSE: Duration = Duration::from_micros(20);
-
-/// How many publishers there are, and how they treat answers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Arrangement {
-    /// They wait for each answer, as HTTP clients do.
+/// How many publishers there are, and whether they wait.
+#[derive(Clone, Copy)]
+pub enum Publishers {
+    /// They wait for each answer, as most HTTP clients do.
     Waiting(usize),
-    /// They send on without waiting.
+    /// They send the next request without waiting.
     Pipelined(usize),
 }
 
-impl Arrangement {
-    pub fn publishers(self) -> usize {
-        match self {
-            Arrangement::Waiting(publishers) | Arrangement::Pipelined(publishers) => publishers,
-        }
-    }
-}
-
 pub enum Source {
-    /// Each has a thread of its own, so that it is not held up by the streams.
+    /// Each has a thread of its own, so that the reading of streams does not delay it.
     Waiting(WaitingSource),
     Pipelined {
         publishers: Vec<PipelinedPublisher>,
@@ -52,29 +39,36 @@ pub struct WaitingSource {
     window_events: u64,
 }
 
-/// What the threads of a waiting source and their owner tell each other. Each is a single number, so
-/// that no order between them matters.
+/// What the threads of a waiting source share with their owner.
 #[derive(Default)]
 struct Shared {
-    /// Events that may have been published so far, and those that a thread has taken upon it.
-    allowed: AtomicU64,
-    taken: AtomicU64,
-    stopped: AtomicBool,
+    budget: Mutex<Budget>,
+    /// Signalled when the budget grows, and when it ends.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Budget {
+    /// Events that may have been published so far.
+    allowed: u64,
+    /// Events that a thread has begun to publish.
+    begun: u64,
+    ended: bool,
 }
 
 impl Source {
     pub fn open(
-        arrangement: Arrangement,
+        publishers: Publishers,
         server: SocketAddr,
         window_events: u64,
         clock: Clock,
     ) -> Result<Source> {
-        Ok(match arrangement {
-            Arrangement::Waiting(publishers) => {
-                Source::Waiting(WaitingSource::open(server, publishers, window_events, clock)?)
+        Ok(match publishers {
+            Publishers::Waiting(count) => {
+                Source::Waiting(WaitingSource::open(server, count, window_events, clock)?)
             }
-            Arrangement::Pipelined(connections) => Source::Pipelined {
-                publishers: (0..connections)
+            Publishers::Pipelined(count) => Source::Pipelined {
+                publishers: (0..count)
                     .map(|index| PipelinedPublisher::connect(server, index))
                     .collect::<Result<_>>()?,
                 window_events,
@@ -85,12 +79,9 @@ impl Source {
     }
 
     /// Publishes what the window allows when the slowest stream has passed this many events.
-    pub fn pour(&mut self, passed: u64) -> Result<()> {
+    pub fn publish(&mut self, passed: u64) -> Result<()> {
         match self {
-            Source::Waiting(source) => {
-                let allowed = passed + source.window_events;
-                source.shared.allowed.store(allowed, Ordering::Relaxed);
-            }
+            Source::Waiting(source) => source.shared.allow(passed, source.window_events),
             Source::Pipelined { publishers, window_events, clock, published } => {
                 let room_events = (passed + *window_events).saturating_sub(*published);
                 if room_events >= *window_events / REFILL_PART {
@@ -109,8 +100,8 @@ impl Source {
         Ok(())
     }
 
-    /// Stops publishing. Gives the number of events, once, when all of them are answered, until when
-    /// it is to be called again.
+    /// Stops publishing. Gives the number of events when all of them are answered; until then it gives
+    /// `None` and has to be called again.
     pub fn finish(&mut self) -> Result<Option<u64>> {
         match self {
             Source::Waiting(source) => source.finish(),
@@ -144,7 +135,7 @@ impl WaitingSource {
     }
 
     fn finish(&mut self) -> Result<Option<u64>> {
-        self.shared.stopped.store(true, Ordering::Relaxed);
+        self.shared.end();
         if !self.threads.iter().all(JoinHandle::is_finished) {
             return Ok(None);
         }
@@ -154,21 +145,40 @@ impl WaitingSource {
 }
 
 impl Shared {
-    /// Whether there is room in the window for one more event, which is then the caller's.
-    fn take(&self) -> bool {
-        let allowed = self.allowed.load(Ordering::Relaxed);
-        let next = |taken| (taken < allowed).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    /// Lets the threads publish up to a window of events beyond those that the slowest stream has
+    /// passed.
+    fn allow(&self, passed: u64, window_events: u64) {
+        let mut budget = self.lock();
+        let allowed = passed + window_events;
+        if allowed.saturating_sub(budget.begun) >= window_events / REFILL_PART {
+            budget.allowed = allowed;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Blocks until one more event may be published; false when there will be no more.
+    fn begin(&self) -> bool {
+        let spent = |budget: &mut Budget| budget.begun >= budget.allowed && !budget.ended;
+        let mut budget =
+            self.changed.wait_while(self.lock(), spent).expect("no thread panics under the lock");
+        budget.begun += 1;
+        !budget.ended
+    }
+
+    /// Makes every thread end after the answer that it waits for.
+    fn end(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().expect("no thread panics under the lock")
     }
 }
 
 fn publish(mut publisher: WaitingPublisher, shared: &Shared, clock: Clock) -> Result<u64> {
-    while !shared.stopped.load(Ordering::Relaxed) {
-        if shared.take() {
-            publisher.publish(clock.nanos())?;
-        } else {
-            thread::sleep(FULL_PAUSE);
-        }
+    while shared.begin() {
+        publisher.publish(clock.nanos())?;
     }
     Ok(publisher.published())
 }

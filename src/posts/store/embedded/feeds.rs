@@ -1,18 +1,24 @@
-//! The read model's part of the file: which post is in which feed, at which place.
+//! The feeds' part of the file: which post is in which feed, at which position.
 
-use super::tables::{self, ENTRIES, FEEDS, FILED, Filed, entry_key, post_key};
+use super::tables::{
+    self, ENTRIES, FEEDS, FILED, FiledRow, NUMBERS, entry_key, post_key, read_row, write_row,
+};
 use crate::disk::tables::{Bytes, number, set_number, to_number, torn};
 use crate::error::Error;
 use crate::posts::store::{FEEDS_SHOWN_MAX, Feed, FeedList, FeedSummary};
-use crate::posts::{Post, PostEvent, PostId};
+use crate::posts::{PostChange, PostEvent, PostId};
 use redb::{ReadTransaction, ReadableTableMetadata, Table, WriteTransaction};
 use std::collections::BTreeSet;
 
-/// The tables of a transaction that files posts, and the feeds that it changed.
+/// The key of the newest deletion in `numbers`.
+const NEWEST_DELETION: &str = "deletion";
+
+/// The tables of a transaction that files posts, and the feeds that it has changed.
 struct Filing<'txn> {
     filed: Table<'txn, Bytes, Bytes>,
     entries: Table<'txn, Bytes, Bytes>,
     feeds: Table<'txn, Bytes, Bytes>,
+    numbers: Table<'txn, Bytes, Bytes>,
     changed: BTreeSet<String>,
 }
 
@@ -21,40 +27,64 @@ pub(super) fn apply(txn: &WriteTransaction, events: &[PostEvent]) -> Result<BTre
         filed: txn.open_table(FILED)?,
         entries: txn.open_table(ENTRIES)?,
         feeds: txn.open_table(FEEDS)?,
+        numbers: txn.open_table(NUMBERS)?,
         changed: BTreeSet::new(),
     };
     for event in events {
-        filing.file(event.number, &event.post)?;
+        filing.file(event)?;
     }
     Ok(filing.changed)
 }
 
 impl Filing<'_> {
-    fn file(&mut self, number: u64, post: &Post) -> Result<(), redb::Error> {
+    fn file(&mut self, event: &PostEvent) -> Result<(), redb::Error> {
+        let PostEvent { number: event_number, change, post } = event;
         let key = post_key(post.id);
-        let before: Option<Filed> = tables::get(&self.filed, &key)?;
-        let (tags, places, version) = before
-            .map_or_else(Default::default, |before| (before.post.tags, before.places, before.post.version));
-        // Handling an event twice, or after a newer one of the same post, changes nothing.
-        if version >= post.version {
+        let before: Option<FiledRow> = read_row(&self.filed, &key)?;
+        if self.is_old(event, before.as_ref())? {
             return Ok(());
         }
-        let mut new_places = Vec::with_capacity(post.tags.len());
-        for tag in &post.tags {
-            let index = tags.iter().position(|before| before == tag);
+        let (old_tags, old_positions) =
+            before.map_or_else(Default::default, |before| (before.post.tags, before.positions));
+        let new_tags = if *change == PostChange::Deleted { &[][..] } else { &post.tags };
+
+        let mut new_positions = Vec::with_capacity(new_tags.len());
+        for tag in new_tags {
+            let index = old_tags.iter().position(|old| old == tag);
             if index.is_none() {
-                self.entries.insert(&*entry_key(tag, number), &key[..])?;
+                self.entries.insert(&*entry_key(tag, *event_number), &key[..])?;
                 self.count(tag, |posts| posts + 1)?;
             }
-            // An edited post keeps its place in a feed it stays in.
-            new_places.push(index.map_or(number, |index| places[index]));
+            // An edited post keeps its position in a feed that it stays in.
+            new_positions.push(index.map_or(*event_number, |index| old_positions[index]));
         }
-        for (tag, place) in tags.iter().zip(&places).filter(|(tag, _)| !post.tags.contains(tag)) {
-            self.entries.remove(&*entry_key(tag, *place))?;
+        for (tag, position) in old_tags.iter().zip(&old_positions).filter(|(tag, _)| !new_tags.contains(tag))
+        {
+            self.entries.remove(&*entry_key(tag, *position))?;
             self.count(tag, |posts| posts.saturating_sub(1))?;
         }
-        self.changed.extend(post.tags.iter().chain(&tags).cloned());
-        tables::put(&mut self.filed, &key, &Filed { post: post.clone(), places: new_places })
+        self.changed.extend(new_tags.iter().chain(&old_tags).cloned());
+
+        if *change == PostChange::Deleted {
+            self.filed.remove(&key[..])?;
+            return set_number(&mut self.numbers, NEWEST_DELETION, *event_number);
+        }
+        write_row(&mut self.filed, &key, &FiledRow { post: post.clone(), positions: new_positions })
+    }
+
+    /// Whether an event was handled before, or comes after a newer one of its post. A post and its event are
+    /// written together or not at all; handling an event twice changes nothing.
+    ///
+    /// A filed post says by its version which events it has seen, and deleting it is always news. A post that
+    /// is not filed is either new or was deleted. Events come in the order of their numbers the first time, so
+    /// the first event of a new post is newer than every deletion so far, and every event of a deleted post
+    /// is at most as new as its own deletion. One number therefore does for all posts that were ever deleted.
+    fn is_old(&self, event: &PostEvent, filed: Option<&FiledRow>) -> Result<bool, redb::Error> {
+        match filed {
+            Some(_) if event.change == PostChange::Deleted => Ok(false),
+            Some(filed) => Ok(event.post.version <= filed.post.version),
+            None => Ok(event.number <= number(&self.numbers, NEWEST_DELETION)?.unwrap_or(0)),
+        }
     }
 
     fn count(&mut self, tag: &str, change: impl FnOnce(u64) -> u64) -> Result<(), redb::Error> {
@@ -74,6 +104,7 @@ pub(super) fn list(txn: &ReadTransaction) -> Result<FeedList, redb::Error> {
     Ok(FeedList { more: table.len()? - feeds.len() as u64, feeds })
 }
 
+/// The outer error fails the transaction; the inner one is an answer.
 pub(super) fn feed(
     txn: &ReadTransaction,
     name: &str,
@@ -86,27 +117,21 @@ pub(super) fn feed(
     let filed = txn.open_table(FILED)?;
     let end = match before {
         None => u64::MAX,
-        Some(id) => match tables::get(&filed, &post_key(id))?.and_then(|filed| place(filed, name)) {
-            Some(place) => place,
-            None => return Ok(Err(Error::bad(format!("`before` is no post of the feed `{name}`")))),
+        Some(id) => match read_row(&filed, &post_key(id))?.and_then(|row| position(&row, name)) {
+            Some(position) => position,
+            None => return Ok(Err(Error::bad(format!("`before` is not a post of the feed `{name}`")))),
         },
     };
-    let mut posts = Vec::new();
-    let mut has_more = false;
     let (start, end) = (entry_key(name, 0), entry_key(name, end));
-    for entry in txn.open_table(ENTRIES)?.range(&*start..&*end)?.rev().take(limit + 1) {
-        has_more = posts.len() == limit;
-        let key = entry?.1;
-        if let Some(Filed { post, .. }) = tables::get(&filed, key.value())?.filter(|_| !has_more) {
-            posts.push(post);
-        }
-    }
-    let next = posts.last().filter(|_| has_more).map(|post: &Post| post.id);
+    let entries = txn.open_table(ENTRIES)?;
+    let (posts, next) = tables::newest_posts(&entries, &*start..&*end, limit, |key| {
+        Ok(read_row(&filed, key)?.map(|row: FiledRow| row.post))
+    })?;
     Ok(Ok(Some(Feed { name: name.to_owned(), posts, next })))
 }
 
-/// Where a post is in a feed, if it is.
-fn place(filed: Filed, name: &str) -> Option<u64> {
-    let index = filed.post.tags.iter().position(|tag| tag == name)?;
-    filed.places.get(index).copied()
+/// The position of a post in a feed; none if it is not in it.
+fn position(row: &FiledRow, name: &str) -> Option<u64> {
+    let index = row.post.tags.iter().position(|tag| tag == name)?;
+    row.positions.get(index).copied()
 }

@@ -1,69 +1,71 @@
 //! Posts and feeds in one file of `redb`, for one server: `posts.redb`, beside the history's.
 //!
-//! It is a file of its own because the history is another kind of thing: it trims itself, is bounded as a
-//! whole, and is replaced without much harm where it is damaged. Posts stay, and
+//! Posts have a file of their own because the history is another kind of thing: it is trimmed, has a bound in
+//! bytes, and can be replaced by an empty one without much harm. Posts stay until somebody deletes them, and
 //! their commits do not wait for those of the history.
 //!
-//! One thread writes (in `writer`); whoever reads does so on its own thread, from a snapshot. A post is on
-//! disk before it is acknowledged. Feeds follow from posts, so what is written to them may wait for the next
-//! post's commit: if it is lost, so is the word that its event was handled, and it is handled again.
+//! One thread writes (in `writer`). Each reader reads on its own thread, from a snapshot of the file. A post is
+//! on disk before it is acknowledged. Feeds follow from posts, so a change of the feeds may wait for the commit
+//! of the next post: if the change is lost, the note that its event was handled is lost with it, and the event
+//! is handled again.
 
 mod feeds;
+mod format;
 mod posts;
 mod tables;
 mod writer;
 
-use super::{Feed, FeedList, FeedStore, PostStore, Status};
+use super::{Feed, FeedList, FeedStore, PostList, PostStore, Status};
 use crate::disk::{self, Layout, Opener, Store};
 use crate::error::Error;
 use crate::os::threads::Threads;
 use crate::posts::{Edit, NewPost, Post, PostEvent, PostId};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use redb::backends::InMemoryBackend;
-use redb::{Database, WriteTransaction};
+use redb::{Database, Durability, WriteTransaction};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use tables::{FORMAT, NUMBERS, lay_out};
+use tables::NUMBERS;
 use writer::{Job, Message, Writer};
 
 /// The file's name.
 pub const NAME: &str = "posts.redb";
 
-/// Jobs waiting for a commit. When full, whoever has one more waits.
+/// Jobs waiting for a commit. When the inbox is full, the caller with one more job waits.
 const INBOX_JOBS: usize = 1024;
 
 static LAYOUT: Layout = Layout {
     name: NAME,
     what: "the posts",
     anew: "no posts",
-    format: FORMAT,
+    format: format::FORMAT,
     numbers: NUMBERS,
-    lay_out,
-    newest: posts::last,
+    lay_out: format::lay_out,
+    newest: |txn| tables::newest_event(&txn.open_table(NUMBERS)?),
     cut_back: posts::cut_back,
 };
 
-/// Opens the file in this directory, making both when they are missing.
+/// Opens the file in this folder. Makes both if they are missing.
 pub fn opener(directory: PathBuf) -> Opener {
     disk::opener(directory, &LAYOUT)
 }
 
-/// Opens a store in memory, once: what it held is gone with it.
+/// Opens a store in memory. Opening it again fails, for what it held is lost.
 pub fn memory_opener() -> Opener {
     let was_there = AtomicBool::new(false);
     Box::new(move || {
         if was_there.swap(true, Relaxed) {
-            return Err("what was kept in memory is lost".into());
+            return Err("the posts were kept in memory and are lost".into());
         }
         let made = Database::builder().create_with_backend(InMemoryBackend::new()).map_err(redb::Error::from);
         made.map_err(|error| error.to_string())
     })
 }
 
-/// The handle to the writing thread, and the way to read.
+/// The handle to the writing thread, and the file for readers.
 pub struct Embedded {
     inbox: Sender<Message>,
     bell: Receiver<()>,
@@ -71,9 +73,9 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the store and starts the thread. Fails, with a text for the operator, if it cannot be opened.
+    /// Opens the store and starts the thread. The error is for the operator.
     pub fn start(opener: Opener, threads: &Threads) -> Result<Embedded, String> {
-        // One word is enough: whoever hears it looks for all there is.
+        // One message is enough: its receiver handles all events that wait.
         let (ring, bell) = bounded(1);
         let (writer, store) = Writer::open(opener, ring)?;
         let (inbox, messages) = bounded(INBOX_JOBS);
@@ -82,35 +84,36 @@ impl Embedded {
         Ok(Embedded { inbox, bell, store })
     }
 
-    /// Has the thread do something; waits until it is committed. `strict`: on disk.
-    fn write<T: Send + 'static>(
+    /// Has the thread do this in a transaction, and waits until that is committed; with
+    /// [`Durability::Immediate`], until it is on disk.
+    fn transact<T: Send + 'static>(
         &self,
-        strict: bool,
+        durability: Durability,
         act: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answers) = bounded(1);
-        let asked = Asked { strict, act: Some(act), value: None, answer };
-        let gone = || Error::Unavailable("it could not be kept: the server is stopping".into());
-        self.inbox.send(Message::Do(Box::new(asked))).map_err(|_| gone())?;
+        let job = ValueJob { durability, act: Some(act), value: None, answer };
+        let gone = || Error::Unavailable("nothing was written: the server is stopping".into());
+        self.inbox.send(Message::Do(Box::new(job))).map_err(|_| gone())?;
         answers.recv().map_err(|_| gone())?
     }
 }
 
-/// A job that gives a value.
-struct Asked<T, F> {
-    strict: bool,
+/// A job that gives a value to the caller that waits for it.
+struct ValueJob<T, F> {
+    durability: Durability,
     act: Option<F>,
     value: Option<T>,
     answer: Sender<Result<T, Error>>,
 }
 
-impl<T, F> Job for Asked<T, F>
+impl<T, F> Job for ValueJob<T, F>
 where
     T: Send,
     F: FnOnce(&WriteTransaction) -> Result<T, redb::Error> + Send,
 {
-    fn is_strict(&self) -> bool {
-        self.strict
+    fn durability(&self) -> Durability {
+        self.durability
     }
 
     fn act(&mut self, txn: &WriteTransaction) -> Result<(), redb::Error> {
@@ -119,9 +122,9 @@ where
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
-        let Asked { value, answer, .. } = *self;
+        let ValueJob { value, answer, .. } = *self;
         if let Some(outcome) = committed.map(|()| value).transpose() {
-            // Whoever asked is waiting.
+            // The caller waits until there is an answer, so the channel is open.
             let _ = answer.send(outcome);
         }
     }
@@ -129,23 +132,31 @@ where
 
 impl PostStore for Embedded {
     fn create(&self, new: NewPost) -> Result<Post, Error> {
-        self.write(true, |txn| posts::create(txn, new))?
+        self.transact(Durability::Immediate, |txn| posts::create(txn, new))?
     }
 
     fn edit(&self, id: PostId, edit: Edit) -> Result<Post, Error> {
-        self.write(true, move |txn| posts::edit(txn, id, edit))?
+        self.transact(Durability::Immediate, move |txn| posts::edit(txn, id, edit))?
+    }
+
+    fn delete(&self, id: PostId, versions: Option<Vec<u64>>) -> Result<(), Error> {
+        self.transact(Durability::Immediate, move |txn| posts::delete(txn, id, versions.as_deref()))?
     }
 
     fn get(&self, id: PostId) -> Result<Option<Post>, Error> {
         self.store.read(|txn| posts::get(txn, id))
     }
 
+    fn newest(&self, before: Option<PostId>, limit: usize) -> Result<PostList, Error> {
+        self.store.read(|txn| posts::newest(txn, before, limit))?
+    }
+
     fn unhandled(&self) -> Result<Vec<PostEvent>, Error> {
         self.store.read(posts::unhandled)
     }
 
-    fn handled(&self, through: u64) -> Result<(), Error> {
-        self.write(false, move |txn| posts::handled(txn, through))
+    fn forget(&self, through: u64) -> Result<(), Error> {
+        self.transact(Durability::None, move |txn| posts::forget(txn, through))
     }
 
     fn bell(&self) -> Receiver<()> {
@@ -165,8 +176,8 @@ impl PostStore for Embedded {
 
     fn close(&self, deadline: Duration) {
         let (closed, answer) = bounded(1);
-        let asked = self.inbox.send_timeout(Message::Close(closed), deadline);
-        if asked.is_err() || answer.recv_timeout(deadline).is_err() {
+        let sent = self.inbox.send_timeout(Message::Close(closed), deadline);
+        if sent.is_err() || answer.recv_timeout(deadline).is_err() {
             log::error!("the posts were not closed in time; what was acknowledged is on disk");
         }
     }
@@ -174,7 +185,7 @@ impl PostStore for Embedded {
 
 impl FeedStore for Embedded {
     fn apply(&self, events: Vec<PostEvent>) -> Result<BTreeSet<String>, Error> {
-        self.write(false, move |txn| feeds::apply(txn, &events))
+        self.transact(Durability::None, move |txn| feeds::apply(txn, &events))
     }
 
     fn list(&self) -> Result<FeedList, Error> {

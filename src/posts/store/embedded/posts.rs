@@ -1,102 +1,153 @@
-//! The write model's part of the file: posts, and the outbox.
+//! The posts' part of the file: the posts, their order, and the outbox.
 
-use super::tables::{self, NUMBERS, Noted, OUTBOX, POSTS, event_key, post_key};
-use crate::disk::tables::to_number;
+use super::tables::{
+    self, NUMBERS, ORDER, OUTBOX, OutboxRow, POSITIONS, POSTS, number_key, post_key, read_row, write_row,
+};
+use crate::disk::tables::{number, set_number, to_number, torn};
 use crate::error::Error;
-use crate::posts::store::{EVENTS_MAX, NO_POST, POSTS_MAX, Status};
-use crate::posts::{Edit, NewPost, Post, PostEvent, PostId};
+use crate::posts::store::{EVENTS_MAX, NO_POST, POSTS_MAX, PostList, Status};
+use crate::posts::{Edit, NewPost, Post, PostChange, PostEvent, PostId};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
-/// Keeps a new post, or says that there is no room for it, which is no fault of the transaction's.
-pub(super) fn create(txn: &WriteTransaction, new: NewPost) -> Result<Result<Post, Error>, redb::Error> {
+/// The outer error fails the transaction; the inner one is an answer, and the transaction goes on.
+type Outcome<T> = Result<Result<T, Error>, redb::Error>;
+
+pub(super) fn create(txn: &WriteTransaction, new: NewPost) -> Outcome<Post> {
     if txn.open_table(POSTS)?.len()? >= POSTS_MAX {
-        return Ok(Err(Error::Unavailable(format!("there is no room: {POSTS_MAX} posts are kept already"))));
+        let full = format!("there is no room: at most {POSTS_MAX} posts are kept; delete one first");
+        return Ok(Err(Error::Unavailable(full)));
     }
     let mut id = PostId::random();
-    // It takes more posts than there will ever be until this loop runs twice.
+    // Two random UUIDs are never the same in practice; if they were, the older post would be lost.
     while txn.open_table(POSTS)?.get(&post_key(id)[..])?.is_some() {
         id = PostId::random();
     }
     let post = Post::new(id, new);
-    keep(txn, post.clone(), None)?;
+    record(txn, &OutboxRow { post: post.clone(), before: None, deleted_from: None })?;
     Ok(Ok(post))
 }
 
-/// Changes a post, or says why not, which is no fault of the transaction's.
-pub(super) fn edit(
-    txn: &WriteTransaction,
-    id: PostId,
-    edit: Edit,
-) -> Result<Result<Post, Error>, redb::Error> {
-    let before: Option<Post> = tables::get(&txn.open_table(POSTS)?, &post_key(id))?;
+pub(super) fn edit(txn: &WriteTransaction, id: PostId, edit: Edit) -> Outcome<Post> {
+    let before: Option<Post> = read_row(&txn.open_table(POSTS)?, &post_key(id))?;
     let Some(before) = before else { return Ok(Err(Error::NotFound(NO_POST.into()))) };
     let post = match before.edited(edit) {
         Ok(post) => post,
         Err(error) => return Ok(Err(error)),
     };
     if post != before {
-        keep(txn, post.clone(), Some(before))?;
+        record(txn, &OutboxRow { post: post.clone(), before: Some(before), deleted_from: None })?;
     }
     Ok(Ok(post))
 }
 
-/// A post and its event are written together or not at all.
-fn keep(txn: &WriteTransaction, post: Post, before: Option<Post>) -> Result<(), redb::Error> {
-    let mut numbers = txn.open_table(NUMBERS)?;
-    let number = tables::last(&numbers)? + 1;
-    tables::set_last(&mut numbers, number)?;
-    tables::put(&mut txn.open_table(POSTS)?, &post_key(post.id), &post)?;
-    tables::put(&mut txn.open_table(OUTBOX)?, &event_key(number), &Noted { post, before })
+pub(super) fn delete(txn: &WriteTransaction, id: PostId, versions: Option<&[u64]>) -> Outcome<()> {
+    let key = post_key(id);
+    let post: Option<Post> = read_row(&txn.open_table(POSTS)?, &key)?;
+    let Some(post) = post else { return Ok(Err(Error::NotFound(NO_POST.into()))) };
+    if let Err(error) = post.check_version(versions) {
+        return Ok(Err(error));
+    }
+    let position = number(&txn.open_table(POSITIONS)?, key)?.ok_or_else(torn)?;
+    record(txn, &OutboxRow { post, before: None, deleted_from: Some(position) })?;
+    Ok(Ok(()))
 }
 
-/// Takes back all that was written after this event: it was refused, and may have reached the disk all the
-/// same. Nobody has handled it.
-pub(super) fn cut_back(txn: &WriteTransaction, last: u64) -> Result<(), redb::Error> {
-    let (mut posts, mut outbox) = (txn.open_table(POSTS)?, txn.open_table(OUTBOX)?);
-    for number in (last + 1..=newest(txn)?).rev() {
-        let noted: Option<Noted> = tables::get(&outbox, &event_key(number))?;
-        let Some(Noted { post, before }) = noted else { continue };
-        match before {
-            Some(before) => tables::put(&mut posts, &post_key(post.id), &before)?,
-            None => drop(posts.remove(&post_key(post.id)[..])?),
-        }
-        outbox.remove(&event_key(number)[..])?;
+/// Makes the change that a row of the outbox describes, and adds the row.
+///
+/// A post and its event are written together or not at all; handling an event twice changes nothing.
+fn record(txn: &WriteTransaction, row: &OutboxRow) -> Result<(), redb::Error> {
+    let mut numbers = txn.open_table(NUMBERS)?;
+    let event = tables::newest_event(&numbers)? + 1;
+    tables::set_newest_event(&mut numbers, event)?;
+    match row.change() {
+        PostChange::Created => insert(txn, &row.post, event)?,
+        PostChange::Updated => replace(txn, &row.post)?,
+        PostChange::Deleted => remove(txn, row.post.id)?,
     }
-    tables::set_last(&mut txn.open_table(NUMBERS)?, last)
+    write_row(&mut txn.open_table(OUTBOX)?, &number_key(event), row)
+}
+
+/// Undoes the changes after this event, from the newest back. They were refused, but may have reached the
+/// disk all the same. Nobody has handled their events, for those are read after the commit has succeeded.
+pub(super) fn cut_back(txn: &WriteTransaction, through: u64) -> Result<(), redb::Error> {
+    let mut outbox = txn.open_table(OUTBOX)?;
+    for event in (through + 1..=newest_event(txn)?).rev() {
+        let row: Option<OutboxRow> = read_row(&outbox, &number_key(event))?;
+        match row {
+            Some(OutboxRow { post, deleted_from: Some(position), .. }) => insert(txn, &post, position)?,
+            Some(OutboxRow { before: Some(before), .. }) => replace(txn, &before)?,
+            Some(OutboxRow { post, .. }) => remove(txn, post.id)?,
+            None => continue,
+        }
+        outbox.remove(&number_key(event)[..])?;
+    }
+    tables::set_newest_event(&mut txn.open_table(NUMBERS)?, through)
+}
+
+fn insert(txn: &WriteTransaction, post: &Post, position: u64) -> Result<(), redb::Error> {
+    let key = post_key(post.id);
+    txn.open_table(ORDER)?.insert(&number_key(position)[..], &key[..])?;
+    set_number(&mut txn.open_table(POSITIONS)?, key, position)?;
+    replace(txn, post)
+}
+
+fn replace(txn: &WriteTransaction, post: &Post) -> Result<(), redb::Error> {
+    write_row(&mut txn.open_table(POSTS)?, &post_key(post.id), post)
+}
+
+fn remove(txn: &WriteTransaction, id: PostId) -> Result<(), redb::Error> {
+    let key = post_key(id);
+    let position =
+        txn.open_table(POSITIONS)?.remove(&key[..])?.map(|row| to_number(row.value())).transpose()?;
+    if let Some(position) = position {
+        txn.open_table(ORDER)?.remove(&number_key(position)[..])?;
+    }
+    txn.open_table(POSTS)?.remove(&key[..])?;
+    Ok(())
 }
 
 /// Forgets the events up to this number.
-pub(super) fn handled(txn: &WriteTransaction, through: u64) -> Result<(), redb::Error> {
+pub(super) fn forget(txn: &WriteTransaction, through: u64) -> Result<(), redb::Error> {
     let mut outbox = txn.open_table(OUTBOX)?;
     loop {
         let first = outbox.first()?.map(|(key, _)| to_number(key.value())).transpose()?;
-        match first.filter(|number| *number <= through) {
-            Some(number) => drop(outbox.remove(&event_key(number)[..])?),
+        match first.filter(|event| *event <= through) {
+            Some(event) => drop(outbox.remove(&number_key(event)[..])?),
             None => return Ok(()),
         }
     }
 }
 
 /// The number of the newest event.
-pub(super) fn newest(txn: &WriteTransaction) -> Result<u64, redb::Error> {
-    tables::last(&txn.open_table(NUMBERS)?)
-}
-
-/// The same, in a transaction that reads.
-pub(super) fn last(txn: &ReadTransaction) -> Result<u64, redb::Error> {
-    tables::last(&txn.open_table(NUMBERS)?)
+pub(super) fn newest_event(txn: &WriteTransaction) -> Result<u64, redb::Error> {
+    tables::newest_event(&txn.open_table(NUMBERS)?)
 }
 
 pub(super) fn get(txn: &ReadTransaction, id: PostId) -> Result<Option<Post>, redb::Error> {
-    tables::get(&txn.open_table(POSTS)?, &post_key(id))
+    read_row(&txn.open_table(POSTS)?, &post_key(id))
+}
+
+pub(super) fn newest(txn: &ReadTransaction, before: Option<PostId>, limit: usize) -> Outcome<PostList> {
+    let end = match before {
+        None => u64::MAX,
+        Some(id) => match number(&txn.open_table(POSITIONS)?, post_key(id))? {
+            Some(position) => position,
+            None => return Ok(Err(Error::bad("`before` is not the id of a post"))),
+        },
+    };
+    let (posts, order) = (txn.open_table(POSTS)?, txn.open_table(ORDER)?);
+    let range = &number_key(0)[..]..&number_key(end)[..];
+    let (posts, next) = tables::newest_posts(&order, range, limit, |key| read_row(&posts, key))?;
+    Ok(Ok(PostList { posts, next }))
 }
 
 pub(super) fn unhandled(txn: &ReadTransaction) -> Result<Vec<PostEvent>, redb::Error> {
     let mut events = Vec::new();
     for entry in txn.open_table(OUTBOX)?.range::<&[u8]>(..)?.take(EVENTS_MAX) {
         let (key, row) = entry?;
-        let Noted { post, .. } = tables::decode(&row)?;
-        events.push(PostEvent { number: to_number(key.value())?, post });
+        let row: OutboxRow = tables::decode_row(&row)?;
+        let (number, change) = (to_number(key.value())?, row.change());
+        events.push(PostEvent { number, change, post: row.post });
     }
     Ok(events)
 }

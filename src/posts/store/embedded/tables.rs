@@ -1,89 +1,100 @@
-//! The tables of the file. The first two are the posts', the next three the feeds': neither looks into those
-//! of the other.
+//! The tables of the file. `posts`, `order`, `positions` and `outbox` belong to the posts; `filed`, `entries`
+//! and `feeds` to the feeds. Neither side looks into the tables of the other.
 //!
 //! | table | key | value |
 //! |---|---|---|
 //! | `posts` | post | the post |
-//! | `outbox` | event | the post from then on, and what it was before |
-//! | `filed` | post | the post that was filed, and its place in the feed of each of its tags |
-//! | `entries` | feed, place | post |
+//! | `order` | position | post |
+//! | `positions` | post | position in `order` |
+//! | `outbox` | event | the post after the event, and what is needed to undo it |
+//! | `filed` | post | the post as it is filed, and its position in the feed of each of its tags |
+//! | `entries` | feed, position | post |
 //! | `feeds` | name | how many posts |
-//! | `numbers` | name | the layout's version, the newest event |
+//! | `numbers` | name | the format, the newest event, the newest deletion that the feeds know |
 //!
-//! A place is the number of the event that put the post there, so a larger one is newer. Values are numbers,
-//! ids or JSON, all of it as bytes: see [`crate::disk::tables`].
+//! A position is the number of the event that put the post there, so a larger one is newer. Values are
+//! numbers, ids or JSON, all of it as bytes: see [`crate::disk::tables`].
 
 use crate::disk::tables::{Bytes, Definition, number, set_number, torn};
-use crate::posts::{Post, PostId};
-use redb::{AccessGuard, ReadableTable, Table, WriteTransaction};
+use crate::posts::{Post, PostChange, PostId};
+use redb::{AccessGuard, ReadOnlyTable, ReadableTable, Table};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 pub(super) const POSTS: Definition = Definition::new("posts");
+pub(super) const ORDER: Definition = Definition::new("order");
+pub(super) const POSITIONS: Definition = Definition::new("positions");
 pub(super) const OUTBOX: Definition = Definition::new("outbox");
 pub(super) const FILED: Definition = Definition::new("filed");
 pub(super) const ENTRIES: Definition = Definition::new("entries");
 pub(super) const FEEDS: Definition = Definition::new("feeds");
 pub(super) const NUMBERS: Definition = Definition::new("numbers");
 
-/// The version of this layout. A file of a newer one is refused.
-pub(super) const FORMAT: u64 = 1;
-
-/// The number of the newest event, in `numbers`.
-const LAST: &str = "last";
+/// The key of the newest event in `numbers`.
+const NEWEST_EVENT: &str = "last";
 
 /// A row of `outbox`.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Noted {
+pub(super) struct OutboxRow {
+    /// The post after the event; a deleted post as it was last.
     pub(super) post: Post,
+    /// The post before an edit.
     pub(super) before: Option<Post>,
+    /// The position of a deleted post, where it comes back if the deletion is undone.
+    pub(super) deleted_from: Option<u64>,
 }
 
-/// A row of `filed`. The places stand in the order of the post's tags.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Filed {
-    pub(super) post: Post,
-    pub(super) places: Vec<u64>,
-}
-
-/// Makes the tables that are missing, and writes which layout they have.
-pub(super) fn lay_out(txn: &WriteTransaction) -> Result<(), redb::Error> {
-    for table in [POSTS, OUTBOX, FILED, ENTRIES, FEEDS] {
-        txn.open_table(table)?;
+impl OutboxRow {
+    pub(super) fn change(&self) -> PostChange {
+        match self {
+            OutboxRow { deleted_from: Some(_), .. } => PostChange::Deleted,
+            OutboxRow { before: Some(_), .. } => PostChange::Updated,
+            _ => PostChange::Created,
+        }
     }
-    set_number(&mut txn.open_table(NUMBERS)?, "format", FORMAT)
+}
+
+/// A row of `filed`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct FiledRow {
+    pub(super) post: Post,
+    /// In the order of the post's tags. Format 1 gave them this name in the file.
+    #[serde(rename = "places")]
+    pub(super) positions: Vec<u64>,
 }
 
 /// The number of the newest event; 0 if there was none.
-pub(super) fn last(numbers: &impl ReadableTable<Bytes, Bytes>) -> Result<u64, redb::Error> {
-    Ok(number(numbers, LAST)?.unwrap_or(0))
+pub(super) fn newest_event(numbers: &impl ReadableTable<Bytes, Bytes>) -> Result<u64, redb::Error> {
+    Ok(number(numbers, NEWEST_EVENT)?.unwrap_or(0))
 }
 
-pub(super) fn set_last(numbers: &mut Table<Bytes, Bytes>, number: u64) -> Result<(), redb::Error> {
-    set_number(numbers, LAST, number)
+pub(super) fn set_newest_event(numbers: &mut Table<Bytes, Bytes>, number: u64) -> Result<(), redb::Error> {
+    set_number(numbers, NEWEST_EVENT, number)
 }
 
 pub(super) fn post_key(id: PostId) -> [u8; 16] {
     id.0.to_be_bytes()
 }
 
-pub(super) fn event_key(number: u64) -> [u8; 8] {
+/// A key of `outbox` or `order`.
+pub(super) fn number_key(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
 
-/// A name holds no NUL, so no feed's entries stand among those of another.
-pub(super) fn entry_key(name: &str, place: u64) -> Vec<u8> {
-    [name.as_bytes(), &[0], &place.to_be_bytes()].concat()
+/// A name holds no NUL, so the entries of one feed are never between those of another.
+pub(super) fn entry_key(name: &str, position: u64) -> Vec<u8> {
+    [name.as_bytes(), &[0], &position.to_be_bytes()].concat()
 }
 
-pub(super) fn get<T: DeserializeOwned>(
+pub(super) fn read_row<T: DeserializeOwned>(
     table: &impl ReadableTable<Bytes, Bytes>,
     key: &[u8],
 ) -> Result<Option<T>, redb::Error> {
-    table.get(key)?.map(|row| decode(&row)).transpose()
+    table.get(key)?.map(|row| decode_row(&row)).transpose()
 }
 
-pub(super) fn put(
+pub(super) fn write_row(
     table: &mut Table<Bytes, Bytes>,
     key: &[u8],
     row: &impl Serialize,
@@ -93,6 +104,27 @@ pub(super) fn put(
     Ok(())
 }
 
-pub(super) fn decode<T: DeserializeOwned>(row: &AccessGuard<Bytes>) -> Result<T, redb::Error> {
+pub(super) fn decode_row<T: DeserializeOwned>(row: &AccessGuard<Bytes>) -> Result<T, redb::Error> {
     serde_json::from_slice(row.value()).map_err(|_| torn())
+}
+
+/// The posts at the last positions of a range of `order` or `entries`, newest first and at most `limit`, and
+/// the last of them if the range has more. `post` reads a post by its key.
+pub(super) fn newest_posts(
+    index: &ReadOnlyTable<Bytes, Bytes>,
+    range: Range<&[u8]>,
+    limit: usize,
+    post: impl Fn(&[u8]) -> Result<Option<Post>, redb::Error>,
+) -> Result<(Vec<Post>, Option<PostId>), redb::Error> {
+    let mut posts = Vec::new();
+    let mut has_more = false;
+    for entry in index.range(range)?.rev().take(limit + 1) {
+        has_more = posts.len() == limit;
+        let (_, key) = entry?;
+        if !has_more {
+            posts.extend(post(key.value())?);
+        }
+    }
+    let next = posts.last().filter(|_| has_more).map(|post| post.id);
+    Ok((posts, next))
 }

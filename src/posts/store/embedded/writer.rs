@@ -1,4 +1,4 @@
-//! The thread that writes: what is there at one moment shares a commit, and is acknowledged after it.
+//! The thread that writes. Jobs that are waiting at one moment share a commit, and are answered after it.
 
 use super::{LAYOUT, posts};
 use crate::disk::{Opener, Store, StoreWriter};
@@ -7,41 +7,41 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use redb::{Durability, WriteTransaction};
 use std::sync::Arc;
 
-/// The most jobs that share a commit.
+/// The most jobs that share a commit. The rest shares the next one.
 const COMMIT_JOBS: usize = 256;
 
 /// What the thread can be told.
 pub(super) enum Message {
     Do(Box<dyn Job>),
-    /// Put everything on disk, close the store, and say so.
+    /// Writes everything to disk, closes the store, and answers.
     Close(Sender<()>),
 }
 
-/// Something to be written, and whoever waits for it.
+/// Something to be written, for a caller that waits.
 pub(super) trait Job: Send {
-    /// Whether it has to be on disk when it is answered. What is not is there with the next commit that is,
-    /// or was never done.
-    fn is_strict(&self) -> bool;
+    /// [`Durability::Immediate`]: the job is on disk when it is answered. [`Durability::None`]: it reaches the
+    /// disk with the next commit that does, and can be lost as a whole before that.
+    fn durability(&self) -> Durability;
 
-    /// Does it, in a transaction that others may share.
+    /// Does the job, in a transaction that other jobs may share.
     fn act(&mut self, txn: &WriteTransaction) -> Result<(), redb::Error>;
 
-    /// Tells what became of it: after the commit, or with the reason for which there was none.
+    /// Answers the caller after the commit, or with the reason why there was none.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
 pub(super) struct Writer {
     file: StoreWriter,
-    /// Holds one word at most: there may be events that were not handled.
+    /// Holds one message at most: there may be events that were not handled.
     bell: Sender<()>,
 }
 
 impl Writer {
-    /// Opens the store, which others may read. The error is for the operator.
+    /// Opens the store, and gives it to readers too. The error is for the operator.
     pub(super) fn open(opener: Opener, bell: Sender<()>) -> Result<(Writer, Arc<Store>), String> {
         let (mut file, acknowledged) = StoreWriter::open(opener, &LAYOUT, |txn| {
             (LAYOUT.lay_out)(txn)?;
-            posts::newest(txn)
+            posts::newest_event(txn)
         })?;
         file.acknowledged = acknowledged;
         let store = file.store();
@@ -66,7 +66,7 @@ impl Writer {
                 }
                 Ok(Message::Close(closed)) => return self.close(Some(&closed)),
                 Err(RecvTimeoutError::Timeout) => self.try_again(),
-                // Nobody is left who could write.
+                // Every handle is gone, so no job can come.
                 Err(RecvTimeoutError::Disconnected) => return self.close(None),
             }
         }
@@ -74,18 +74,18 @@ impl Writer {
 
     fn write(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         self.try_again();
-        let is_strict = jobs.iter().any(|job| job.is_strict());
-        let committed = self.commit(&mut jobs, is_strict).map_err(|failure| {
-            Error::Unavailable(format!("it could not be kept, try again later: {failure}"))
+        let is_durable = jobs.iter().any(|job| matches!(job.durability(), Durability::Immediate));
+        let durability = if is_durable { Durability::Immediate } else { Durability::None };
+        let committed = self.commit(&mut jobs, durability).map_err(|failure| {
+            Error::Unavailable(format!("nothing was written, try again later: {failure}"))
         });
         jobs.into_iter().for_each(|job| job.answer(committed.clone()));
     }
 
-    fn commit(&mut self, jobs: &mut [Box<dyn Job>], is_strict: bool) -> Result<(), String> {
-        let durability = if is_strict { Durability::Immediate } else { Durability::None };
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>], durability: Durability) -> Result<(), String> {
         let newest = self.file.write(durability, |txn| {
             jobs.iter_mut().try_for_each(|job| job.act(txn))?;
-            posts::newest(txn)
+            posts::newest_event(txn)
         })?;
         if std::mem::replace(&mut self.file.acknowledged, newest) < newest {
             self.ring();
@@ -93,7 +93,8 @@ impl Writer {
         Ok(())
     }
 
-    /// After a failure, looks whether it is over; then what was not on disk has to be handled again.
+    /// After a failure, tries whether writing works again. If so, events whose handling had not reached the
+    /// disk have to be handled again.
     fn try_again(&mut self) {
         if self.file.try_again() {
             self.ring();
@@ -101,24 +102,24 @@ impl Writer {
     }
 
     fn ring(&self) {
-        // Full means that the listener is about to look anyway.
+        // If the bell is full, its receiver is about to look anyway.
         let _ = self.bell.try_send(());
     }
 
-    /// The last thing before the process ends.
+    /// The last act before the process ends.
     fn close(&mut self, closed: Option<&Sender<()>>) {
-        // What was written to the feeds may not be on disk.
-        if let Err(failure) = self.commit(&mut [], true) {
+        // An empty commit, but a durable one: it puts on disk what the feeds have not put there yet.
+        if let Err(failure) = self.commit(&mut [], Durability::Immediate) {
             log::error!("failed to write the feeds, the next start will bring them up to date: {failure}");
         }
         self.file.close();
-        // Whoever asked may have given up waiting.
+        // The caller may have given up waiting.
         closed.map(|closed| closed.send(()));
     }
 }
 
-/// Takes what else is waiting already, up to a request to close. No timer: while one commit is being
-/// written, the next jobs gather by themselves.
+/// Takes the jobs that are waiting already, up to a message to close. There is no timer: while one commit is
+/// being written, the jobs for the next one gather by themselves.
 fn gather(first: Box<dyn Job>, inbox: &Receiver<Message>) -> (Vec<Box<dyn Job>>, Option<Sender<()>>) {
     let mut jobs = vec![first];
     while jobs.len() < COMMIT_JOBS

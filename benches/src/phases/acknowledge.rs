@@ -1,0 +1,62 @@
+//! Acknowledge: how many events a second callout acknowledges with its history on disk, and how long
+//! each takes, by durability and by the number of waiting publishers, who share commits.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::bench::{Bench, Rounds};
+use crate::phases::publish;
+use crate::server::{Durability, Folder, Kind};
+use crate::stats::median;
+use crate::table::{Goal, Table};
+
+const PUBLISHERS: [usize; 3] = [1, 8, 64];
+
+/// One commit, whichever server makes it, is at least an append of a page and its fdatasync(2).
+const COMMITS: usize = 100;
+const COMMIT_BYTES: usize = 4096;
+
+pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
+    let callouts = bench.callouts();
+    table.section("acknowledge: on disk, one subscriber, publishers that wait, 100 bytes");
+    if callouts.contains(&Kind::Callout) {
+        let disk = Rounds::from([(Kind::Callout, vec![commit_millis()?])]);
+        table.row("the disk alone: append 4 KB, fdatasync, ms", 2, Goal::None, &disk, |millis| *millis);
+    }
+    let mut loads = Vec::new();
+    for durability in Durability::ALL {
+        for publishers in PUBLISHERS {
+            let load = format!("{}, publishers: {publishers}", durability.name());
+            let rounds = bench.alternate(&callouts, |kind| {
+                let folder = Folder::on_disk()?;
+                let server = bench.start_on_disk(kind, &folder, durability)?;
+                publish::measure(bench, &server, publishers)
+            })?;
+            table.row(format!("{load}; events per second"), 0, Goal::More, &rounds, |round| {
+                round.requests_per_sec
+            });
+            table.row(format!("{load}; p99, ms"), 2, Goal::Less, &rounds, |round| round.p99_millis);
+            loads.push(rounds);
+        }
+    }
+    table.faults(&loads, |round| round.faults);
+    Ok(())
+}
+
+/// The median of some commits.
+fn commit_millis() -> Result<f64> {
+    let folder = Folder::on_disk()?;
+    let path = folder.path().join("commits");
+    let mut file = File::create(&path).with_context(|| format!("failed to make `{}`", path.display()))?;
+    let mut commit = || {
+        let started = Instant::now();
+        file.write_all(&[0; COMMIT_BYTES])?;
+        file.sync_data()?;
+        Ok(started.elapsed().as_secs_f64() * 1e3)
+    };
+    let millis: Result<_> = (0..COMMITS).map(|_| commit()).collect();
+    Ok(median(millis.context("failed to write to the disk")?))
+}

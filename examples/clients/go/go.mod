@@ -1,0 +1,3 @@
+module example.org/callout-client
+
+go 1.19
