@@ -78,6 +78,20 @@ impl fmt::Display for Id {
 }
 
 /// What a publisher wants to say, not yet checked. [`Event::new`] makes an event of it.
+///
+/// ```
+/// use callout::{Draft, Event, Topic};
+///
+/// let draft = Draft {
+///     topics: vec![Topic::new("news")?],
+///     name: Some("headline".into()),
+///     data: "two\nlines".into(),
+///     ..Draft::default()
+/// };
+/// let frame = Event::new(draft)?.encode(None);
+/// assert_eq!(&*frame, b"event: headline\ndata: two\ndata: lines\n\n");
+/// # Ok::<(), callout::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
     /// The topics that it is published to: at least one.

@@ -50,7 +50,7 @@ impl Publisher {
     pub fn publish_counted(&self, grant: &Grant, draft: Draft) -> Result<(Receipt, usize), Error> {
         let (event, reached) = self.event(grant, draft)?.counted();
         let receipt = self.publish_event(event)?;
-        Ok((receipt, reached.iter().sum()))
+        Ok((receipt, self.hub.count(&reached)))
     }
 
     /// Broadcasts an event that is ephemeral by nature, whatever its topics. Waits while the hub's inbox is full,
@@ -66,7 +66,7 @@ impl Publisher {
         let (event, reached) = self.event(grant, draft)?.counted();
         self.hub.broadcast(Dispatch::ephemeral(&event));
         drop(event);
-        Ok(reached.iter().sum())
+        Ok(self.hub.count(&reached))
     }
 
     /// Broadcasts an ephemeral event that is encoded already, to the topics that the grant names.
