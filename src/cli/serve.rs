@@ -144,8 +144,10 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     spawn("start line", move || _ = print(&start_line)).map_err(work)?;
     openness.into_iter().for_each(|(level, line)| log::log!(level, "{line}"));
 
-    give_back_code();
     let stop = wait_for_signals(signals, has_terminal).map_err(work)?;
+    // What is logged of the start runs code too.
+    log::logger().flush();
+    give_back_code();
     select! {
         recv(stop) -> _ => {
             log::info!("draining");
