@@ -21,15 +21,15 @@ const TRIM_EVENTS: usize = 256;
 /// With [`Durability::Relaxed`], how long an acknowledged event may be missing on disk. Then a commit saves it.
 const RELAXED: Duration = Duration::from_millis(100);
 
-/// The most bytes that unsaved commits may have written before the next commit is saved: a quarter of what may be
-/// kept, held to these bounds. The pages that an unsaved commit gives back to the file are used again only after a
+/// The most bytes that unsaved commits may have written before the next commit is saved: half of what may be kept, held to these bounds. The pages that an unsaved commit gives back to the file are used again only after a
 /// commit is saved, so with more the file would grow far beyond what is kept.
-const RELAXED_SHARE: usize = 4;
+const RELAXED_SHARE: usize = 2;
 const RELAXED_BYTES: RangeInclusive<usize> = 1024 * 1024..=16 * 1024 * 1024;
 
-/// What a commit writes beside the data of its events, roughly: the pages on the way to each row that it changes.
-/// Without it many small commits would be far over the limit.
-const COMMIT_OVERHEAD_BYTES: usize = 16 * 1024;
+/// What a commit writes, roughly: the pages on the way to each row that it changes, and the rows of its events and of
+/// those that it trims, in pages that are not full.
+const COMMIT_OVERHEAD_BYTES: usize = 32 * 1024;
+const EVENT_FACTOR: usize = 3;
 
 /// How long a quiet history waits before it trims again what has grown too old: a hundredth of the age that it keeps,
 /// held to these bounds.
@@ -178,10 +178,12 @@ impl Writer {
                 Ok(outcome)
             })
         });
-        let data_bytes: usize = jobs.events.iter().map(|event| event.data().len()).sum();
+        let event_bytes: usize =
+            jobs.events.iter().map(|event| event.data().len() + EVENT_OVERHEAD_BYTES).sum();
+        let written_bytes = COMMIT_OVERHEAD_BYTES + EVENT_FACTOR * event_bytes;
         (self.unsaved_since, self.unsaved_bytes) = match durability {
             redb::Durability::None if committed.is_ok() => {
-                (self.unsaved_since.or(Some(began)), self.unsaved_bytes + data_bytes + COMMIT_OVERHEAD_BYTES)
+                (self.unsaved_since.or(Some(began)), self.unsaved_bytes + written_bytes)
             }
             // All commits are saved, or those that were not are lost.
             _ => (None, 0),
