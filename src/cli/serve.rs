@@ -33,6 +33,9 @@ const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The least value of `--keep-age`: whoever comes back at once finds what was missed.
 const KEEP_AGE_MIN: Duration = Duration::from_secs(1);
 
+/// How long after the start its code is given back.
+const START_REST: Duration = Duration::from_millis(50);
+
 /// The exit code after an essential thread has panicked.
 const EXIT_FAILED: i32 = 70;
 
@@ -145,8 +148,8 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     openness.into_iter().for_each(|(level, line)| log::log!(level, "{line}"));
 
     let stop = wait_for_signals(signals, has_terminal).map_err(work)?;
-    // What is logged of the start runs code too.
-    log::logger().flush();
+    // Threads that have just been started run code too, until they come to rest.
+    std::thread::sleep(START_REST);
     give_back_code();
     select! {
         recv(stop) -> _ => {

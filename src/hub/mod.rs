@@ -16,16 +16,17 @@ use crate::error::Error;
 use crate::event::{Count, Event, Frame, Id};
 use crate::os::threads::{Threads, answer as answer_of};
 use crate::topic::Topic;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use groups::Groups;
 use outlet::{Outlet, Sent};
+use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Messages waiting for the hub. When the inbox is full, senders wait.
 const INBOX_MESSAGES: usize = 512;
@@ -37,6 +38,9 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// How often the hub looks for another message before it sleeps, yielding the processor in between: about 25 µs.
 /// Waking the hub costs the publisher a system call, and on a small machine more than the event itself.
 const LINGER_TURNS: usize = 60;
+
+/// How often a client that waits to be registered looks whether the hub's thread has ended.
+const ENDED_LOOK: Duration = Duration::from_millis(100);
 
 /// Reconnections per second that a drain aims at: the more streams, the longer the spread.
 const DRAIN_RECONNECTS_PER_SEC: usize = 500;
@@ -88,8 +92,31 @@ struct Registration {
     id: ClientId,
     topics: Arc<[Topic]>,
     outlet: Arc<Outlet>,
-    /// Gets the id up to which the client has to read the history.
-    live_after: Sender<Id>,
+    live_after: Arc<LiveAfter>,
+}
+
+/// Where a client waits for the id up to which it has to read the history. A channel would do, but what is freed on a
+/// stream's thread stays with that thread, and a channel is large.
+#[derive(Default)]
+struct LiveAfter {
+    id: Mutex<Option<Id>>,
+    is_set: Condvar,
+}
+
+impl LiveAfter {
+    fn set(&self, id: Id) {
+        *self.id.lock() = Some(id);
+        self.is_set.notify_one();
+    }
+
+    /// None if the hub's thread ends without having set it.
+    fn wait(&self, ended: &Receiver<()>) -> Option<Id> {
+        let mut id = self.id.lock();
+        while id.is_none() && ended.try_recv() != Err(TryRecvError::Disconnected) {
+            self.is_set.wait_for(&mut id, ENDED_LOOK);
+        }
+        *id
+    }
 }
 
 /// How many clients there are, and how many are behind, at one moment.
@@ -164,10 +191,10 @@ impl Hub {
         topics: Arc<[Topic]>,
         outlet: Arc<Outlet>,
     ) -> Result<Subscription, Error> {
-        let (live_after, answer) = bounded(1);
-        self.send(Message::Register(Registration { id, topics, outlet, live_after }));
-        let live_after =
-            answer_of(&answer, &self.ended).map_err(|_| Error::Unavailable("the hub has stopped".into()))?;
+        let live_after = Arc::new(LiveAfter::default());
+        self.send(Message::Register(Registration { id, topics, outlet, live_after: live_after.clone() }));
+        let stopped = || Error::Unavailable("the hub has stopped".into());
+        let live_after = live_after.wait(&self.ended).ok_or_else(stopped)?;
         Ok(Subscription { id, live_after, hub: self.clone() })
     }
 
@@ -322,8 +349,7 @@ impl HubThread {
                 outlet.drain(drain_retry_millis(self.groups.len()));
             }
             self.groups.insert(id, topics, outlet);
-            // The client waits for it.
-            let _ = live_after.send(self.last);
+            live_after.set(self.last);
         }
         self.counters.clients.store(self.groups.len(), Relaxed);
     }
