@@ -27,6 +27,17 @@ const ASKED_CHARS_MAX: usize = 256;
 pub const LAST_EVENTS_MAX: usize = 1_000;
 
 /// What handlers are given. All that they publish or subscribe to needs the grant that their request bears.
+///
+/// ```
+/// use callout::{Answer, App, Draft, Error, Request};
+///
+/// /// Publishes the request's body to the topics that the route declared.
+/// fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
+///     let (topics, data) = (request.grant()?.publish().to_vec(), request.text()?.to_owned());
+///     let receipt = app.publish(request, Draft { topics, data, ..Draft::default() })?;
+///     Ok(Answer::json(&receipt.id))
+/// }
+/// ```
 pub struct App {
     /// Passes events on.
     #[doc(hidden)]
@@ -51,8 +62,9 @@ pub struct App {
 }
 
 impl App {
-    /// Publishes an event to topics that the request's route declared. Errors and blocking as
-    /// [`Publisher::publish`].
+    /// Publishes an event to topics that the request's route declared. Blocks until
+    /// the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft cannot be sent,
+    /// [`Error::Unavailable`] that it cannot be kept now.
     pub fn publish(&self, request: &Request, draft: Draft) -> Result<Receipt, Error> {
         self.publisher.publish(request.grant()?, draft)
     }
@@ -62,8 +74,8 @@ impl App {
         self.publisher.publish_counted(request.grant()?, draft)
     }
 
-    /// Broadcasts an event that is ephemeral by nature, and counts the streams that it reached. Errors and
-    /// blocking as [`Publisher::broadcast_counted`].
+    /// Broadcasts an event that is ephemeral by nature, and counts the streams that it reached. Blocks
+    /// until the hub has passed it on. [`Error::Bad`] says what in the draft cannot be sent.
     pub fn broadcast(&self, request: &Request, draft: Draft) -> Result<usize, Error> {
         self.publisher.broadcast_counted(request.grant()?, draft)
     }

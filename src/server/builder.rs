@@ -1,12 +1,10 @@
-//! The way to a server: settings, and what is not plain data.
+//! Builds a server from its settings, routes, socket and history.
 
-use super::{Config, Data, Kind, Server};
+use super::{Config, JOIN_DEADLINE, ListenerKind, Server};
 use crate::access::{Access, Hosts, Origins, Secret};
 use crate::app::{App, PageStates};
 use crate::client::Permits;
-use crate::history::History;
-use crate::history::disk::{Disk, opener};
-use crate::history::memory::Memory;
+use crate::history::{self, Address, History};
 use crate::http::Listener;
 use crate::http::direct::Direct;
 use crate::http::files::Files;
@@ -75,7 +73,7 @@ impl Builder {
     }
 
     /// Where events and posts are kept; in memory unless set.
-    pub fn data(mut self, data: Data) -> Builder {
+    pub fn data(mut self, data: Address) -> Builder {
         self.config.data = data;
         self
     }
@@ -99,18 +97,24 @@ impl Builder {
 
     /// Opens the history, starts the threads and listens. The error says which of these failed, and why.
     pub fn start(self) -> Result<Server, StartError> {
-        let Builder { config, routes: own, listener, history } = self;
         let threads = Threads::default();
-        let hub = Hub::start(&threads).map_err(StartError::Threads)?;
+        // What was started before it failed ends, so that the program may try again at once.
+        self.start_with(&threads).inspect_err(|_| _ = threads.join(JOIN_DEADLINE))
+    }
+
+    fn start_with(self, threads: &Threads) -> Result<Server, StartError> {
+        let Builder { config, routes: own, listener, history } = self;
+        let hub = Hub::start(threads).map_err(StartError::Threads)?;
         let history = match history {
             Some(open) => open(hub.clone()).map_err(|error| StartError::History(error.to_string()))?,
-            None => open_history(&config, &hub, &threads).map_err(StartError::History)?,
+            None => history::open(&config.data, hub.clone(), threads, config.bounds, config.durability)
+                .map_err(StartError::History)?,
         };
         let publisher = Publisher::new(history.clone(), hub.clone(), config.ephemeral);
-        let address = match config.data {
-            Data::Memory => posts::Address::Memory,
-            Data::Directory(folder, _) => posts::Address::Folder(folder),
-        };
+        let address = config
+            .data
+            .folder()
+            .map_or(posts::Address::Memory, |folder| posts::Address::Folder(folder.to_path_buf()));
         let posts =
             PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
@@ -135,23 +139,26 @@ impl Builder {
             access,
             stats,
             activity,
-            threads,
+            threads: threads.clone(),
             page_states: PageStates::default(),
             draining: AtomicBool::new(false),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
-        let (at, limits, proxies, threads) =
-            (config.listen, config.limits, config.trusted_proxies, &app.threads);
-        let started = match (config.kind, listener) {
-            (Kind::Direct, None) => Direct::start(at, router, limits, proxies, threads).map(shared),
-            (Kind::Direct, Some(open)) => Direct::over(open, router, limits, proxies, threads).map(shared),
-            (Kind::TinyHttp, None) => Tiny::start(at, router, limits, proxies, threads).map(shared),
-            (Kind::TinyHttp, Some(open)) => Tiny::over(open, router, limits, proxies, threads).map(shared),
+        let (at, limits, proxies) = (config.listen, config.limits, config.trusted_proxies);
+        let started = match (config.listener, listener) {
+            (ListenerKind::Direct, None) => Direct::start(at, router, limits, proxies, threads).map(shared),
+            (ListenerKind::Direct, Some(open)) => {
+                Direct::over(open, router, limits, proxies, threads).map(shared)
+            }
+            (ListenerKind::TinyHttp, None) => Tiny::start(at, router, limits, proxies, threads).map(shared),
+            (ListenerKind::TinyHttp, Some(open)) => {
+                Tiny::over(open, router, limits, proxies, threads).map(shared)
+            }
         };
         match started {
             Ok(listener) => Ok(Server::new(app, listener)),
             Err(cause) => {
-                super::close_stores(&app, std::time::Instant::now());
+                super::close_stores(&app, Some(std::time::Instant::now()));
                 Err(StartError::Listen { address: config.listen, cause })
             }
         }
@@ -160,20 +167,6 @@ impl Builder {
 
 fn shared(listener: impl Listener + 'static) -> Arc<dyn Listener> {
     Arc::new(listener)
-}
-
-fn open_history(config: &Config, hub: &Hub, threads: &Threads) -> Result<Arc<dyn History>, String> {
-    match &config.data {
-        Data::Memory => Ok(Arc::new(Memory::new(hub.clone(), config.bounds))),
-        Data::Directory(directory, durability) => {
-            let begin = |last| {
-                hub.begin_after(last);
-                Ok(hub.clone())
-            };
-            let opened = Disk::start(opener(directory.clone()), config.bounds, *durability, threads, begin)?;
-            Ok(Arc::new(opened.0))
-        }
-    }
 }
 
 /// Why a server did not start. The text is for the operator.

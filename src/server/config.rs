@@ -1,8 +1,7 @@
-//! What a server is to be, as plain settings.
+//! The settings of a server.
 
 use crate::access::{Origin, Secret};
-use crate::history::Bounds;
-use crate::history::disk::Durability;
+use crate::history::{Address, Bounds, Durability};
 use crate::http::{Limits, Proxies};
 use crate::pages::Pages;
 use crate::selector::Selector;
@@ -11,21 +10,13 @@ use std::path::PathBuf;
 
 /// Which of the two listeners.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Kind {
+#[non_exhaustive]
+pub enum ListenerKind {
     /// The default, for the open network.
     #[default]
     Direct,
     /// `tiny_http::Server`, for trusted networks and for comparison.
     TinyHttp,
-}
-
-/// Where events and posts are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Data {
-    /// In memory: nothing survives the server.
-    Memory,
-    /// In a folder that only this server uses.
-    Directory(PathBuf, Durability),
 }
 
 /// The settings of a server. [`Config::default`] is one on `127.0.0.1:8080` that keeps its history in memory and
@@ -44,7 +35,7 @@ pub struct Config {
     /// Where to listen; port 0 chooses a free one.
     pub listen: SocketAddr,
     /// By which listener.
-    pub kind: Kind,
+    pub listener: ListenerKind,
     /// What publishing through the topic API needs, if anything.
     pub publish_token: Option<Secret>,
     /// Names of this server, beside those of the machine itself, that a loopback connection may ask for.
@@ -56,7 +47,9 @@ pub struct Config {
     /// A folder to serve files from, instead of those compiled in.
     pub www: Option<PathBuf>,
     /// Where events and posts are kept.
-    pub data: Data,
+    pub data: Address,
+    /// When an event counts as kept, where it is kept on disk.
+    pub durability: Durability,
     /// How much history is kept.
     pub bounds: Bounds,
     /// What connections are held to.
@@ -75,13 +68,14 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            kind: Kind::default(),
+            listener: ListenerKind::default(),
             publish_token: None,
             hosts: Vec::new(),
             origins: Vec::new(),
             ephemeral: Vec::new(),
             www: None,
-            data: Data::Memory,
+            data: Address::Memory,
+            durability: Durability::default(),
             bounds: Bounds::default(),
             limits: Limits::default(),
             trusted_proxies: Proxies::default(),
