@@ -54,8 +54,12 @@ impl Topics {
     /// query. 1 to [`TOPICS_MAX`] in all.
     pub(super) fn in_body() -> Topics {
         Topics::from(|request| {
-            let in_body = if request.body.is_empty() { Vec::new() } else { names_in_body(request)? };
-            public_topics(request.query_all("topic").chain(in_body).collect())
+            let mut names: Vec<String> = request.query_all("topic").collect();
+            // A request that names nothing in the query has a body, also where its length is missing.
+            if names.is_empty() || !request.body.is_empty() {
+                names.extend(names_in_body(request)?);
+            }
+            public_topics(names)
         })
     }
 

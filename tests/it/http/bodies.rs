@@ -76,6 +76,7 @@ fn a_body_of_unknown_length_is_refused_and_nothing_is_smuggled_in_it() {
         ("/topics/attacked", "1.0"),
         ("/topics?topic=attacked", "1.1"),
         ("/notify", "1.1"),
+        ("/subscribe", "1.1"),
     ] {
         for body in ["", "hello", HIDDEN] {
             let head = format!("POST {path} HTTP/{version}\r\nHost: localhost\r\n\r\n{body}");
