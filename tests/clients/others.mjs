@@ -10,7 +10,7 @@ export const HERE = fileURLToPath(new URL(".", import.meta.url));
 const BUILT = fileURLToPath(new URL("../../target/clients", import.meta.url));
 
 // How the programs of each language are built, and where their libraries' versions stand.
-const NODE = { needs: ["node"], prepare: () => run("npm", ["ci", "--no-audit", "--no-fund"], `${HERE}/node`), versions: "node/package.json" };
+const NODE = { needs: ["node"], versions: "node/package.json" };
 const PAGE = { ...NODE, needs: ["node", process.env.CHROMIUM ?? "/usr/bin/chromium"] };
 const PYTHON = { needs: ["python3"], prepare: venv, versions: "python/requirements.txt" };
 const RUST = { needs: ["cargo"], prepare: rust, versions: "rust/Cargo.toml" };
@@ -46,7 +46,13 @@ export const CLIENTS = [
     command: page("fetch-event-source"),
     todo: "throw in `onclose`, or it stops after a drain",
   },
-  { name: "event-source-polyfill", where: "pages", ...PAGE, command: page("event-source-polyfill"), todo: ITSELF },
+  {
+    name: "event-source-polyfill",
+    where: "pages",
+    ...PAGE,
+    command: page("event-source-polyfill"),
+    todo: 'set `lastEventIdQueryParameterName: "last_event_id"`',
+  },
   { name: "sse.js", where: "pages", ...PAGE, command: page("sse.js"), todo: "set `autoReconnect: true`" },
   { name: "sseclient-py", where: "Python", ...PYTHON, command: python("with_sseclient"), todo: `${AGAIN}; with requests, \`stream=True\`` },
   {
@@ -82,7 +88,13 @@ export const CLIENTS = [
     command: java("WithOkhttpSse"),
     todo: `${AGAIN}; set a read timeout of 40 s (OkHttp has 10)`,
   },
-  { name: "fopen", where: "PHP", needs: ["php"], command: ["php", "php/follow.php"], todo: "all of it" },
+  {
+    name: "fopen",
+    where: "PHP",
+    needs: ["php"],
+    command: ["php", "php/follow.php"],
+    todo: "all of it; set `protocol_version` to 1.0, or it holds back what comes in chunks",
+  },
   { name: "curl", where: "shell", needs: ["bash", "curl"], command: ["bash", "shell/follow.sh"], todo: "all of it; `-N`, or it holds back what comes" },
 ];
 

@@ -4,20 +4,24 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { atEnd, serve, until } from "../browser/support.mjs";
+import { PATIENCE_MILLIS, atEnd, serve, until } from "../browser/support.mjs";
 import { CLIENTS, HERE, missing, prepare, title } from "./others.mjs";
 import { Running } from "./support.mjs";
 
 const TOPIC = "rooms/42";
 
 // Clients that run at the same time. Most of the time each waits to come back.
-const AT_ONCE = 4;
+const TOGETHER = 4;
 
 // What clients read wrong: quotes, empty lines, what is no end of a line.
 const AWKWARD = 'two "quoted" \\ lines\n\n\u2028 ü 🙂';
 
 // Events that are on their way when the server is killed.
 const BURST = 20;
+
+// How long an event may take to be handed out. The next heartbeat, which would push out what a client holds back, comes
+// later.
+const PROMPTLY_MILLIS = 10_000;
 
 // Comments that are seen before the server is killed.
 const HEARTBEATS = 3;
@@ -35,7 +39,7 @@ const HANDED_EMPTY = [
 const COLUMNS = ["client", "comes back after a kill", "after a drain", "is also handed", "what its program does"];
 const rows = [];
 
-describe("each event is handed out once, whatever happens to the server", { concurrency: AT_ONCE }, () => {
+describe("each event is handed out once, whatever happens to the server", { concurrency: TOGETHER }, () => {
   for (const client of CLIENTS) {
     const lacks = missing(client);
     const skip = lacks.length > 0 && !process.env.CI && `not installed: ${lacks}`;
@@ -94,7 +98,7 @@ async function isReset(test, client) {
   const callout = await serve(test, "--cors", "*", "--data", "memory");
   const handed = await follow(test, client, callout);
   const before = await callout.publish(TOPIC, "before");
-  await handed.are([{ name: "message", data: "before", id: before.id }]);
+  await handed.are([{ name: "message", data: "before", id: before.id }], PROMPTLY_MILLIS);
   await callout.stop("SIGKILL");
   await callout.start();
   await until("it is told", () => handed.events().length === 2);
@@ -144,9 +148,9 @@ class Handed {
   }
 
   // Waits until it was handed exactly these events.
-  async are(published) {
+  async are(published, millis = PATIENCE_MILLIS) {
     // What is missing is better seen by comparing.
-    await until("it is handed all", () => this.events().length >= published.length).catch(() => {});
+    await until("it is handed all", () => this.events().length >= published.length, millis).catch(() => {});
     assert.deepEqual(this.events(), published, this.running.stderr);
   }
 }

@@ -13,7 +13,9 @@ $lastId = '';
 $retryMillis = 1000;
 while (true) {
     $headers = "Accept: text/event-stream\r\n" . ($lastId === '' ? '' : "Last-Event-ID: $lastId\r\n");
-    $context = stream_context_create(['http' => ['header' => $headers, 'timeout' => SILENCE_SECS]]);
+    // With HTTP/1.1, PHP holds back the chunks of an answer until it has 8 KB.
+    $options = ['protocol_version' => 1.0, 'header' => $headers, 'timeout' => SILENCE_SECS];
+    $context = stream_context_create(['http' => $options]);
     $stream = @fopen($argv[1], 'r', false, $context);
     $id = $lastId;
     [$name, $data] = ['message', null];
