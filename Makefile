@@ -14,7 +14,7 @@ test: ## run the tests
 	$(CARGO) test
 
 test-kill: ## kill -9 the server 300 times, twice over, and cut the power some 3,000 times (some minutes)
-	CALLOUT_KILL_ROUNDS=300 $(CARGO) test --test it -- disk::kill disk::power posts::kill
+	KILL_ROUNDS=300 $(CARGO) test --test it -- disk::kill disk::power posts::kill
 
 test-browser: tests/browser/node_modules ## try the pages and the library in Chromium; pictures go to target/screenshots
 	$(CARGO) build --release

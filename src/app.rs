@@ -26,6 +26,17 @@ const ASKED_CHARS_MAX: usize = 256;
 pub const LAST_EVENTS_MAX: usize = 1_000;
 
 /// What handlers are given. All that they publish or subscribe to needs the grant that their request bears.
+///
+/// ```
+/// use callout::{Answer, App, Draft, Error, Request};
+///
+/// /// Publishes the request's body to the topics that the route declared.
+/// fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
+///     let (topics, data) = (request.grant()?.publish().to_vec(), request.text()?.to_owned());
+///     let receipt = app.publish(request, Draft { topics, data, ..Draft::default() })?;
+///     Ok(Answer::json(&receipt.id))
+/// }
+/// ```
 pub struct App {
     /// Passes events on.
     #[doc(hidden)]

@@ -44,6 +44,8 @@ pub enum Error {
         /// The media type that it takes.
         wanted: &'static str,
     },
+    /// 415: the body is compressed.
+    ContentCoding,
     /// 417: the request expects something other than `100-continue`.
     Expectation,
     /// 421: the request asks for a host that this server does not know as its own.
@@ -81,7 +83,7 @@ impl Error {
             Error::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
             Error::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::MediaType { .. } | Error::ContentCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Error::Expectation => StatusCode::EXPECTATION_FAILED,
             Error::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Error::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -109,6 +111,9 @@ impl fmt::Display for Error {
             Error::Timeout(what) => write!(f, "the {what} did not arrive in time"),
             Error::TooLarge { bytes_max } => write!(f, "too large: at most {bytes_max} bytes are taken here"),
             Error::MediaType { wanted } => write!(f, "the body has to come with `Content-Type: {wanted}`"),
+            Error::ContentCoding => {
+                f.write_str("no `Content-Encoding` is understood here: the body has to come uncompressed")
+            }
             Error::Expectation => f.write_str("the only `Expect` understood here is `100-continue`"),
             Error::HeadTooLarge => {
                 f.write_str("the request's head is too large: at most 16 KB and 100 fields")

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use memchr::memchr2;
+use serde::Serialize;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -17,26 +18,48 @@ pub const ID_BYTES_MAX: usize = 64;
 /// The longest name, in bytes. A longer one is refused.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// What a browser asks for, in the place of an id, to be given all that is kept.
+/// What a browser sends instead of an id to be given all that is kept.
 pub const EARLIEST: &str = "earliest";
 
 /// The name of the event that tells a browser of a gap. It is refused to publishers, so that it is believed.
 const RESET: &str = "reset";
 
-/// What `retry` is held to, in milliseconds: shorter would be a stampede, longer looks dead.
+/// The name of the event that tells a browser that an earlier one was retracted. It is refused to publishers, so
+/// that it is believed.
+pub(crate) const RETRACT: &str = "retract";
+
+/// The bounds of `retry`, in milliseconds; values outside are moved to the nearest. After a shorter delay all browsers
+/// of a server that restarts come back at the same moment; after a longer one a page seems dead.
 pub const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 100..=600_000;
 
 /// The bytes of one or more whole events, shared by everyone who receives them.
 pub type Frame = Arc<[u8]>;
 
-/// The number that the history gives to each kept event: larger than all before it, across restarts too.
+/// Where an event stands in the one order of all kept events. A history gives each event a larger one than
+/// all before it, across restarts too.
+///
+/// It is opaque outside a history: ids are compared, stored and shown, and nothing else is read from them. The
+/// time of an event stands beside its id. The default comes before every event.
 ///
 /// On the wire it is a token of 16 hexadecimal digits, so that ids also compare as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Id(pub u64);
+pub struct Id(u64);
 
 impl Id {
-    /// Reads the token that `Display` writes; anything else is none of our ids.
+    /// No event comes after this one.
+    pub const MAX: Id = Id(u64::MAX);
+
+    /// The id with this key: for a history, which chooses the keys, and for what stores ids.
+    pub fn from_key(key: u64) -> Id {
+        Id(key)
+    }
+
+    /// The key, which sorts as the id does.
+    pub fn key(self) -> u64 {
+        self.0
+    }
+
+    /// Reads the token that `Display` writes; any other text is not an id of a history.
     pub fn parse(token: &str) -> Option<Id> {
         let ours = token.len() == 16 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         ours.then(|| u64::from_str_radix(token, 16).ok().map(Id)).flatten()
@@ -45,23 +68,37 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The general way to write a number takes several times as long, and each event bears one.
+        // `{:016x}` takes several times as long, and each event is written with an id.
         let mut token = [0; 16];
-        for (place, digit) in token.iter_mut().rev().enumerate() {
-            *digit = b"0123456789abcdef"[(self.0 >> (4 * place)) as usize & 0xf];
+        for (position, digit) in token.iter_mut().rev().enumerate() {
+            *digit = b"0123456789abcdef"[(self.0 >> (4 * position)) as usize & 0xf];
         }
         f.write_str(str::from_utf8(&token).map_err(|_| fmt::Error)?)
     }
 }
 
-/// What somebody wants to say, not yet checked. [`Event::new`] makes an event of it.
+/// What a publisher wants to say, not yet checked. [`Event::new`] makes an event of it.
+///
+/// ```
+/// use callout::{Draft, Event, Topic};
+///
+/// let draft = Draft {
+///     topics: vec![Topic::new("news")?],
+///     name: Some("headline".into()),
+///     data: "two\nlines".into(),
+///     ..Draft::default()
+/// };
+/// let frame = Event::new(draft)?.encode(None);
+/// assert_eq!(&*frame, b"event: headline\ndata: two\ndata: lines\n\n");
+/// # Ok::<(), callout::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
-    /// Where it is published: at least one topic.
+    /// The topics that it is published to: at least one.
     pub topics: Vec<Topic>,
     /// The event's name; none or empty means `message`, the name that `onmessage` listens to.
     pub name: Option<String>,
-    /// The publisher's own id; none lets the history's id stand on the wire.
+    /// The publisher's own id. Without one the event bears the history's id on the wire.
     pub id: Option<String>,
     /// How long browsers wait before they reconnect from now on, in milliseconds.
     pub retry_millis: Option<u32>,
@@ -80,8 +117,15 @@ pub struct Event {
     count: Option<Count>,
 }
 
-/// Where the hub says how many browsers it passed an event on to: a number for each group of them. What
-/// comes from it ends when the hub is done with the event, or when it will never get it.
+/// The data of [`Event::retract`].
+#[derive(Serialize)]
+struct Retract<'a> {
+    topic: &'a str,
+    id: Option<&'a str>,
+}
+
+/// Where the hub reports how many browsers it passed an event on to: a number for each group of them. Closes when the
+/// hub has delivered the event, or has dropped it.
 pub type Count = Sender<usize>;
 
 impl Event {
@@ -104,14 +148,29 @@ impl Event {
         })
     }
 
-    /// The event that says: there is a gap. Nobody else can say so, for [`Event::new`] refuses its name.
+    /// The event that tells a browser of a gap. Publishers cannot make one, since [`Event::new`] refuses its name.
     pub fn reset(data: String) -> Event {
         let topics = Arc::new([]);
         Event { topics, name: Some(RESET.into()), id: None, retry_millis: None, data, count: None }
     }
 
-    /// The same event, and what will say how many browsers it was passed on to: the sum, which ends when
-    /// the last copy of the event is gone.
+    /// The event that tells the subscribers of `topics` that the event with this id on the wire was retracted on
+    /// `topic`; or, without an id, that all older events of that topic were. Only a history makes one, and
+    /// [`Event::new`] refuses its name to publishers.
+    pub fn retract(topics: impl Into<Arc<[Topic]>>, topic: &Topic, id: Option<&str>) -> Event {
+        let data = serde_json::to_string(&Retract { topic: topic.as_str(), id });
+        Event {
+            topics: topics.into(),
+            name: Some(RETRACT.into()),
+            id: None,
+            retry_millis: None,
+            data: data.expect("two texts are JSON"),
+            count: None,
+        }
+    }
+
+    /// The same event, and the channel on which the hub reports how many browsers it was passed on to: the sum of
+    /// what comes. The channel closes when the last copy of the event is gone.
     pub fn counted(self) -> (Event, Receiver<usize>) {
         let (count, counts) = unbounded();
         (Event { count: Some(count), ..self }, counts)
@@ -137,8 +196,7 @@ impl Event {
         self.id.as_deref()
     }
 
-    /// The event's bytes: the publisher's id or else `id` stands on the wire, or none where both are
-    /// missing (an ephemeral event).
+    /// The event's bytes, with the publisher's id or else `id`. An ephemeral event has neither.
     pub fn encode(&self, id: Option<Id>) -> Frame {
         let mut text = String::with_capacity(self.data.len() + 64);
         // Writing to a String cannot fail.
@@ -163,8 +221,8 @@ impl Event {
     }
 }
 
-/// Cuts text at CRLF, CR and LF, the three line ends of an event stream; what stands after the last
-/// one is a piece too, even when it is empty.
+/// Cuts text at CRLF, CR and LF, the three line ends of an event stream. The text after the last one is a piece too,
+/// even when it is empty.
 fn pieces(data: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(data);
     std::iter::from_fn(move || {
@@ -193,13 +251,18 @@ fn check_name(name: &str) -> Result<(), Error> {
     }
     if name == RESET {
         return Err(Error::bad(format!(
-            "an event cannot be named `{RESET}`: streams say with it that there is a gap"
+            "an event cannot be named `{RESET}`: the server tells browsers with it that there is a gap"
+        )));
+    }
+    if name == RETRACT {
+        return Err(Error::bad(format!(
+            "an event cannot be named `{RETRACT}`: the server tells browsers with it that an event was retracted"
         )));
     }
     Ok(())
 }
 
-/// An id comes back as the header `Last-Event-ID`, so it is held to what every proxy and the CORS
+/// Browsers send an id back as the header `Last-Event-ID`, so it may only have characters that every proxy and the CORS
 /// rules let pass.
 fn check_id(id: &str) -> Result<(), Error> {
     let passes = |b: u8| b.is_ascii_graphic() && !br#""():<>?@[\]{}"#.contains(&b);
@@ -210,7 +273,7 @@ fn check_id(id: &str) -> Result<(), Error> {
     }
     if id == EARLIEST || Id::parse(id).is_some() {
         return Err(Error::bad(format!(
-            "an id cannot be `{EARLIEST}` or 16 hexadecimal digits: those mean something to the server"
+            "an id cannot be `{EARLIEST}` or 16 hexadecimal digits: the server gives those a meaning of its own"
         )));
     }
     Ok(())
@@ -258,7 +321,7 @@ mod tests {
 
     #[test]
     fn what_would_break_the_stream_or_the_browser_is_refused() {
-        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", &"n".repeat(256)] {
+        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", "retract", &"n".repeat(256)] {
             assert!(Event::new(Draft { name: Some(name.into()), ..draft("") }).is_err(), "{name:?}");
         }
         for id in ["", "a b", "a\nb", "é", "earliest", "0123456789abcdef", "a:b", &"i".repeat(65)] {

@@ -72,6 +72,13 @@
 //!
 //! A module uses only modules above it in this list (`.ci/imports` checks it).
 
+#[cfg(not(unix))]
+compile_error!("callout runs on Unix systems only (Linux, macOS, the BSDs); Windows is not supported");
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!(
+    "callout counts in 64-bit atomics, which this target has not; of 32-bit ones, armv7 and i686 have them"
+);
+
 // What everything speaks of.
 #[doc(hidden)]
 pub mod error;
@@ -126,7 +133,7 @@ pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
 pub use event::{Draft, Event, Frame};
-pub use history::{Bounds, History, Start};
+pub use history::{Address, Bounds, Durability, History, Start};
 pub use http::files::File;
 pub use http::{Answer, Limits, Request, Response};
 pub use hub::{Dispatch, Hub};
@@ -134,7 +141,7 @@ pub use pages::{Page, Pages};
 pub use publisher::{Publisher, Receipt};
 pub use routes::{Handler, Route, Topics, delete, get, patch, post};
 pub use selector::Selector;
-pub use server::{Builder, Config, Data, Failure, Kind, Server, StartError};
+pub use server::{Builder, Config, Failure, Kind, Server, StartError};
 pub use topic::Topic;
 
 // The code in these documents is compiled and run by the documentation tests.

@@ -7,7 +7,7 @@
 use crate::access::Grant;
 use crate::error::Error;
 use crate::event::{Draft, Event, Frame};
-use crate::history::{self, History};
+use crate::history::{self, History, Retracted};
 use crate::hub::{Dispatch, Hub};
 use crate::selector::Selector;
 use crate::topic::Topic;
@@ -50,7 +50,7 @@ impl Publisher {
     pub fn publish_counted(&self, grant: &Grant, draft: Draft) -> Result<(Receipt, usize), Error> {
         let (event, reached) = self.event(grant, draft)?.counted();
         let receipt = self.publish_event(event)?;
-        Ok((receipt, reached.iter().sum()))
+        Ok((receipt, self.hub.count(&reached)))
     }
 
     /// Broadcasts an event that is ephemeral by nature, whatever its topics. Waits while the hub's inbox is full,
@@ -66,12 +66,19 @@ impl Publisher {
         let (event, reached) = self.event(grant, draft)?.counted();
         self.hub.broadcast(Dispatch::ephemeral(&event));
         drop(event);
-        Ok(reached.iter().sum())
+        Ok(self.hub.count(&reached))
     }
 
     /// Broadcasts an ephemeral event that is encoded already, to the topics that the grant names.
     pub(crate) fn broadcast_frame(&self, grant: &Grant, frame: Frame) {
         self.hub.broadcast(Dispatch { id: None, topics: grant.publish().into(), frame, count: None });
+    }
+
+    /// Takes a kept event back from a topic that the grant names, or with no `id` all that the topic keeps. Errors
+    /// and blocking as [`History::retract`].
+    pub fn retract(&self, grant: &Grant, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
+        grant.check_publish(std::slice::from_ref(topic))?;
+        self.history.retract(topic, id)
     }
 
     /// Whether this topic's events are ephemeral.

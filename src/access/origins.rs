@@ -30,6 +30,12 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 pub type Field = (HeaderName, Cow<'static, str>);
 
 /// An origin, or several that differ in the subdomain: `https://example.org`, `https://*.example.org`, `null`, `*`.
+///
+/// ```
+/// let mut config = callout::Config::default();
+/// config.origins.push("https://*.example.org".parse().unwrap());
+/// assert!("example.org".parse::<callout::Origin>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(Kind);
 

@@ -6,6 +6,10 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 
 /// A secret text. `Debug` does not print it.
+///
+/// ```
+/// assert_eq!(format!("{:?}", callout::Secret::new("sesame")), "Secret(…)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -6,10 +6,11 @@ use crate::app::App;
 use crate::decode::decode;
 use crate::error::Error;
 use crate::event::Id;
-use crate::history::{Part, TopicStatus, given_at};
+use crate::history::{Kept, Part, TopicStatus};
 use crate::http::{Answer, Request};
 use crate::topic::Topic;
 use serde_json::{Value, json};
+use std::time::SystemTime;
 
 /// All topics, with how much is kept of each: `{"topics":[…]}`.
 pub fn topics(app: &App, request: &Request) -> Result<Answer, Error> {
@@ -31,8 +32,9 @@ pub fn events(app: &App, request: &Request) -> Result<Answer, Error> {
         None => Id::default(),
         Some(token) => Id::parse(&token).ok_or_else(|| Error::bad("`after` is what `next` said before"))?,
     };
-    let part = app.history.read(after, app.hub.last(), &[topic])?;
-    let next = part.events.last().map(|(id, _)| id.to_string());
+    // Not only up to what the hub has passed on: from an acknowledgement on every read finds the event.
+    let part = app.history.read(after, Id::MAX, &[topic])?;
+    let next = part.events.last().map(|kept| kept.id.to_string());
     Ok(Answer::json(&json!({ "events": part_json(&part), "next": next })))
 }
 
@@ -48,13 +50,13 @@ pub(crate) fn topic_json(status: &TopicStatus) -> Value {
 
 /// A page's events as JSON.
 pub(crate) fn part_json(part: &Part) -> Vec<Value> {
-    let event = |(id, frame): &(Id, crate::event::Frame)| {
-        let seen = decode(frame)?;
-        Some(json!({ "id": seen.id, "event": seen.event, "data": seen.data, "at": moment(*id) }))
+    let event = |kept: &Kept| {
+        let seen = decode(&kept.frame)?;
+        Some(json!({ "id": seen.id, "event": seen.event, "data": seen.data, "at": moment(kept.at) }))
     };
     part.events.iter().filter_map(event).collect()
 }
 
-fn moment(id: Id) -> String {
-    humantime::format_rfc3339_millis(given_at(id)).to_string()
+fn moment(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
 }

@@ -1,10 +1,10 @@
-//! The topic API, the general way in and out: `POST /topics/{topic}`, `GET /topics/{topic}` and
-//! `GET /topics?topic=…&topic=…`.
+//! The topic API, the general way in and out: `POST /topics/{topic}`, `GET /topics/{topic}`,
+//! `GET /topics?topic=…&topic=…` and `DELETE /topics/{topic}`.
 
 use crate::app::App;
 use crate::error::Error;
 use crate::event::Draft;
-use crate::history::Start;
+use crate::history::{Retracted, Start};
 use crate::http::{Answer, Request};
 use serde::Serialize;
 
@@ -29,6 +29,22 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
         },
     )?;
     Ok(Answer::json(&Published { id: receipt.id, duplicate: receipt.duplicate }))
+}
+
+/// `{"retracted":1,"id":"…"}`, where `id` is that of the event that tells of it; null where nothing was retracted.
+#[derive(Serialize)]
+struct Retraction {
+    retracted: usize,
+    id: Option<String>,
+}
+
+/// Takes the kept event `?id=` back, or without one all that is kept of the topic.
+pub fn retract(app: &App, request: &Request) -> Result<Answer, Error> {
+    let grant = request.grant()?;
+    let id = request.query("id");
+    let [topic] = grant.publish() else { return Err(Error::bad("one topic is retracted at a time")) };
+    let Retracted { count, id } = app.publisher.retract(grant, topic, id.as_deref())?;
+    Ok(Answer::json(&Retraction { retracted: count, id }))
 }
 
 /// Streams the topics that the path or the query names.

@@ -7,6 +7,12 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
+/// What the names of variables begin with.
+pub(super) const VARIABLE_PREFIX: &str = "CALLOUT_";
+
+/// The flag whose value is a secret.
+const PUBLISH_TOKEN: &str = "publish-token";
+
 /// A mistake in how a command was called: what was wrong and what would be right.
 pub(super) struct Usage(pub(super) String);
 
@@ -18,6 +24,13 @@ pub(super) struct Flag {
     pub(super) value: &'static str,
     /// What it does, and what happens without it.
     pub(super) help: &'static str,
+}
+
+impl Flag {
+    /// The variable that stands for it.
+    pub(super) fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase().replace('-', "_"))
+    }
 }
 
 /// One command.
@@ -87,10 +100,16 @@ impl Flags {
             }
         }
         for flag in command.flags {
-            let variable = format!("CALLOUT_{}", flag.name.to_uppercase().replace('-', "_"));
+            let variable = flag.variable();
             if let (false, Some(value)) = (flags.values.contains_key(flag.name), std::env::var_os(&variable))
             {
                 let value = value.into_string().map_err(|_| Usage(format!("`{variable}` is not UTF-8")))?;
+                check_ends(
+                    flag,
+                    &variable,
+                    &value,
+                    is_quoted(&value) || has_end(&value, char::is_whitespace),
+                )?;
                 flags.values.insert(flag.name, vec![value]);
             }
         }
@@ -108,7 +127,7 @@ impl Flags {
 
     /// The publish token. An empty one is a mistake, which would leave a server open to everybody.
     pub(super) fn publish_token(&self) -> Result<Option<&str>, Usage> {
-        match self.given("publish-token") {
+        match self.given(PUBLISH_TOKEN) {
             Some(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 Err(Usage("a --publish-token has one or more visible ASCII characters, and no blanks".into()))
             }
@@ -142,13 +161,18 @@ impl Flags {
     }
 }
 
+/// A number of things, of which there is at least one: `100000`, `100_000`.
+pub(super) fn count<T: std::str::FromStr + Default + PartialEq>(text: &str) -> Option<T> {
+    text.replace('_', "").parse().ok().filter(|count| *count != T::default())
+}
+
 /// A duration as people write them: `15s`, `2m`, `500ms`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     seconds.or_else(|| humantime::parse_duration(text).ok())
 }
 
-/// A number of bytes: `65536`, `64K`, `64MB`; units of 1,024.
+/// A number of bytes, at least one: `65536`, `64K`, `64MB`; units of 1,024.
 pub(super) fn bytes(text: &str) -> Option<usize> {
     let text = text.trim_end_matches(['b', 'B']);
     let digits = text.trim_end_matches(char::is_alphabetic);
@@ -159,20 +183,44 @@ pub(super) fn bytes(text: &str) -> Option<usize> {
         "g" => 1024 * 1024 * 1024,
         _ => return None,
     };
-    digits.parse::<usize>().ok()?.checked_mul(unit)
+    count::<usize>(digits)?.checked_mul(unit)
 }
 
 /// A flag's value. If the next argument looks like a flag, the value was forgotten; behind a `=` anything goes.
 fn value(parser: &mut lexopt::Parser, flag: &Flag) -> Result<String, Usage> {
-    if let Some(value) = parser.optional_value() {
-        return text(Ok(value));
-    }
-    let value = text(parser.value())?;
-    if value.starts_with("--") {
-        let name = flag.name;
-        return Err(Usage(format!("--{name} needs a value (or is it `--{name}={value}`?)")));
-    }
+    let name = flag.name;
+    let value = match parser.optional_value() {
+        Some(value) => text(Ok(value))?,
+        None => {
+            let value = text(parser.value())?;
+            if value.starts_with("--") {
+                return Err(Usage(format!("--{name} needs a value (or is it `--{name}={value}`?)")));
+            }
+            value
+        }
+    };
+    check_ends(flag, &format!("--{name}"), &value, false)?;
     Ok(value)
+}
+
+/// Refuses a value with something around it that is not part of it: control characters (the `\r` of a script with
+/// Windows line ends) anywhere, and in a variable quotes and blanks too, which a shell would have taken away.
+fn check_ends(flag: &Flag, source: &str, value: &str, is_wrapped: bool) -> Result<(), Usage> {
+    if !is_wrapped && !has_end(value, char::is_control) {
+        return Ok(());
+    }
+    let shown = if flag.name == PUBLISH_TOKEN { String::new() } else { format!(", {value:?},") };
+    let what = "begins or ends with a quote, a blank or a control character";
+    Err(Usage(format!("the value of {source}{shown} {what}")))
+}
+
+fn has_end(value: &str, is_wrong: fn(char) -> bool) -> bool {
+    value.starts_with(is_wrong) || value.ends_with(is_wrong)
+}
+
+fn is_quoted(value: &str) -> bool {
+    let inner = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).is_some()
 }
 
 fn text(value: Result<OsString, lexopt::Error>) -> Result<String, Usage> {
@@ -194,6 +242,7 @@ mod tests {
         assert_eq!(bytes("64MB"), Some(64 * 1024 * 1024));
         assert_eq!(bytes("12"), Some(12));
         assert_eq!(bytes("12 apples"), None);
+        assert_eq!((bytes("0MB"), count::<u64>("0"), count("1_000")), (None, None, Some(1_000_u64)));
         assert_eq!(duration("90"), Some(Duration::from_secs(90)));
         assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(duration("soon"), None);

@@ -1,7 +1,8 @@
 //! `callout history [TOPIC]`: what is kept, of a running server or in a stopped one's directory; one JSON
 //! object a line.
 
-use super::remote::{Remote, URL_FLAG, encode, refusal};
+use super::output::print;
+use super::remote::{Remote, URL_FLAG, encode};
 use super::{Command, Failure, Flag, Flags, Usage};
 use crate::api::history::{part_json, topic_json};
 use crate::disk::is_guarded;
@@ -53,15 +54,15 @@ fn read(directory: PathBuf, topic: Option<&str>) -> Result<(), Failure> {
     let archive = Archive::open(&opener(directory)).map_err(Failure::Work)?;
     let work = |error: crate::Error| Failure::Work(format!("failed to read `{}`: {error}", file.display()));
     let Some(topic) = topic else {
-        return print(archive.topics().map_err(work)?.iter().map(topic_json));
+        return print_lines(archive.topics().map_err(work)?.iter().map(topic_json)).map(drop);
     };
     let topics = [Topic::new(topic).map_err(work)?];
-    let mut after = Id::default();
+    let (mut after, mut lines) = (Id::default(), 0);
     loop {
-        let part = archive.read(after, Id(u64::MAX), &topics).map_err(work)?;
-        let Some((last, _)) = part.events.last() else { return Ok(()) };
-        after = *last;
-        print(part_json(&part))?;
+        let part = archive.read(after, Id::MAX, &topics).map_err(work)?;
+        let Some(last) = part.events.last() else { return found(topic, lines) };
+        after = last.id;
+        lines += print_lines(part_json(&part))?;
     }
 }
 
@@ -69,14 +70,14 @@ fn read(directory: PathBuf, topic: Option<&str>) -> Result<(), Failure> {
 fn ask(remote: &Remote, flags: &Flags, topic: Option<&str>) -> Result<(), Failure> {
     let Some(topic) = topic else {
         let answer = get(remote, flags, &remote.url("/history", &[]))?;
-        return print(list(&answer["topics"]));
+        return print_lines(list(&answer["topics"])).map(drop);
     };
     let path = format!("/history/{}", encode(topic));
-    let mut url = remote.url(&path, &[]);
+    let (mut url, mut lines) = (remote.url(&path, &[]), 0);
     loop {
         let answer = get(remote, flags, &url)?;
-        print(list(&answer["events"]))?;
-        let Some(next) = answer["next"].as_str() else { return Ok(()) };
+        lines += print_lines(list(&answer["events"]))?;
+        let Some(next) = answer["next"].as_str() else { return found(topic, lines) };
         url = remote.url(&path, &[("after", next)]);
     }
 }
@@ -86,24 +87,28 @@ fn get(remote: &Remote, flags: &Flags, url: &str) -> Result<Value, Failure> {
     if let Some(token) = flags.publish_token()? {
         request = request.header("Authorization", format!("Bearer {token}"));
     }
-    let mut response = request.call().map_err(|error| Failure::Work(remote.unreachable(&error)))?;
-    if !response.status().is_success() {
-        return Err(Failure::Work(refusal(response)));
-    }
-    // A page has events of any size that the server takes.
-    let body = response.body_mut().with_config().limit(u64::MAX).read_to_string();
-    let body = body.map_err(|error| Failure::Work(remote.unreachable(&error)))?;
-    serde_json::from_str(&body)
-        .map_err(|_| Failure::Work(format!("{} does not answer like a callout", remote.base())))
+    let response = request.call().map_err(|error| Failure::Work(remote.unreachable(&error)))?;
+    remote.json(response)
 }
 
 fn list(value: &Value) -> impl Iterator<Item = Value> {
     value.as_array().cloned().unwrap_or_default().into_iter()
 }
 
-fn print(objects: impl IntoIterator<Item = Value>) -> Result<(), Failure> {
+/// Prints one object a line and counts them.
+fn print_lines(objects: impl IntoIterator<Item = Value>) -> Result<usize, Failure> {
+    let mut lines = 0;
     for object in objects {
-        super::print(&format!("{object}\n"));
+        print(&format!("{object}\n"))?;
+        lines += 1;
     }
-    Ok(())
+    Ok(lines)
+}
+
+/// A topic of which nothing was printed is a failure: its name may be misspelt.
+fn found(topic: &str, lines: usize) -> Result<(), Failure> {
+    match lines {
+        0 => Err(Failure::Work(format!("nothing is kept of the topic `{topic}`"))),
+        _ => Ok(()),
+    }
 }

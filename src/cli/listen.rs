@@ -1,25 +1,41 @@
 //! `callout listen TOPIC…`: prints events as they come, and comes back with the last id when the
 //! stream breaks.
 
-use super::remote::{Remote, URL_FLAG, refusal};
+use super::flags::count;
+use super::output::{note, print, watch_reader};
+use super::remote::{Remote, URL_FLAG, media_type, refusal, retry_after};
+use super::serve::HEARTBEATS;
 use super::{Command, Failure, Flag, Flags, Usage};
-use crate::decode::{Decoder, Received};
-use crossbeam_channel::{Receiver, bounded};
-use std::io::{self, BufRead, BufReader, Write};
+use crate::decode::{Decoder, EVENT_BYTES_MAX, Received};
+use crate::event::RETRY_MILLIS;
+use crate::os::threads::spawn;
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
+use std::io::{self, Read};
 use std::time::Duration;
+use ureq::http::StatusCode;
 
 /// The heartbeat that is assumed until the server announces its own.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// The delay before reconnecting if the server set none, and the longest delay.
+/// The delay before reconnecting if the server set none, and the longest delay that grows out of failures.
 const RETRY: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// The delay doubles with each failure in a row to open a stream, at most this many times.
 const DOUBLINGS_MAX: u32 = 4;
 
-/// Lines that were read but not printed yet. When full, the reader waits, and so does the server.
-const QUEUE_LINES: usize = 256;
+/// What is read at once, and how many such chunks may wait to be printed. When full, the reader waits, and so does
+/// the server.
+const CHUNK_BYTES: usize = 32 * 1024;
+const QUEUE_CHUNKS: usize = 32;
+
+/// How much of a refusal is read, and the longest pause in it: it is a line of JSON.
+const REFUSAL_CHUNKS: usize = 2;
+const REFUSAL_PAUSE: Duration = Duration::from_secs(2);
+
+/// Statuses with which a server, or a proxy before it, says: not now. All of 500 and above say so too.
+const NOT_NOW: [StatusCode; 3] =
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
 
 pub(super) static COMMAND: Command = Command {
     name: "listen",
@@ -28,18 +44,25 @@ pub(super) static COMMAND: Command = Command {
     flags: &[
         Flag { name: "json", value: "", help: "one JSON object a line: id, event, data" },
         Flag { name: "since", value: "ID", help: "begin after this id; `earliest` for all that is kept" },
+        Flag { name: "count", value: "COUNT", help: "end after so many events; goes on for ever" },
         URL_FLAG,
     ],
 };
 
-/// How a stream ended.
+/// Why a stream ended before everything was printed that was asked for.
 enum Ended {
-    /// It could not be opened; the next try may succeed.
-    Unopened(String),
+    /// It could not be opened; the next try may succeed, after this time if the server named one.
+    Unopened(String, Option<Duration>),
     /// The connection broke after it was open.
     Broke(String),
-    /// Standard output is closed.
-    Unread,
+    /// Another try could not mend it.
+    Failed(Failure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Ended {
+        Ended::Failed(failure)
+    }
 }
 
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
@@ -49,95 +72,145 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let remote = Remote::new(flags)?;
     let topics: Vec<_> = flags.arguments.iter().map(|topic| ("topic", topic.as_str())).collect();
     let url = remote.url("/topics", &topics);
-    let mut decoder = Decoder::default();
-    decoder.last_event_id = flags.text("since").unwrap_or_default().to_owned();
+    let right = "an id: visible ASCII characters without blanks, or `earliest`";
+    let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let since = flags.value("since", String::new(), right, |text| is_id(text).then(|| text.to_owned()))?;
+    let mut listener = Listener {
+        remote,
+        url,
+        as_json: flags.is_on("json"),
+        left: flags.value("count", u64::MAX, "a number of events, at least 1", count)?,
+        decoder: Decoder::after(since),
+        unread: watch_reader(),
+    };
     let mut failures = 0;
     loop {
-        let (why, doublings) = match follow(&remote, &url, &mut decoder, flags.is_on("json"))? {
-            Ended::Unread => return Ok(()),
-            Ended::Broke(why) => {
+        let (why, told) = match listener.follow() {
+            Ok(()) => return Ok(()),
+            Err(Ended::Failed(failure)) => return Err(failure),
+            Err(Ended::Broke(why)) => {
                 failures = 0;
-                (why, 0)
+                (why, None)
             }
-            Ended::Unopened(why) => {
+            Err(Ended::Unopened(why, told)) => {
                 failures += 1;
-                (why, (failures - 1).min(DOUBLINGS_MAX))
+                (why, told)
             }
         };
-        let retry = decoder.retry_millis.map_or(RETRY, Duration::from_millis);
-        let delay = (retry * 2_u32.pow(doublings)).min(RETRY_MAX.max(retry));
-        // Standard error may be closed.
-        let _ = writeln!(io::stderr(), "callout: {why}; coming back in {:.1}s", delay.as_secs_f64());
-        std::thread::sleep(delay);
-        decoder.restart();
+        let delay = listener.delay(failures, told);
+        note(&format!("{why}; coming back in {:.1}s", delay.as_secs_f64()));
+        if listener.unread.recv_timeout(delay) == Err(RecvTimeoutError::Disconnected) {
+            return Err(Failure::Unread);
+        }
+        listener.decoder.restart();
     }
 }
 
-/// Reads one stream until it ends. An error that another try cannot mend is a failure.
-fn follow(remote: &Remote, url: &str, decoder: &mut Decoder, json: bool) -> Result<Ended, Failure> {
-    let mut request = remote.agent().get(url).header("Accept", "text/event-stream");
-    if !decoder.last_event_id.is_empty() {
-        request = request.header("Last-Event-ID", &decoder.last_event_id);
-    }
-    let response = match request.call() {
-        Ok(response) => response,
-        Err(error) => return Ok(Ended::Unopened(remote.unreachable(&error))),
-    };
-    if response.status().is_server_error() {
-        return Ok(Ended::Unopened(refusal(response)));
-    }
-    if response.status() != 200 {
-        return Err(Failure::Work(refusal(response)));
-    }
-    let lines = read_lines(BufReader::new(response.into_body().into_reader()));
-    let lines = lines.map_err(|error| Failure::Work(format!("failed to start a thread: {error}")))?;
-    let mut heartbeat = HEARTBEAT;
-    loop {
-        // After two and a half heartbeats without a byte the connection counts as dead.
-        let line = match lines.recv_timeout(heartbeat.saturating_mul(5) / 2) {
-            Ok(line) => line,
-            Err(error) if error.is_timeout() => return Ok(Ended::Broke("the stream went silent".into())),
-            Err(_) => return Ok(Ended::Broke("the stream ended".into())),
-        };
-        heartbeat = told_heartbeat(&line).unwrap_or(heartbeat);
-        if let Some(event) = decoder.line(&line)
-            && print(&event, json).is_err()
-        {
-            return Ok(Ended::Unread);
+/// What outlives a broken connection.
+struct Listener {
+    remote: Remote,
+    url: String,
+    as_json: bool,
+    /// Events that are still to be printed.
+    left: u64,
+    decoder: Decoder,
+    /// Disconnected when nobody reads standard output any more.
+    unread: Receiver<()>,
+}
+
+impl Listener {
+    /// Prints the events of one stream until it ends, or as many as were asked for are printed.
+    fn follow(&mut self) -> Result<(), Ended> {
+        let chunks = self.open()?;
+        loop {
+            let heartbeat = self.decoder.heartbeat.unwrap_or(HEARTBEAT);
+            // After two and a half heartbeats without a byte the connection counts as dead.
+            let silence = heartbeat.clamp(*HEARTBEATS.start(), *HEARTBEATS.end()) * 5 / 2;
+            let chunk = select! {
+                recv(chunks) -> chunk => chunk,
+                recv(self.unread) -> _ => return Err(Failure::Unread.into()),
+                default(silence) => return Err(Ended::Broke("the stream went silent".into())),
+            };
+            let chunk = chunk.map_err(|_| Ended::Broke("the stream ended".into()))?;
+            let events = self.decoder.bytes(&chunk).map_err(|_| {
+                let mb = EVENT_BYTES_MAX / (1024 * 1024);
+                Failure::Work(format!("the server sent an event of more than {mb} MB"))
+            })?;
+            for event in events {
+                self.print(&event)?;
+                self.left -= 1;
+                if self.left == 0 {
+                    return Ok(());
+                }
+            }
         }
     }
-}
 
-/// The heartbeat that a stream's opening comment announces: `:ok heartbeat=15`, in seconds.
-fn told_heartbeat(line: &str) -> Option<Duration> {
-    let comment = line.strip_prefix(':')?;
-    let seconds = comment.split_whitespace().find_map(|word| word.strip_prefix("heartbeat="))?;
-    Duration::try_from_secs_f64(seconds.parse().ok()?).ok().filter(|heartbeat| !heartbeat.is_zero())
+    /// Opens a stream; its bytes come through the channel.
+    fn open(&self) -> Result<Receiver<Vec<u8>>, Ended> {
+        // Silence is noticed by the one who waits for the chunks.
+        let request = self.remote.agent().get(&self.url).config().timeout_per_read(None).build();
+        let mut request = request.header("Accept", "text/event-stream");
+        if !self.decoder.last_event_id.is_empty() {
+            request = request.header("Last-Event-ID", &self.decoder.last_event_id);
+        }
+        let response =
+            request.call().map_err(|error| Ended::Unopened(self.remote.unreachable(&error), None))?;
+        let (head, body) = response.into_parts();
+        let chunks = read_chunks(body.into_reader())
+            .map_err(|error| Failure::Work(format!("failed to start a thread: {error}")))?;
+        if head.status != StatusCode::OK {
+            let why = refusal(&head, &read_refusal(&chunks));
+            let is_temporary = head.status.is_server_error() || NOT_NOW.contains(&head.status);
+            return Err(match is_temporary {
+                true => Ended::Unopened(why, retry_after(&head)),
+                false => Failure::Work(why).into(),
+            });
+        }
+        if media_type(&head) != "text/event-stream" {
+            return Err(self.remote.stranger().into());
+        }
+        Ok(chunks)
+    }
+
+    /// How long to wait before the next try, after so many failures in a row.
+    fn delay(&self, failures: u32, told: Option<Duration>) -> Duration {
+        let millis = |millis: u32| Duration::from_millis(millis.into());
+        if let Some(told) = told {
+            return told.clamp(millis(*RETRY_MILLIS.start()), millis(*RETRY_MILLIS.end()));
+        }
+        let retry = self.decoder.retry_millis.map_or(RETRY, millis);
+        let doublings = failures.saturating_sub(1).min(DOUBLINGS_MAX);
+        (retry * 2_u32.pow(doublings)).min(RETRY_MAX.max(retry))
+    }
+
+    fn print(&self, event: &Received) -> Result<(), Failure> {
+        print(&match (self.as_json, event.event.as_str()) {
+            (true, _) => format!("{}\n", serde_json::json!(event)),
+            (false, "message") => format!("{}\n", event.data),
+            (false, name) => format!("{name}: {}\n", event.data),
+        })
+    }
 }
 
 /// Reads on a thread of its own, so that silence can be noticed. The thread ends with the stream, or when the
 /// receiver is dropped.
-fn read_lines(mut stream: impl BufRead + Send + 'static) -> io::Result<Receiver<String>> {
-    let (sender, lines) = bounded(QUEUE_LINES);
-    std::thread::Builder::new().name("stream".into()).spawn(move || {
-        let mut bytes = Vec::new();
-        while stream.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
-            let line = String::from_utf8_lossy(&bytes).into_owned();
-            bytes.clear();
-            if sender.send(line).is_err() {
+fn read_chunks(mut stream: impl Read + Send + 'static) -> io::Result<Receiver<Vec<u8>>> {
+    let (sender, chunks) = bounded(QUEUE_CHUNKS);
+    spawn("stream", move || {
+        let mut buffer = vec![0; CHUNK_BYTES];
+        while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+            if sender.send(buffer[..bytes].to_vec()).is_err() {
                 return;
             }
         }
     })?;
-    Ok(lines)
+    Ok(chunks)
 }
 
-fn print(event: &Received, json: bool) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match (json, event.event.as_str()) {
-        (true, _) => writeln!(stdout, "{}", serde_json::json!(event))?,
-        (false, "message") => writeln!(stdout, "{}", event.data)?,
-        (false, name) => writeln!(stdout, "{name}: {}", event.data)?,
-    }
-    stdout.flush()
+/// The body of a refusal, as far as it comes soon.
+fn read_refusal(chunks: &Receiver<Vec<u8>>) -> String {
+    let come = std::iter::from_fn(|| chunks.recv_timeout(REFUSAL_PAUSE).ok());
+    let bytes: Vec<u8> = come.take(REFUSAL_CHUNKS).flatten().collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }

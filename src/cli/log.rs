@@ -4,6 +4,7 @@
 //! no room, it is dropped and counted.
 
 use crate::disk::is_guarded;
+use crate::os::threads::spawn;
 use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, Write};
@@ -40,7 +41,7 @@ static LOGGER: Logger = Logger {
 /// Writes everything up to this level to standard error from now on. A panic becomes a line too, except where it is
 /// reported as an error anyway.
 pub(super) fn start(level: LevelFilter) -> io::Result<()> {
-    std::thread::Builder::new().name("log".into()).spawn(|| LOGGER.write())?;
+    spawn("log", || LOGGER.write())?;
     // This fails only if a logger is set already; then that one stays.
     if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(level);

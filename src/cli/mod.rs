@@ -6,13 +6,15 @@ mod flags;
 mod history;
 mod listen;
 mod log;
+mod output;
 mod publish;
 mod remote;
 mod serve;
+mod transport;
 
-use flags::{Command, Flag, Flags, Usage};
+use flags::{Command, Flag, Flags, Usage, VARIABLE_PREFIX};
+use output::{note, print};
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
 /// Why a command ended without success.
@@ -21,6 +23,8 @@ enum Failure {
     Usage(Usage),
     /// It could not do its work.
     Work(String),
+    /// Nobody reads standard output any more: `callout history | head`. That is no fault, and nothing is left to do.
+    Unread,
 }
 
 impl From<Usage> for Failure {
@@ -42,36 +46,60 @@ static COMMANDS: &[Entry] = &[
 /// Runs the command that the arguments name (the first is the program's own name). Blocks until it is
 /// done; `serve` ends with a signal.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut args: Vec<OsString> = args.into_iter().skip(1).collect();
+    let (code, why) = match dispatch(args.into_iter().skip(1).collect()) {
+        Ok(()) | Err(Failure::Unread) => return ExitCode::SUCCESS,
+        Err(Failure::Usage(Usage(why))) => (2, why),
+        Err(Failure::Work(why)) => (1, why),
+    };
+    note(&why);
+    ExitCode::from(code)
+}
+
+fn dispatch(mut args: Vec<OsString>) -> Result<(), Failure> {
     let is_name = |word: &&str| !word.starts_with('-');
     let named = args.first().and_then(|word| word.to_str()).filter(is_name).map(str::to_owned);
     let (command, main) = match named.as_deref() {
         // `callout` alone, or with flags only, serves.
         None => COMMANDS[0],
         Some("help") => return print(&overview()),
-        Some(name) => match COMMANDS.iter().find(|(command, _)| command.name == name) {
-            Some(&entry) => entry,
-            None => {
-                return complain(2, &format!("there is no command `{name}`; `callout --help` lists them"));
-            }
-        },
+        Some(name) => *COMMANDS
+            .iter()
+            .find(|(command, _)| command.name == name)
+            .ok_or_else(|| Usage(format!("there is no command `{name}`; `callout --help` lists them")))?,
     };
     args.drain(..usize::from(named.is_some()));
-    let result = match Flags::parse(command, args) {
-        Ok(flags) if flags.wants_version => {
-            return print(concat!("callout ", env!("CARGO_PKG_VERSION"), "\n"));
+    let explained = |failure| match failure {
+        Failure::Usage(Usage(why)) => {
+            Usage(format!("{why}; `callout {} --help` explains", command.name)).into()
         }
-        Ok(flags) if flags.wants_help && named.is_none() => return print(&overview()),
-        Ok(flags) if flags.wants_help => return print(&command.help()),
-        Ok(flags) => main(&flags),
-        Err(usage) => Err(usage.into()),
+        other => other,
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(usage)) => {
-            complain(2, &format!("{}; `callout {} --help` explains", usage.0, command.name))
+    let flags = Flags::parse(command, args).map_err(|usage| explained(usage.into()))?;
+    if flags.wants_version {
+        return print(concat!("callout ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+    if flags.wants_help {
+        return print(&named.map_or_else(overview, |_| command.help()));
+    }
+    note_unknown_variables();
+    main(&flags).map_err(explained)
+}
+
+/// A misspelt variable would go unnoticed, and `CALLOUT_TOKEN` leave a server open to everybody. Its value may be a
+/// secret and is not shown.
+fn note_unknown_variables() {
+    let flags = COMMANDS.iter().flat_map(|(command, _)| command.flags);
+    let known: Vec<String> = flags.map(Flag::variable).collect();
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
+        // Kubernetes sets these in all containers beside a service that is named `callout`.
+        let is_of_kubernetes = rest.starts_with("PORT") || rest.starts_with("SERVICE");
+        if is_of_kubernetes || known.contains(&name) {
+            continue;
         }
-        Err(Failure::Work(why)) => complain(1, &why),
+        let meant = known.iter().find(|known| !rest.is_empty() && known.contains(rest));
+        let meant = meant.map(|known| format!("; is {known} meant?")).unwrap_or_default();
+        note(&format!("the variable {name} is unknown and has no effect{meant}"));
     }
 }
 
@@ -85,16 +113,4 @@ fn overview() -> String {
     text +=
         "\n`callout` alone serves. `callout COMMAND --help` lists the flags of one; these are serve's:\n\n";
     text + &COMMANDS[0].0.flag_lines()
-}
-
-fn print(text: &str) -> ExitCode {
-    // Standard output may be closed.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
-}
-
-fn complain(code: u8, why: &str) -> ExitCode {
-    // Standard error may be closed; the exit code still tells.
-    let _ = writeln!(std::io::stderr(), "callout: {why}");
-    ExitCode::from(code)
 }

@@ -1,13 +1,19 @@
 //! `callout publish TOPIC [DATA]`: one event, from the command line or from standard input.
 
-use super::remote::{Remote, URL_FLAG, encode, refusal};
+use super::output::print;
+use super::remote::{Remote, URL_FLAG, encode};
 use super::{Command, Failure, Flag, Flags, Usage};
+use serde_json::Value;
 use std::io::Read;
+use std::time::Duration;
+
+/// The deadline for the body of the answer, which is one short line.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) static COMMAND: Command = Command {
     name: "publish",
     arguments: "TOPIC [DATA]",
-    about: "publish DATA, or standard input, and print the event's id",
+    about: "publish DATA, or standard input if it is `-` or missing; print the event's id",
     flags: &[
         Flag { name: "event", value: "NAME", help: "the event's name; message" },
         Flag { name: "id", value: "ID", help: "an id of your own, instead of the server's" },
@@ -33,23 +39,20 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let remote = Remote::new(flags)?;
     let options = ["event", "id"].into_iter().filter_map(|name| Some((name, flags.text(name)?)));
     let url = remote.url(&format!("/topics/{}", encode(topic)), &options.collect::<Vec<_>>());
-    let mut request = remote.agent().post(&url).content_type("text/plain; charset=utf-8");
+    // A redirected POST would become a GET, and open a stream.
+    let mut request = remote.agent().post(&url).config().max_redirects(0).max_redirects_will_error(false);
+    request = request.timeout_recv_body(Some(ANSWER_DEADLINE));
+    let mut request = request.build().content_type("text/plain; charset=utf-8");
     if let Some(token) = flags.publish_token()? {
         request = request.header("Authorization", format!("Bearer {token}"));
     }
-    let mut response = request.send(&data[..]).map_err(|error| Failure::Work(remote.unreachable(&error)))?;
-    if !response.status().is_success() {
-        return Err(Failure::Work(refusal(response)));
-    }
-    let answer = response.body_mut().read_to_string().unwrap_or_default();
-    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-    match answer.get("id") {
-        Some(serde_json::Value::String(id)) => super::print(&format!("{id}\n")),
+    let response = request.send(&data[..]).map_err(|error| Failure::Work(remote.unreachable(&error)))?;
+    match remote.json(response)?.get("id") {
+        Some(Value::String(id)) => print(&format!("{id}\n")),
         // An ephemeral event has none.
-        Some(serde_json::Value::Null) => super::print(""),
-        _ => return Err(Failure::Work(format!("{} does not answer like a callout", remote.base()))),
-    };
-    Ok(())
+        Some(Value::Null) => Ok(()),
+        _ => Err(remote.stranger()),
+    }
 }
 
 fn standard_input() -> Result<Vec<u8>, Failure> {
@@ -57,8 +60,11 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
     let read = std::io::stdin().read_to_end(&mut data);
     read.map_err(|error| Failure::Work(format!("failed to read standard input: {error}")))?;
     // The line end that a shell adds is not part of the message.
-    if data.ends_with(b"\n") {
-        data.pop();
-    }
+    let line_end_bytes = match data.as_slice() {
+        [.., b'\r', b'\n'] => 2,
+        [.., b'\n'] => 1,
+        _ => 0,
+    };
+    data.truncate(data.len() - line_end_bytes);
     Ok(data)
 }

@@ -1,32 +1,37 @@
 //! `callout serve`: the server, its log and its signals.
 
-use super::flags::{bytes, duration};
-use super::{Command, Failure, Flag, Flags, log as stderr_log};
+use super::flags::{bytes, count, duration};
+use super::output::print;
+use super::{Command, Failure, Flag, Flags, Usage, log as stderr_log};
 use crate::access::{Origin, Secret};
 use crate::client::Pace;
-use crate::history::Bounds;
-use crate::history::disk::Durability;
+use crate::history::{Address, Bounds, Durability};
 use crate::http::{Limits, Network};
 use crate::os::kernel::give_back_code;
 use crate::os::threads::spawn;
 use crate::pages::Pages;
 use crate::selector::Selector;
-use crate::server::{Config, Data, Kind, Server};
+use crate::server::{Config, Kind, Server};
 use crossbeam_channel::{Receiver, bounded, select};
 use log::{Level, LevelFilter};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 /// Descriptors that are not connections: standard streams, listener, signals, watching, some files.
 const DESCRIPTORS_RESERVED: usize = 24;
 
 /// The valid values of `--heartbeat` and `--grace`. A shorter heartbeat is a flood, a longer one as good as none.
-const HEARTBEATS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60 * 60);
+pub(super) const HEARTBEATS: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(60 * 60);
 const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The least value of `--keep-age`: whoever comes back at once finds what was missed.
+const KEEP_AGE_MIN: Duration = Duration::from_secs(1);
 
 /// The exit code after an essential thread has panicked.
 const EXIT_FAILED: i32 = 70;
@@ -43,7 +48,7 @@ pub(super) static COMMAND: Command = Command {
         Flag {
             name: "listen",
             value: "ADDRESS",
-            help: "where to listen (a port alone is on this machine only); 127.0.0.1:8080",
+            help: "where to listen (a port alone is on this machine only, and of a name the\nfirst IPv4 address is taken); 127.0.0.1:8080",
         },
         Flag { name: "listener", value: "KIND", help: "direct, or tiny_http on trusted networks; direct" },
         Flag {
@@ -127,17 +132,20 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let config = config(flags, usize::try_from(descriptors).unwrap_or(usize::MAX))?;
     let work = |error: std::io::Error| Failure::Work(error.to_string());
     stderr_log::start(level).map_err(work)?;
+    // Asked first: a terminal that was closed is none any more.
+    let has_terminal = stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal();
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(work)?;
 
     let openness = openness(&config);
     let server = Server::builder().config(config).start().map_err(|why| Failure::Work(why.to_string()))?;
-    // Standard output may be closed.
-    let version = env!("CARGO_PKG_VERSION");
-    let _ = writeln!(std::io::stdout(), "callout {version} listening on http://{}", server.address());
+    let start_line =
+        format!("callout {} listening on http://{}\n", env!("CARGO_PKG_VERSION"), server.address());
+    // Standard output may be closed, or a pipe that is full: then the thread waits, and the server does not.
+    spawn("start line", move || _ = print(&start_line)).map_err(work)?;
     openness.into_iter().for_each(|(level, line)| log::log!(level, "{line}"));
 
     give_back_code();
-    let stop = wait_for_signals(signals).map_err(work)?;
+    let stop = wait_for_signals(signals, has_terminal).map_err(work)?;
     select! {
         recv(stop) -> _ => {
             log::info!("draining");
@@ -152,17 +160,23 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
 }
 
 /// Waits for signals on a thread of its own, so that a second one is heard during a drain. Sends one message when
-/// the server is to stop.
-fn wait_for_signals(mut signals: Signals) -> std::io::Result<Receiver<()>> {
+/// the server is to stop: for SIGTERM and SIGINT, and for SIGHUP if it was started on a terminal.
+fn wait_for_signals(mut signals: Signals, has_terminal: bool) -> std::io::Result<Receiver<()>> {
     let (stop, stops) = bounded(1);
     spawn("signals", move || {
         let mut is_stopping = false;
         for signal in signals.forever() {
             match signal {
                 // A second signal ends the process at once.
-                SIGTERM | SIGINT if std::mem::replace(&mut is_stopping, true) => exit(128 + signal),
-                // The main thread waits for it.
-                SIGTERM | SIGINT => _ = stop.send(()),
+                SIGTERM | SIGINT if is_stopping => exit(128 + signal),
+                // The terminal was closed. The kernel and a shell may both say so.
+                SIGHUP if has_terminal && is_stopping => {}
+                SIGHUP if !has_terminal => log::info!("signal {signal} is ignored"),
+                SIGTERM | SIGINT | SIGHUP => {
+                    is_stopping = true;
+                    // The main thread waits for it.
+                    let _ = stop.send(());
+                }
                 _ => log::info!("signal {signal} is ignored"),
             }
         }
@@ -194,7 +208,6 @@ fn exit(code: i32) -> ! {
 }
 
 fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
-    let count = |text: &str| text.replace('_', "").parse().ok();
     let default = Config::default();
     let connections_max = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(2);
     let short_requests = (connections_max / SHORT_REQUESTS_SHARE).clamp(1, SHORT_REQUESTS_MAX);
@@ -207,8 +220,10 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
         )?,
         ..default.limits.pace
     };
-    let keep_bytes = flags.value("keep-bytes", default.bounds.bytes_max, "a size like 64MB", bytes)?;
-    let body_bytes = flags.value("body-bytes", default.limits.body_bytes_max, "a size like 64KB", bytes)?;
+    let keep_bytes =
+        flags.value("keep-bytes", default.bounds.bytes_max, "a size like 64MB, at least 1", bytes)?;
+    let body_bytes =
+        flags.value("body-bytes", default.limits.body_bytes_max, "a size like 64KB, at least 1", bytes)?;
     let durability =
         flags.value("durability", Durability::Strict, "strict or relaxed", |text| match text {
             "strict" => Some(Durability::Strict),
@@ -216,7 +231,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             _ => None,
         })?;
     Ok(Config {
-        listen: flags.value("listen", default.listen, "an address like 127.0.0.1:8080", address)?,
+        listen: flags.text("listen").map_or(Ok(default.listen), address)?,
         kind: flags.value("listener", Kind::Direct, "direct or tiny_http", |text| match text {
             "direct" => Some(Kind::Direct),
             "tiny_http" => Some(Kind::TinyHttp),
@@ -230,14 +245,22 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))
         })?,
-        data: match flags.text("data") {
-            Some("memory") => Data::Memory,
-            folder => Data::Directory(folder.unwrap_or("callout-data").into(), durability),
-        },
+        data: data(flags.text("data").unwrap_or("callout-data"))?,
+        durability,
         bounds: Bounds {
-            events_max: flags.value("keep-events", default.bounds.events_max, "a number of events", count)?,
+            events_max: flags.value(
+                "keep-events",
+                default.bounds.events_max,
+                "a number of events, at least 1",
+                count,
+            )?,
             bytes_max: keep_bytes,
-            age_max: flags.value("keep-age", default.bounds.age_max, "a time like 7days", duration)?,
+            age_max: flags.value(
+                "keep-age",
+                default.bounds.age_max,
+                "a time like 7days, at least a second",
+                |text| duration(text).filter(|age| *age >= KEEP_AGE_MIN),
+            )?,
         },
         limits: Limits { body_bytes_max: body_bytes, connections_max, pace, ..default.limits },
         trusted_proxies: flags
@@ -248,20 +271,59 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
         pages: pages(flags)?,
         activity: !flags.is_on("no-activity"),
         streams_max: flags
-            .value("streams", usize::MAX, "a number of streams", count)?
+            .value("streams", usize::MAX, "a number of streams, at least 1", count)?
             .min(connections_max - short_requests),
     })
 }
 
 /// An address with a port. A port alone means the loopback address.
-fn address(text: &str) -> Option<SocketAddr> {
-    let port = || text.trim_start_matches(':').parse().ok().map(|port: u16| ([127, 0, 0, 1], port).into());
-    let named = || std::net::ToSocketAddrs::to_socket_addrs(text).ok()?.next();
-    text.parse().ok().or_else(port).or_else(named)
+fn address(text: &str) -> Result<SocketAddr, Usage> {
+    let wrong = |right: &str| Usage(format!("`{text}` is no value for --listen, which takes {right}"));
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if let Some(port) = port(text.strip_prefix(':').unwrap_or(text)) {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        let right = SocketAddr::new(ip, 8080);
+        return Err(wrong(&format!("an address with a port, like {right}")));
+    }
+    let name_and_port = text.rsplit_once(':').and_then(|(name, digits)| Some((name, port(digits)?)));
+    let Some((name, port)) = name_and_port.filter(|(name, _)| !name.contains(':')) else {
+        return Err(wrong("an address like 127.0.0.1:8080, with a port up to 65535"));
+    };
+    let addresses = (name, port).to_socket_addrs().map(Vec::from_iter).unwrap_or_default();
+    preferred(&addresses)
+        .ok_or_else(|| Usage(format!("`{text}` is no value for --listen: the name `{name}` is not known")))
+}
+
+fn port(digits: &str) -> Option<u16> {
+    digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The one of a name's addresses to listen on: the first of IPv4, since everybody who looks for `localhost` also tries
+/// 127.0.0.1, and the commands begin with it.
+fn preferred(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
+}
+
+/// Where the history is kept. A folder may be missing, a file in its place is a failure.
+fn data(text: &str) -> Result<Address, Failure> {
+    let address: Address = text.parse().map_err(|error: crate::Error| Usage(error.to_string()))?;
+    let is_file = |path: &&Path| path.exists() && !path.is_dir();
+    match address.folder().and_then(|folder| folder.ancestors().find(is_file)) {
+        Some(file) => {
+            let file = file.display();
+            Err(Failure::Work(format!("`{file}` is a file; --data takes a folder, or `memory`")))
+        }
+        None => Ok(address),
+    }
 }
 
 fn origin(text: String) -> Result<Origin, Failure> {
-    let wrong = |right| super::Usage(format!("`{text}` is no value for --cors, which takes {right}"));
+    let wrong = |right| Usage(format!("`{text}` is no value for --cors, which takes {right}"));
     Ok(text.parse().map_err(wrong)?)
 }
 
@@ -269,13 +331,13 @@ fn origin(text: String) -> Result<Origin, Failure> {
 fn host(text: String) -> Result<String, Failure> {
     if text.is_empty() || text.contains(['/', ':', '*', ' ']) {
         let right = "a name like push.example.org, without scheme, port and path";
-        return Err(super::Usage(format!("`{text}` is no value for --host, which takes {right}")).into());
+        return Err(Usage(format!("`{text}` is no value for --host, which takes {right}")).into());
     }
     Ok(text)
 }
 
 fn trusted_proxy(text: String) -> Result<Network, Failure> {
-    let wrong = |error| super::Usage(format!("`{text}` is no value for --trusted-proxy: {error}"));
+    let wrong = |error| Usage(format!("`{text}` is no value for --trusted-proxy: {error}"));
     Ok(text.parse().map_err(wrong)?)
 }
 
@@ -284,9 +346,9 @@ fn ephemeral(pattern: String) -> Result<Selector, Failure> {
     if pattern.starts_with('$') {
         let why =
             format!("`{pattern}` is no value for --ephemeral: topics that begin with `$` are callout's own");
-        return Err(super::Usage(why).into());
+        return Err(Usage(why).into());
     }
-    let wrong = |error| super::Usage(format!("`{pattern}` is no value for --ephemeral: {error}")).into();
+    let wrong = |error| Usage(format!("`{pattern}` is no value for --ephemeral: {error}")).into();
     pattern.parse().map_err(wrong)
 }
 
@@ -294,6 +356,36 @@ fn pages(flags: &Flags) -> Result<Pages, Failure> {
     let Some(text) = flags.text("pages") else { return Ok(Pages::all()) };
     text.parse().map_err(|name| {
         let right = "chat, activity, notifications, wall and posts, with commas between them, or none";
-        super::Usage(format!("`{name}` is no page; --pages takes {right}")).into()
+        Usage(format!("`{name}` is no page; --pages takes {right}")).into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_it_is_written_or_refused() {
+        for (text, right) in [
+            ("8080", "127.0.0.1:8080"),
+            (":8080", "127.0.0.1:8080"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("0.0.0.0:0", "0.0.0.0:0"),
+        ] {
+            assert_eq!(address(text).ok(), Some(right.parse().unwrap()), "{text}");
+        }
+        for text in
+            ["::1", "::8080", ":::8080", "[::1]", "127.0.0.1", "65536", "+1", "127.0.0.1:", ":", "a:b:1"]
+        {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_names_addresses_the_first_of_ipv4_is_listened_on() {
+        let addresses = ["[::1]:80", "127.0.0.1:80", "127.0.0.2:80"].map(|text| text.parse().unwrap());
+        assert_eq!(preferred(&addresses), Some(addresses[1]));
+        assert_eq!(preferred(&addresses[..1]), Some(addresses[0]));
+        assert_eq!(preferred(&[]), None);
+    }
 }

@@ -145,7 +145,7 @@ impl Client {
         if let Some(edge) = part.gap {
             bytes.extend_from_slice(&reset(&position.to_string(), &edge.to_string()));
         }
-        part.events.iter().for_each(|(_, frame)| bytes.extend_from_slice(frame));
+        part.events.iter().for_each(|kept| bytes.extend_from_slice(&kept.frame));
         self.write(&bytes)?;
         Ok(part.through)
     }

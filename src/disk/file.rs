@@ -1,17 +1,19 @@
-//! A file in the data directory, opened by one process at a time.
+//! Opens a store's file, which one process uses at a time, or creates it; and says what is wrong with it.
 
 use super::guard::guarded;
 use super::tables::{Definition, number};
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, TableError, WriteTransaction};
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// What the store keeps of the file in memory, in bytes. The kernel keeps the rest as it sees fit.
+/// The bytes of the file that `redb` caches in memory. What it does not cache is read again, mostly from the kernel's
+/// cache.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
-/// What a file's name ends with until it is complete for the first time.
+/// What a file's name ends with until the file is complete.
 const UNFINISHED: &str = ".new";
 
 /// What a store's file holds.
@@ -19,9 +21,9 @@ const UNFINISHED: &str = ".new";
 pub struct Layout {
     /// The file's name.
     pub name: &'static str,
-    /// What one calls what it holds: `the history`.
+    /// What it holds, in the words of a message: `the history`.
     pub what: &'static str,
-    /// What one calls a store that begins anew: `an empty history`.
+    /// What a new file holds, in the words of a message: `an empty history`.
     pub anew: &'static str,
     /// The version of the tables. A file of a newer one is refused.
     pub format: u64,
@@ -31,17 +33,17 @@ pub struct Layout {
     pub lay_out: fn(&WriteTransaction) -> Result<(), redb::Error>,
     /// The number of the newest entry; each has a larger one than all before it.
     pub newest: fn(&ReadTransaction) -> Result<u64, redb::Error>,
-    /// Takes out the entries with larger numbers than this.
+    /// Undoes all that was written after the entry with this number.
     pub cut_back: fn(&WriteTransaction, u64) -> Result<(), redb::Error>,
 }
 
-/// Opens a store, and opens it again after it had failed. The error is for the operator: it names the file
-/// and says what to do.
+/// Opens a store at the start, and again after a failure. The error is for the operator: it names the file and
+/// says what to do.
 pub type Opener = Box<dyn Fn() -> Result<Database, String> + Send + Sync>;
 
 /// Opens the file in this directory, making both when they are missing.
 pub fn opener(directory: PathBuf, layout: &'static Layout) -> Opener {
-    // What was there once is never made anew: a disk that went away would look like an empty store.
+    // A file that was there once is never created again: a disk that went away would look like an empty store.
     let was_there = AtomicBool::new(false);
     Box::new(move || {
         let opened = open(&directory, layout, was_there.load(Relaxed));
@@ -54,11 +56,11 @@ fn open(directory: &Path, layout: &Layout, was_there: bool) -> Result<Database, 
     let path = directory.join(layout.name);
     let failed = |verb: &str, error: io::Error| format!("failed to {verb} `{}`: {error}", path.display());
     if !was_there {
-        make_sure_of(directory, &path, layout).map_err(|error| failed("create", error))?;
+        create_missing(directory, &path, layout).map_err(|error| failed("create", error))?;
     }
     let opened = guarded(|| {
         let mut database = builder().open(&path)?;
-        // Every page has a checksum; an event whose page was damaged would just be missing later.
+        // Every page has a checksum. Without this check an event on a damaged page would only be missing later.
         if !database.check_integrity()? {
             return Ok(Err(damaged(&path, layout, "its pages do not agree with their checksums")));
         }
@@ -89,9 +91,11 @@ fn format(txn: &ReadTransaction, layout: &Layout) -> Result<Option<u64>, redb::E
     }
 }
 
-/// Makes what is missing. Two that start at the same time do it one after the other.
-fn make_sure_of(directory: &Path, path: &Path, layout: &Layout) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
+/// Creates the directory and the file where they are missing. Two processes that start at the same time do it one
+/// after the other.
+fn create_missing(directory: &Path, path: &Path, layout: &Layout) -> io::Result<()> {
+    // For its owner only: what is kept may be secret. One that is there stays open to those whom the operator let in.
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let lock = File::open(directory)?;
     lock.lock()?;
     if fs::exists(path)? {
@@ -99,20 +103,21 @@ fn make_sure_of(directory: &Path, path: &Path, layout: &Layout) -> io::Result<()
     }
     create(path, layout)?;
     lock.sync_all()?;
-    // The directory itself may be new too. Where its parent cannot be opened, it is not ours to sync.
+    // The directory itself may be new too. A parent that this process may not open is not synced.
     let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new("."))).map_or(Ok(()), |parent| parent.sync_all())
 }
 
-/// A file appears under its name only when it is complete, so that one that is empty or cut short is
-/// known to be damaged, and never taken for new.
+/// Creates the file under another name and renames it when it is complete. So a file that is empty or cut short is
+/// known to be damaged, and never taken for a new one.
 fn create(path: &Path, layout: &Layout) -> io::Result<()> {
     let unfinished = path.with_file_name(format!("{}{UNFINISHED}", layout.name));
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let database = builder().create(&unfinished).map_err(io::Error::other)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let database = builder().create_file(file).map_err(io::Error::other)?;
     lay_out(&database, layout).map_err(io::Error::other)?;
     drop(database);
     fs::rename(&unfinished, path)
@@ -149,7 +154,7 @@ fn explain(path: &Path, layout: &Layout, error: &redb::Error) -> String {
                  or move it away to start with {anew}"
             )
         }
-        // It is no store of this kind, or shorter than it says.
+        // The file is no store of `redb`, or shorter than its head says.
         redb::Error::Io(error)
             if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
         {
@@ -165,12 +170,12 @@ fn damaged(path: &Path, layout: &Layout, what: &str) -> String {
     format!("`{path}` is damaged ({what}): restore it from a backup, or move it away to start with {anew}")
 }
 
-/// The cause, for the log and for whoever writes.
+/// The cause of a failure, for the log and for callers that write.
 pub(super) fn cause(error: redb::Error) -> String {
     match error {
         redb::Error::Io(error) => error.to_string(),
         redb::Error::Corrupted(what) => format!(
-            "the store's file is damaged ({what}): restore it from a backup, or move it away to begin anew"
+            "the store's file is damaged ({what}): restore it from a backup, or move it away to start with an empty one"
         ),
         error => error.to_string(),
     }

@@ -1,4 +1,4 @@
-//! The store panics where a damaged file contradicts itself. Here that is a fault like others.
+//! `redb` panics where a damaged file contradicts itself. Here a panic becomes an error like others.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls the store; none if it panicked. Closing it, by dropping, is a call like others.
+/// Calls `redb`; gives none if it panicked. Dropping a database closes it, and has to be guarded too.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
     let before = GUARDED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(call));
@@ -15,8 +15,8 @@ pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
-/// Whether this thread is inside the store: then a panic is caught and told as an error, so a panic hook
-/// has nothing to add.
+/// Whether this thread is inside a guarded call. A panic there is reported as an error, so that a panic hook need
+/// not print it.
 pub fn is_guarded() -> bool {
     GUARDED.get()
 }

@@ -1,7 +1,7 @@
-//! A store on disk, as the history and the posts both have one: one file of `redb`, opened by one process at
-//! a time, checked as a whole when it is opened, and never made anew where there was one.
+//! A store on disk, as the history and the posts each have one: one file of `redb`, opened by one process at a
+//! time, checked as a whole when it is opened, and never created again where one was before.
 //!
-//! The store panics where a damaged file contradicts itself. Here that is a fault like others.
+//! `redb` panics where a damaged file contradicts itself. Here a panic becomes an error like others.
 
 mod file;
 mod guard;
@@ -16,10 +16,10 @@ pub(crate) use store::{Store, StoreWriter};
 
 use redb::{Database, WriteTransaction};
 
-/// What is wrong when the store panics.
+/// The cause that is given when `redb` panics.
 const DAMAGED: &str = "the store's file is damaged (its pages contradict each other)";
 
-/// Why a store did not do something, as text for the operator.
+/// Why the store failed, as text for the operator.
 #[derive(Debug)]
 struct Fault(String);
 
@@ -29,8 +29,8 @@ impl From<redb::Error> for Fault {
     }
 }
 
-/// One transaction: all of what `act` does is committed, or nothing.
-fn write<T>(
+/// Commits all of what `act` does in one transaction, or nothing.
+fn transact<T>(
     database: &Database,
     durability: redb::Durability,
     act: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
@@ -38,8 +38,8 @@ fn write<T>(
     let written = guarded(|| -> Result<T, redb::Error> {
         let mut txn = database.begin_write()?;
         txn.set_durability(durability)?;
-        // Everything is synced before the one write that makes it count, so that what fails to sync is
-        // refused for good, also when the process ends before the disk is well again.
+        // With two phases all pages are synced before the one write that makes them count. So a commit whose pages
+        // fail to sync is refused for good, even when the process ends before the disk works again.
         txn.set_two_phase_commit(true);
         let value = act(&txn)?;
         txn.commit()?;

@@ -1,20 +1,19 @@
-//! A file of the data directory while the server runs: whoever reads does so on its own thread, from a
-//! snapshot; one thread writes.
+//! A store's file while the server runs. Readers read on their own threads, each from a snapshot; one thread writes.
 //!
-//! When the disk fails, nobody waits: writing is refused, and the file is opened anew until it works again.
-//! What was refused may have reached the disk all the same; it is gone from there before anybody reads again.
+//! When the disk fails, nobody waits: writing is refused, and the file is opened again and again until it works. A
+//! commit that was refused may have reached the disk all the same; it is undone before anybody reads again.
 
-use super::{DAMAGED, Fault, Layout, Opener, guarded, write};
+use super::{DAMAGED, Fault, Layout, Opener, guarded, transact};
 use crate::error::Error;
 use parking_lot::{Mutex, RwLock};
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long writing is refused after a failure, until it is tried again.
+/// How long writing is refused after a failure before the file is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// The file, for those who read.
+/// The file, for readers.
 pub(crate) struct Store {
     layout: &'static Layout,
     /// None while it cannot be opened.
@@ -30,7 +29,8 @@ impl Store {
         Ok(Store { layout, database, failure: Mutex::default() })
     }
 
-    /// Reads from a snapshot. A page that was damaged makes redb panic; that is an error like others.
+    /// Reads from a snapshot. [`Error::Unavailable`] if the file cannot be opened or read, also where `redb` panics
+    /// over a damaged page.
     pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
@@ -55,7 +55,7 @@ impl Store {
 
     fn close(&self) {
         let database = self.database.write().take();
-        // What it cannot write as the last thing, it puts in order when it is opened the next time.
+        // `redb` repairs when it opens the file what it could not write when it closed it.
         let _ = guarded(|| drop(database));
     }
 }
@@ -70,16 +70,16 @@ impl Drop for Store {
 pub(crate) struct StoreWriter {
     opener: Opener,
     store: Arc<Store>,
-    /// The number of the newest entry that was acknowledged: what is newer was refused.
+    /// The number of the newest entry that was acknowledged. Newer ones in the file were refused.
     pub(crate) acknowledged: u64,
     /// After a failure, when to try again; until then writing is refused without trying.
     try_again_at: Option<Instant>,
-    /// A failure was logged, and that it is over was not.
+    /// A failure was logged, and its end was not yet.
     is_down: bool,
 }
 
 impl StoreWriter {
-    /// Opens the file and does a first transaction. The error is for the operator.
+    /// Opens the file and commits a first transaction. The error is for the operator.
     pub(crate) fn open<T>(
         opener: Opener,
         layout: &'static Layout,
@@ -87,12 +87,12 @@ impl StoreWriter {
     ) -> Result<(StoreWriter, T), String> {
         let store = Arc::new(Store::open(&opener, layout)?);
         let file = StoreWriter { opener, store, acknowledged: 0, try_again_at: None, is_down: false };
-        let first = file.commit(Durability::Immediate, first);
+        let first = file.attempt(Durability::Immediate, first);
         let first = first.map_err(|fault| format!("failed to write `{}`: {}", layout.name, fault.0))?;
         Ok((file, first))
     }
 
-    /// The same file, for those who read.
+    /// The same file, for readers.
     pub(crate) fn store(&self) -> Arc<Store> {
         self.store.clone()
     }
@@ -102,8 +102,8 @@ impl StoreWriter {
         self.try_again_at
     }
 
-    /// Commits all of what `act` does, or nothing. The error is the cause, for whoever waits: it could not
-    /// be kept, and will not appear.
+    /// Commits all of what `act` does, or nothing. The error is the cause, for the callers that wait: what they
+    /// wrote could not be kept, and will not appear.
     pub(crate) fn write<T>(
         &mut self,
         durability: Durability,
@@ -112,7 +112,7 @@ impl StoreWriter {
         if self.try_again_at.is_some() {
             return Err(self.store.failure().unwrap_or_default());
         }
-        match self.commit(durability, act) {
+        match self.attempt(durability, act) {
             Ok(value) => {
                 if std::mem::take(&mut self.is_down) {
                     log::warn!("{} can be written again", self.store.layout.what);
@@ -126,7 +126,8 @@ impl StoreWriter {
         }
     }
 
-    /// After a failure, and if it is time, looks whether it is over. Says whether it is from now on.
+    /// After a failure, and once [`TRY_AGAIN`] has passed, tries whether the file works again. True if it does since
+    /// this call.
     pub(crate) fn try_again(&mut self) -> bool {
         if self.try_again_at.is_none_or(|at| Instant::now() < at) {
             return false;
@@ -136,8 +137,8 @@ impl StoreWriter {
         if !is_open && !self.reopen() {
             return false;
         }
-        // This writes, and changes nothing.
-        match self.commit(Durability::Immediate, self.store.layout.lay_out) {
+        // This commit changes nothing, and shows whether the disk can be written.
+        match self.attempt(Durability::Immediate, self.store.layout.lay_out) {
             Ok(()) => {
                 self.try_again_at = None;
                 *self.store.failure.lock() = None;
@@ -150,51 +151,51 @@ impl StoreWriter {
         }
     }
 
-    /// The last thing before the process ends.
+    /// Closes the file, as the last call before the process ends.
     pub(crate) fn close(&mut self) {
         if self.try_again_at.is_some() {
-            // What was refused may still be on the disk.
+            // A refused commit may still be on the disk; opening the file undoes it.
             self.reopen();
         }
         self.store.close();
         *self.store.failure.lock() = Some("the server is stopping".into());
     }
 
-    fn commit<T>(
+    /// Commits, whatever failed before.
+    fn attempt<T>(
         &self,
         durability: Durability,
         act: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, Fault> {
         match &*self.store.database.read() {
-            Some(database) => write(database, durability, act),
+            Some(database) => transact(database, durability, act),
             None => Err(Fault("the store is closed".into())),
         }
     }
 
-    /// After a failure the file has to be opened anew before anything else can be read or written.
+    /// Notes a failure, and opens the file again, without which nothing could be read or written.
     fn fail(&mut self, fault: &Fault) {
         if !std::mem::replace(&mut self.is_down, true) {
             let what = self.store.layout.what;
             log::error!("{what} cannot be written, and more is refused until it can: {}", fault.0);
         }
-        // A statement of its own: who reads takes this lock while holding the file's, so the file must not
-        // be waited for under it.
+        // The lock on the failure is released at the end of this statement: a reader takes it while it holds the
+        // lock on the database, so waiting for the database under it could lock both up.
         *self.store.failure.lock() = Some(fault.0.clone());
         self.store.close();
-        // At once: what is going to be refused should be gone from the disk before anybody is told, and
-        // whoever reads should not have to wait.
+        // At once, so that the refused commit is undone before anybody is told, and readers need not wait.
         self.reopen();
         self.try_again_at = Some(Instant::now() + TRY_AGAIN);
     }
 
-    /// Opens the file anew, without what was refused, and says whether it could.
+    /// Opens the file again and undoes a refused commit in it. True if that worked.
     fn reopen(&self) -> bool {
         let Layout { newest, cut_back, .. } = self.store.layout;
         let opened = guarded(|| -> Result<Database, Fault> {
             let database = (self.opener)().map_err(Fault)?;
             let newest = database.begin_read().map_err(redb::Error::from).and_then(|txn| newest(&txn))?;
             if newest > self.acknowledged {
-                write(&database, Durability::Immediate, |txn| cut_back(txn, self.acknowledged))?;
+                transact(&database, Durability::Immediate, |txn| cut_back(txn, self.acknowledged))?;
             }
             Ok(database)
         });

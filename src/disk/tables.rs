@@ -1,9 +1,9 @@
-//! Tables of bytes, as all tables are: tables of one type share their code, which is large. Keys sort as what
-//! they stand for; numbers are 8 bytes, the highest first.
+//! Tables whose keys and values are bytes. All tables have this one type, since `redb` compiles its large code once
+//! for each type. Keys sort as what they stand for; numbers have 8 bytes, the most significant first.
 
 use redb::{ReadableTable, TableDefinition};
 
-/// What keys and values are.
+/// The type of keys and values.
 pub(crate) type Bytes = &'static [u8];
 
 /// A table.
@@ -27,12 +27,12 @@ pub(crate) fn set_number(
     Ok(())
 }
 
-/// The number that these bytes are.
+/// Reads the number that these bytes encode.
 pub(crate) fn to_number(bytes: &[u8]) -> Result<u64, redb::Error> {
     bytes.try_into().map(u64::from_be_bytes).map_err(|_| torn())
 }
 
-/// What is wrong where a key or a value is not what was written.
+/// The error where a key or a value is not what was written.
 pub(crate) fn torn() -> redb::Error {
     redb::Error::Corrupted("a row is not what was written".into())
 }

@@ -1,18 +1,18 @@
 //! The edges of what is kept: up to which id each topic has lost events.
 //!
-//! A topic that lost nothing since a browser was there gives it no `reset`, however much other topics
-//! have lost; and the edge of a topic tells nothing about others.
+//! A browser whose topics have lost nothing since it was there gets no `reset`, however much other topics have
+//! lost; and the edge of a topic reveals nothing about other topics.
 
 use crate::event::Id;
 use crate::topic::Topic;
 use std::collections::HashMap;
 
-/// Topics whose edge is known by itself. With more, all share one edge again, and a quiet topic may
-/// give a browser a `reset` that was not needed.
+/// Topics whose edge is known by itself. When there are more, all topics share one edge again, and a browser on
+/// a quiet topic may get a `reset` that was not needed.
 pub(super) const EDGES_MAX: usize = 10_000;
 
 pub(super) struct Edges {
-    /// What every topic may have lost: all up to here.
+    /// Every topic may have lost events up to here.
     floor: Id,
     lost: HashMap<Topic, Id>,
 }
@@ -31,7 +31,7 @@ impl Edges {
         self.lost.insert(topic.clone(), id);
     }
 
-    /// Of what is newer than this, nothing on these topics was lost.
+    /// These topics have lost no event that is newer than this.
     pub(super) fn of(&self, topics: &[Topic]) -> Id {
         let lost = topics.iter().filter_map(|topic| self.lost.get(topic)).copied();
         lost.max().unwrap_or_default().max(self.floor)
@@ -45,11 +45,12 @@ mod tests {
     #[test]
     fn a_topic_has_lost_what_it_lost_and_nothing_else() {
         let topic = |name: &str| Topic::new(name).unwrap();
-        let mut edges = Edges::new(Id(1));
-        edges.note(&topic("a"), Id(5));
-        assert_eq!((edges.of(&[topic("a")]), edges.of(&[topic("b")])), (Id(5), Id(1)));
-        assert_eq!(edges.of(&[topic("a"), topic("b")]), Id(5));
-        (0..EDGES_MAX as u64).for_each(|n| edges.note(&topic(&format!("t{n}")), Id(10 + n)));
-        assert!(edges.of(&[topic("a")]) >= Id(5) && edges.of(&[topic("b")]) > Id(1));
+        let id = Id::from_key;
+        let mut edges = Edges::new(id(1));
+        edges.note(&topic("a"), id(5));
+        assert_eq!((edges.of(&[topic("a")]), edges.of(&[topic("b")])), (id(5), id(1)));
+        assert_eq!(edges.of(&[topic("a"), topic("b")]), id(5));
+        (0..EDGES_MAX as u64).for_each(|n| edges.note(&topic(&format!("t{n}")), id(10 + n)));
+        assert!(edges.of(&[topic("a")]) >= id(5) && edges.of(&[topic("b")]) > id(1));
     }
 }

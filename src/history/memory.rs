@@ -1,9 +1,10 @@
-//! The history in memory: ordered, numbered, bounded by count and by bytes; gone when the process ends.
+//! The history in memory: ordered, numbered, bounded by count, bytes and age; gone when the process ends.
 
 use super::edges::Edges;
+use super::retract::{self, Candidate, Plan};
 use super::{
-    Bounds, EVENT_OVERHEAD_BYTES, History, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Start, Status,
-    TopicStatus, given_at, next_id, now,
+    Bounds, EVENT_OVERHEAD_BYTES, History, Kept, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Retracted,
+    Start, Status, TopicStatus, next_id,
 };
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -11,123 +12,158 @@ use crate::hub::{Dispatch, Hub};
 use crate::topic::Topic;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
+use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Keeps the newest events in memory.
 pub struct Memory {
     hub: Hub,
     bounds: Bounds,
-    contents: Mutex<Contents>,
+    log: Mutex<Log>,
 }
 
 impl Memory {
-    /// An empty history that feeds this hub. Its ids are newer than [`Hub::last`].
+    /// An empty history that feeds this hub.
     pub fn new(hub: Hub, bounds: Bounds) -> Memory {
-        let birth = next_id(hub.last());
-        let contents = Contents {
+        let birth = next_id(Id::default(), SystemTime::now());
+        hub.begin_after(birth);
+        let log = Log {
             last: birth,
             // A process before this one may have given out what is older.
             edges: Edges::new(birth),
-            events: VecDeque::new(),
+            entries: VecDeque::new(),
+            retracted: 0,
             bytes: 0,
             by_topic: HashMap::new(),
             by_given: HashMap::new(),
+            by_given_retracted: HashMap::new(),
         };
-        Memory { hub, bounds, contents: Mutex::new(contents) }
+        Memory { hub, bounds, log: Mutex::new(log) }
+    }
+
+    /// Gives an event its id, keeps it and hands it to the hub. All of it happens under the lock, so that the hub
+    /// sees the ids in their order. Everyone may wait for the hub.
+    fn append(&self, log: &mut Log, event: &Event) -> Id {
+        let now = SystemTime::now();
+        let id = next_id(log.last, now);
+        let frame = event.encode(Some(id));
+        log.insert(id, now, event, frame.clone());
+        log.trim(self.bounds, now);
+        self.hub.broadcast(Dispatch::kept(event, id, frame));
+        id
     }
 }
 
 impl History for Memory {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
-        let mut contents = self.contents.lock();
+        let mut log = self.log.lock();
         if let Some(given) = event.given_id()
-            && contents.find_given(given, event.topics()).is_some()
+            && newest(&log.by_given, given, event.topics()).is_some()
         {
             return Ok(Receipt { id: given.to_owned(), duplicate: true });
         }
-        let id = next_id(contents.last);
-        let frame = event.encode(Some(id));
-        contents.keep(id, &event, frame.clone());
-        contents.trim(self.bounds, id);
-        // Handed over under the lock, so that the hub sees the ids in their order. Everyone may wait
-        // for the hub. Publishing is acknowledged after the event has its id and is where the history
-        // keeps it.
-        self.hub.broadcast(Dispatch::kept(&event, id, frame));
-        drop(contents);
+        // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
+        // read finds it.
+        let id = self.append(&mut log, &event);
+        drop(log);
         Ok(Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false })
     }
 
+    fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
+        let mut log = self.log.lock();
+        log.trim(self.bounds, SystemTime::now());
+        let Plan { taken, count, events } = match id {
+            Some(asked) => retract::one(topic, log.candidate(topic, asked))?,
+            None => retract::all(topic, log.candidates(topic)),
+        };
+        taken.into_iter().for_each(|id| log.retract(id));
+        let ids = events.iter().map(|event| self.append(&mut log, event));
+        Ok(Retracted { count, id: ids.last().map(|id| id.to_string()) })
+    }
+
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
-        let mut contents = self.contents.lock();
-        // Where nobody publishes, nobody else sees that something has grown too old.
-        contents.trim(self.bounds, now());
-        let edge = contents.edges.of(topics);
+        let mut log = self.log.lock();
+        // Where nothing is published, only reading shows that an event has grown too old.
+        log.trim(self.bounds, SystemTime::now());
+        let edge = log.edges.of(topics);
         let (after, gap) = match start {
-            Start::Live => (contents.last, false),
+            Start::Live => (log.last, false),
             Start::Earliest => (edge, false),
-            Start::Latest(count) => (contents.before_latest(*count, topics), false),
-            Start::After(asked) => match contents.find(asked, topics) {
+            Start::Latest(count) => (log.before_latest(*count, topics), false),
+            Start::After(asked) => match log.find(asked, topics) {
                 Some(id) => (id, false),
                 None => (edge, true),
             },
         };
-        Ok(Resume { after, position: contents.position(after, topics), gap })
+        Ok(Resume { after, position: log.position(after, topics), gap })
     }
 
     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
-        Ok(self.contents.lock().read(after, through, topics))
+        Ok(self.log.lock().read(after, through, topics))
     }
 
     fn status(&self) -> Status {
-        let mut contents = self.contents.lock();
-        contents.trim(self.bounds, now());
-        let oldest = contents.events.front().map(|kept| given_at(kept.id));
-        Status { events: contents.events.len(), bytes: contents.bytes, oldest, ..Status::default() }
+        let mut log = self.log.lock();
+        log.trim(self.bounds, SystemTime::now());
+        let events = log.entries.len() - log.retracted;
+        let oldest = log.entries.front().filter(|_| events > 0).map(|entry| entry.at);
+        Status { events, bytes: log.bytes, oldest, ..Status::default() }
     }
 
     fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        let contents = self.contents.lock();
+        let log = self.log.lock();
         let status = |(topic, ids): (&Topic, &VecDeque<Id>)| {
-            let (oldest, newest) = (*ids.front()?, *ids.back()?);
+            let at = |id: Option<&Id>| Some(log.entry(*id?).at);
+            let (oldest, newest) = (at(ids.front())?, at(ids.back())?);
             Some(TopicStatus { topic: topic.to_string(), events: ids.len(), oldest, newest })
         };
-        let mut topics: Vec<_> = contents.by_topic.iter().filter_map(status).collect();
+        let mut topics: Vec<_> = log.by_topic.iter().filter_map(status).collect();
         topics.sort_by(|a, b| a.topic.cmp(&b.topic));
         Ok(topics)
     }
 
     fn close(&self, _deadline: Duration) {
-        // What is in memory ends with the process.
+        // Events in memory end with the process.
     }
 }
 
-struct Kept {
+struct Entry {
     id: Id,
+    at: SystemTime,
     topics: Arc<[Topic]>,
     given: Option<Box<str>>,
-    frame: Frame,
+    /// None once the event is retracted: the entry stays so that its id is known.
+    frame: Option<Frame>,
 }
 
-impl Kept {
+impl Entry {
     fn bytes(&self) -> usize {
-        self.frame.len() + EVENT_OVERHEAD_BYTES
+        self.frame.as_ref().map_or(0, |frame| frame.len()) + EVENT_OVERHEAD_BYTES
     }
 }
 
-/// `events` is in the order of the ids. The two indexes hold ids of events that are in it, no others.
-struct Contents {
+/// The newest id on a topic that goes with an id of its publisher.
+type ByGiven = HashMap<(Topic, Box<str>), Id>;
+
+/// The entries in the order of their ids, and the indexes of them, which name no others.
+struct Log {
     last: Id,
     edges: Edges,
-    events: VecDeque<Kept>,
+    entries: VecDeque<Entry>,
+    /// How many of the entries are retracted.
+    retracted: usize,
     bytes: usize,
+    /// Entries that are not retracted.
     by_topic: HashMap<Topic, VecDeque<Id>>,
-    /// The newest event on a topic that bears an id given by its publisher.
-    by_given: HashMap<(Topic, Box<str>), Id>,
+    /// The same. There is one at most for a topic and an id, since a second would be a duplicate.
+    by_given: ByGiven,
+    /// Entries that are retracted.
+    by_given_retracted: ByGiven,
 }
 
-impl Contents {
-    fn keep(&mut self, id: Id, event: &Event, frame: Frame) {
+impl Log {
+    fn insert(&mut self, id: Id, at: SystemTime, event: &Event, frame: Frame) {
         for topic in event.topics().iter() {
             let ids = self.by_topic.entry(topic.clone()).or_default();
             // An event may name a topic twice.
@@ -139,55 +175,91 @@ impl Contents {
             }
         }
         let given = event.given_id().map(Into::into);
-        let kept = Kept { id, topics: event.topics().clone(), given, frame };
-        self.bytes += kept.bytes();
-        self.events.push_back(kept);
+        let entry = Entry { id, at, topics: event.topics().clone(), given, frame: Some(frame) };
+        self.bytes += entry.bytes();
+        self.entries.push_back(entry);
         self.last = id;
     }
 
-    fn trim(&mut self, bounds: Bounds, now: Id) {
-        while let Some(oldest) = self.events.front()
-            && bounds.are_passed(self.events.len(), self.bytes, oldest.id, now)
-            && let Some(oldest) = self.events.pop_front()
+    fn trim(&mut self, bounds: Bounds, now: SystemTime) {
+        while let Some(oldest) = self.entries.front()
+            && bounds.are_passed(self.entries.len(), self.bytes, oldest.at, now)
+            && let Some(oldest) = self.entries.pop_front()
         {
             self.bytes -= oldest.bytes();
+            self.retracted -= usize::from(oldest.frame.is_none());
             for topic in oldest.topics.iter() {
-                self.forget(topic, &oldest);
+                self.edges.note(topic, oldest.id);
             }
+            self.remove_from_indexes(&oldest);
         }
     }
 
-    fn forget(&mut self, topic: &Topic, oldest: &Kept) {
-        self.edges.note(topic, oldest.id);
-        if let Some(ids) = self.by_topic.get_mut(topic) {
-            if ids.front() == Some(&oldest.id) {
-                ids.pop_front();
-            }
-            if ids.is_empty() {
-                self.by_topic.remove(topic);
-            }
+    /// Takes an event out of every read and lets its bytes go. Its id stays known, so that a browser that saw it
+    /// last can go on.
+    fn retract(&mut self, id: Id) {
+        let Ok(index) = self.index_of(id) else { return };
+        let entry = &mut self.entries[index];
+        let frame = entry.frame.take();
+        self.bytes -= frame.as_ref().map_or(0, |frame| frame.len());
+        self.retracted += 1;
+        let entry = Entry { frame, topics: entry.topics.clone(), given: entry.given.clone(), ..*entry };
+        self.remove_from_indexes(&entry);
+        let Some(given) = entry.given else { return };
+        for topic in entry.topics.iter() {
+            self.by_given_retracted.insert((topic.clone(), given.clone()), id);
         }
-        if let Some(given) = &oldest.given {
+    }
+
+    fn remove_from_indexes(&mut self, entry: &Entry) {
+        for topic in entry.topics.iter() {
+            if let Some(ids) = self.by_topic.get_mut(topic)
+                && let Ok(index) = ids.binary_search(&entry.id)
+            {
+                ids.remove(index);
+                if ids.is_empty() {
+                    self.by_topic.remove(topic);
+                }
+            }
+            let Some(given) = &entry.given else { continue };
+            let by_given =
+                if entry.frame.is_some() { &mut self.by_given } else { &mut self.by_given_retracted };
             let key = (topic.clone(), given.clone());
-            // A newer event may bear the same id.
-            if self.by_given.get(&key) == Some(&oldest.id) {
-                self.by_given.remove(&key);
+            // A newer entry may bear the same id.
+            if by_given.get(&key) == Some(&entry.id) {
+                by_given.remove(&key);
             }
         }
     }
 
-    /// The id that a browser says it saw last: a publisher's on one of these topics, or one of ours
-    /// that was given out and after which nothing is missing.
-    fn find(&self, asked: &str, topics: &[Topic]) -> Option<Id> {
-        let given = self.find_given(asked, topics);
-        let ours = Id::parse(asked).filter(|&id| id == self.edges.of(topics) || self.index_of(id).is_ok());
-        given.or(ours)
+    /// The event with this id on the wire, if it is kept on this topic.
+    fn candidate(&self, topic: &Topic, asked: &str) -> Option<Candidate> {
+        let given = newest(&self.by_given, asked, slice::from_ref(topic));
+        let id = given.or_else(|| Id::parse(asked))?;
+        let is_on_topic = self.by_topic.get(topic)?.binary_search(&id).is_ok();
+        is_on_topic.then(|| self.entry(id).to_candidate())
     }
 
-    /// The newest event on one of these topics that bears this id of its publisher's.
-    fn find_given(&self, given: &str, topics: &[Topic]) -> Option<Id> {
-        let find = |topic: &Topic| self.by_given.get(&(topic.clone(), given.into())).copied();
-        topics.iter().filter_map(find).max()
+    /// All events that are kept on this topic.
+    fn candidates(&self, topic: &Topic) -> Vec<Candidate> {
+        let ids = self.by_topic.get(topic).into_iter().flatten();
+        ids.map(|&id| self.entry(id).to_candidate()).collect()
+    }
+
+    /// The id that a browser says it saw last: its publisher's on one of these topics, or one of ours that was
+    /// given out and after which nothing is missing.
+    fn find(&self, asked: &str, topics: &[Topic]) -> Option<Id> {
+        let kept = newest(&self.by_given, asked, topics);
+        let retracted = newest(&self.by_given_retracted, asked, topics);
+        match (kept, retracted) {
+            (None, None) => {
+                Id::parse(asked).filter(|&id| id == self.edges.of(topics) || self.index_of(id).is_ok())
+            }
+            // The id was used again after it was retracted. Nothing says which of the two events the browser saw,
+            // so it is told of a gap rather than left with one.
+            (Some(_), Some(_)) => None,
+            (kept, retracted) => kept.or(retracted),
+        }
     }
 
     /// The newest id at or before `after` on these topics; else the edge of what they have lost.
@@ -210,7 +282,7 @@ impl Contents {
         newest.dedup();
         match newest.len().checked_sub(count) {
             // One less than an id is before it and not before any other.
-            Some(index) if count > 0 => Id(newest[index].0 - 1),
+            Some(index) if count > 0 => Id::from_key(newest[index].key() - 1),
             _ if count == 0 => self.last,
             _ => self.edges.of(topics),
         }
@@ -236,17 +308,36 @@ impl Contents {
             if part.events.len() == PART_EVENTS || bytes >= PART_BYTES {
                 return part;
             }
-            let index = self.index_of(id).expect("the index by topic names kept events only");
-            let frame = &self.events[index].frame;
+            let entry = self.entry(id);
+            let Some(frame) = entry.frame.clone() else { continue };
             bytes += frame.len();
-            part.events.push((id, frame.clone()));
+            part.events.push(Kept { id, at: entry.at, frame });
             part.through = id;
         }
         part.through = through.max(after);
         part
     }
 
-    fn index_of(&self, id: Id) -> Result<usize, usize> {
-        self.events.binary_search_by_key(&id, |kept| kept.id)
+    /// The entry of an id that an index names.
+    fn entry(&self, id: Id) -> &Entry {
+        let index = self.index_of(id).expect("the indexes name entries only");
+        &self.entries[index]
     }
+
+    fn index_of(&self, id: Id) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&id, |entry| entry.id)
+    }
+}
+
+impl Entry {
+    fn to_candidate(&self) -> Candidate {
+        let frame = self.frame.as_deref().unwrap_or_default();
+        Candidate::new(self.id, self.given.as_deref(), self.topics.to_vec(), frame)
+    }
+}
+
+/// The newest entry on one of these topics that bears this id of its publisher.
+fn newest(by_given: &ByGiven, given: &str, topics: &[Topic]) -> Option<Id> {
+    let find = |topic: &Topic| by_given.get(&(topic.clone(), given.into())).copied();
+    topics.iter().filter_map(find).max()
 }

@@ -1,35 +1,40 @@
-//! What a history promises: it gives every kept event its id, in one total order, keeps it, feeds the
-//! hub, and answers "what came after id X on these topics?".
+//! The history: it gives every kept event its id, in one total order, keeps it, feeds the hub, and answers
+//! "what came after id X on these topics?".
 //!
 //! - An id is given in one place and only grows, across restarts too.
-//! - Publishing is acknowledged after the event has its id and is where the history keeps it.
-//! - What is kept is handed to the hub in the order of the ids, after it is kept.
+//! - Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
+//!   read finds it.
+//! - Kept events are handed to the hub in the order of their ids, after they are kept.
 
+mod address;
 pub mod disk;
 mod edges;
 pub mod memory;
+mod retract;
+
+pub use address::{Address, open};
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::topic::Topic;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The most events that one page of a replay holds.
+/// The most events in one part of a replay.
 pub const PART_EVENTS: usize = 256;
 
-/// The bytes after which a page of a replay ends; one event may still be larger.
+/// The bytes after which a part of a replay ends; one event may still be larger.
 pub const PART_BYTES: usize = 256 * 1024;
 
-/// What an event costs beside its frame, roughly: its entry and its places in the indexes. It counts
+/// What an event costs beside its frame, roughly: its entry and its positions in the indexes. It counts
 /// towards the bound on bytes.
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
-/// How much is kept. Whichever bound is reached first, the oldest events go.
+/// How much is kept. Whichever bound is reached first, the oldest events are let go.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Events.
+    /// Events, and the ids of retracted ones.
     pub events_max: usize,
-    /// Bytes, counting the frames and what it takes to keep them.
+    /// Bytes, counting the frames and what it takes to keep them, and the ids of retracted events.
     pub bytes_max: usize,
     /// Time since an event was published.
     pub age_max: Duration,
@@ -46,23 +51,34 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Whether the oldest event has to go.
-    fn are_passed(&self, events: usize, bytes: usize, oldest: Id, now: Id) -> bool {
-        let age_nanos = u64::try_from(self.age_max.as_nanos()).unwrap_or(u64::MAX);
-        events > self.events_max || bytes > self.bytes_max || now.0.saturating_sub(oldest.0) > age_nanos
+    /// Whether the oldest event, published at `oldest`, has to be let go. An event from the future, as a clock
+    /// that was set back leaves them, has no age yet.
+    fn are_passed(&self, events: usize, bytes: usize, oldest: SystemTime, now: SystemTime) -> bool {
+        let is_too_old = now.duration_since(oldest).is_ok_and(|age| age > self.age_max);
+        events > self.events_max || bytes > self.bytes_max || is_too_old
     }
+}
+
+/// When an event counts as kept, where it is kept on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on disk: nothing that was acknowledged or delivered is ever lost.
+    #[default]
+    Strict,
+    /// At once: it is on disk within 100 ms, and what was acknowledged in that time can be lost.
+    Relaxed,
 }
 
 /// Where a new stream begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// With what comes from now on.
+    /// With what is published from now on.
     Live,
     /// With all that is kept.
     Earliest,
     /// With the last so many events on its topics.
     Latest(usize),
-    /// After the event with this id, which may be ours or a publisher's.
+    /// After the event with this id, which may be the history's or its publisher's.
     After(String),
 }
 
@@ -71,21 +87,32 @@ pub enum Start {
 pub struct Resume {
     /// The replay gives what is newer than this.
     pub after: Id,
-    /// The id with which a browser that saw nothing yet can come back to this place. It is of the
-    /// stream's own topics, or the edge of what they have lost, so that it tells nothing about others.
+    /// The id with which a browser that has seen no event yet can come back to this position. It belongs to the
+    /// stream's own topics, or is the edge of what they have lost, so that it reveals nothing about others.
     pub position: String,
     /// The id that was asked for is unknown or too old: there is a gap, and the browser has to be told.
     pub gap: bool,
+}
+
+/// An event that is kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Its id.
+    pub id: Id,
+    /// When it was published, by the clock of that moment.
+    pub at: SystemTime,
+    /// Its bytes on the wire.
+    pub frame: Frame,
 }
 
 /// A part of a replay.
 #[derive(Debug, Clone, Default)]
 pub struct Part {
     /// The events, in the order of their ids.
-    pub events: Vec<(Id, Frame)>,
-    /// All up to here is in this page or was before it.
+    pub events: Vec<Kept>,
+    /// All events up to here are in this part or were before it.
     pub through: Id,
-    /// Some of what came after the place asked for is no longer kept: the page begins after this edge.
+    /// Some of what came after the position asked for is no longer kept: the part begins after this edge.
     pub gap: Option<Id>,
 }
 
@@ -94,8 +121,17 @@ pub struct Part {
 pub struct Receipt {
     /// The id that the event bears on the wire.
     pub id: String,
-    /// It was published before, under the same id of the publisher's, and is kept: nothing was done.
+    /// The event was published before, under the same id of its publisher, and is kept: nothing was done.
     pub duplicate: bool,
+}
+
+/// The answer to a retraction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retracted {
+    /// How many events were taken back, not counting `retract` events.
+    pub count: usize,
+    /// The id on the wire of the `retract` event that was published; none where nothing was taken back.
+    pub id: Option<String>,
 }
 
 /// How a history is doing.
@@ -105,7 +141,8 @@ pub struct Status {
     pub events: usize,
     /// Bytes kept, as [`Bounds`] counts them.
     pub bytes: usize,
-    /// When the oldest of them was published.
+    /// When the oldest of them was published, or a retracted event whose id is still known; none where no event is
+    /// kept.
     pub oldest: Option<SystemTime>,
     /// How long the last commit took, where there are commits.
     pub commit: Option<Duration>,
@@ -120,10 +157,10 @@ pub struct TopicStatus {
     pub topic: String,
     /// Events kept.
     pub events: usize,
-    /// The ids of the oldest and the newest of them.
-    pub oldest: Id,
-    /// See `oldest`.
-    pub newest: Id,
+    /// When the oldest of them was published.
+    pub oldest: SystemTime,
+    /// When the newest of them was published.
+    pub newest: SystemTime,
 }
 
 /// Keeps events. Its methods may be called from any thread; they block no longer than it takes to keep
@@ -132,12 +169,26 @@ pub trait History: Send + Sync {
     /// Gives the event its id, keeps it and hands it to the hub. When this returns, the event is where
     /// this history keeps events. [`Error::Unavailable`]: it could not be kept, and will not appear.
     ///
-    /// An event whose publisher gave it an id that is kept already, on one of the same topics, is
+    /// An event whose publisher gave it an id that is already kept, on one of the same topics, is
     /// answered as before and not kept again.
     fn publish(&self, event: Event) -> Result<Receipt, Error>;
 
-    /// Finds the place from which a stream on these topics goes on. [`Error::Unavailable`]: it cannot be
-    /// read now.
+    /// Takes a kept event of this topic back, by its id on the wire; or all that is kept of the topic. An event is
+    /// gone from all of its topics. When this returns no read finds it, its bytes are no longer kept, and its
+    /// publisher's id may be used again. A browser that comes back with its id still goes on without a gap, until
+    /// the id is let go like an event.
+    ///
+    /// A kept event named `retract` is published to all topics of the event, with the data
+    /// `{"topic":"…","id":"…"}`; the topic is this one. Where all is taken back `id` is null and the event is the
+    /// only one left on this topic; an event that also belongs to other topics is named to those by its id.
+    ///
+    /// [`Error::NotFound`]: nothing with this id is kept on the topic. [`Error::Bad`]: it is a `retract` event.
+    /// [`Error::Unavailable`]: the retraction could not be kept, and nothing was taken back. Taking back all of a
+    /// topic that keeps nothing is no error, and publishes nothing.
+    fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error>;
+
+    /// Finds the position from which a stream on these topics goes on. [`Error::Unavailable`]: the history
+    /// cannot be read now.
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error>;
 
     /// Reads what is newer than `after` and not newer than `through` on these topics: at most
@@ -145,33 +196,31 @@ pub trait History: Send + Sync {
     /// [`History::resume`].
     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error>;
 
-    /// How much is kept, and how it goes.
+    /// How much is kept, and how the history is doing.
     fn status(&self) -> Status;
 
     /// What is kept, topic by topic, in their order. Errors as [`History::resume`].
     fn topics(&self) -> Result<Vec<TopicStatus>, Error>;
 
-    /// Puts everything where it survives and takes nothing more: the last thing before the process ends.
+    /// Puts everything where it survives and takes nothing more: the last call before the process ends.
     /// Blocks until that is done, or gives up after the deadline.
     fn close(&self, deadline: Duration);
 }
 
-/// The id for an event that is published now. An id is given in one place and only grows, across restarts
-/// too: the time in nanoseconds, or one more than the last id
-/// where the clock stands still or went back. So ids grow across restarts, also where nothing was kept,
-/// and the distance of two ids says nothing about what was published between them.
-fn next_id(last: Id) -> Id {
-    now().max(Id(last.0 + 1))
+/// An id is given in one place and only grows, across restarts too: its key is the time in nanoseconds, or one
+/// more than the last key where the clock stands still or went back. So ids also grow across restarts where
+/// nothing was kept, and the distance between two ids reveals nothing about what was published between them.
+fn next_id(last: Id, now: SystemTime) -> Id {
+    Id::from_key(to_nanos(now).max(last.key() + 1))
 }
 
-/// The id of this moment.
-fn now() -> Id {
-    // Before 1970 and after 2554 the clock is of no use, and counting on from the last is right.
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    Id(u64::try_from(nanos).unwrap_or(0))
+/// A time as nanoseconds since 1970. Times before 1970 and after 2554 become 0: the clock is of no use then.
+fn to_nanos(time: SystemTime) -> u64 {
+    let nanos = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    u64::try_from(nanos).unwrap_or(0)
 }
 
-/// When an id was given, by the clock of that time.
-pub fn given_at(id: Id) -> SystemTime {
-    UNIX_EPOCH + Duration::from_nanos(id.0)
+/// The time that is so many nanoseconds after the beginning of 1970.
+fn from_nanos(nanos: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(nanos)
 }

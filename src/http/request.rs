@@ -4,7 +4,7 @@ use super::path::Captures;
 use crate::access::Grant;
 use crate::error::Error;
 use crate::hub::chunk::Coding;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, Uri, Version};
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
@@ -81,14 +81,22 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as text. [`Error::Bad`] if it is not UTF-8.
+    /// The body as text. [`Error::Bad`] if it is not UTF-8; [`Error::ContentCoding`] if it is compressed.
     pub fn text(&self) -> Result<&str, Error> {
-        std::str::from_utf8(&self.body).map_err(|_| Error::bad("the body is not UTF-8 text"))
+        std::str::from_utf8(self.plain_body()?).map_err(|_| Error::bad("the body is not UTF-8 text"))
+    }
+
+    fn plain_body(&self) -> Result<&[u8], Error> {
+        match self.headers.get(CONTENT_ENCODING) {
+            Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Error::ContentCoding),
+            _ => Ok(&self.body),
+        }
     }
 
     /// The body as JSON. `example` shows the sender of a wrong body what a right one looks like.
-    /// [`Error::Bad`] if the body cannot be read as a `T`; [`Error::MediaType`] if its `Content-Type` is
-    /// something else than JSON. The type that `curl -d` sends on its own counts as no type.
+    /// [`Error::Bad`] if the body cannot be read as a `T`; [`Error::ContentCoding`] if it is compressed;
+    /// [`Error::MediaType`] if its `Content-Type` is something else than JSON. The type that `curl -d` sends on its
+    /// own counts as no type.
     pub fn json<T: DeserializeOwned>(&self, example: &str) -> Result<T, Error> {
         let value = self.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
         let media_type =
@@ -100,7 +108,9 @@ impl Request {
         if !is_json {
             return Err(Error::MediaType { wanted: "application/json" });
         }
-        serde_json::from_slice(&self.body)
+        let body = self.plain_body()?;
+        // Some editors and shells put a byte order mark before what they write.
+        serde_json::from_slice(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body))
             .map_err(|error| Error::bad(format!("the body has to be JSON like {example}: {error}")))
     }
 

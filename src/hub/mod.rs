@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::event::{Count, Event, Frame, Id};
 use crate::os::threads::Threads;
 use crate::topic::Topic;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvError, Sender, bounded, select};
 use groups::Groups;
 use outlet::{Outlet, Sent};
 use std::io;
@@ -108,6 +108,8 @@ pub struct Survey {
 #[derive(Clone)]
 pub struct Hub {
     inbox: Sender<Message>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<()>,
     counters: Arc<Counters>,
 }
 
@@ -139,13 +141,17 @@ impl Hub {
             draining: false,
             counters: counters.clone(),
         };
-        threads.spawn_essential("hub", move || thread.run(messages))?;
-        Ok(Hub { inbox, counters })
+        let (running, ended) = bounded(0);
+        threads.spawn_essential("hub", move || {
+            let _running: Sender<()> = running;
+            thread.run(messages);
+        })?;
+        Ok(Hub { inbox, ended, counters })
     }
 
     /// Sets the newest id there is. A history calls it once, before the first event: what comes is newer.
     pub fn begin_after(&self, last: Id) {
-        self.counters.last.store(last.0, Release);
+        self.counters.last.store(last.key(), Release);
         self.send(Message::BeginAfter(last));
     }
 
@@ -160,7 +166,8 @@ impl Hub {
     ) -> Result<Subscription, Error> {
         let (live_after, answer) = bounded(1);
         self.send(Message::Register(Registration { id, topics, outlet, live_after }));
-        let live_after = answer.recv().map_err(|_| Error::Unavailable("the hub has stopped".into()))?;
+        let live_after =
+            self.answer(&answer).map_err(|_| Error::Unavailable("the hub has stopped".into()))?;
         Ok(Subscription { id, live_after, hub: self.clone() })
     }
 
@@ -175,7 +182,7 @@ impl Hub {
         let (answer, answers) = bounded(1);
         self.send(Message::Survey(answer));
         // A hub that has ended has no clients.
-        answers.recv().unwrap_or_default()
+        self.answer(&answers).unwrap_or_default()
     }
 
     /// Ends all streams, present and future, each with its own retry delay.
@@ -186,7 +193,7 @@ impl Hub {
     /// Everything up to this id has been passed on to those who subscribed.
     pub fn last(&self) -> Id {
         // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
-        Id(self.counters.last.load(Acquire))
+        Id::from_key(self.counters.last.load(Acquire))
     }
 
     /// What the hub has counted.
@@ -194,10 +201,24 @@ impl Hub {
         &self.counters
     }
 
+    /// Sums up the browsers that an event was passed on to. Blocks until the hub is done with the event.
+    pub fn count(&self, counts: &Receiver<usize>) -> usize {
+        std::iter::from_fn(|| self.answer(counts).ok()).sum()
+    }
+
     fn send(&self, message: Message) {
         // Sending fails only after the hub's thread has panicked. Then the server ends, and a caller that waits for
-        // an answer finds its channel closed.
+        // an answer waits no longer.
         let _ = self.inbox.send(message);
+    }
+
+    /// Waits for an answer, or for the end of the hub's thread: a message that was sent at that moment stays in the
+    /// inbox for as long as there are handles.
+    fn answer<T>(&self, answers: &Receiver<T>) -> Result<T, RecvError> {
+        select! {
+            recv(answers) -> answer => answer,
+            recv(self.ended) -> _ => answers.try_recv().map_err(|_| RecvError),
+        }
     }
 }
 
@@ -300,7 +321,7 @@ impl HubThread {
         });
         self.gathered_bytes = 0;
         self.counters.delivered.fetch_add(delivered, Relaxed);
-        self.counters.last.store(self.last.0, Release);
+        self.counters.last.store(self.last.key(), Release);
         for Registration { id, topics, outlet, live_after } in self.registering.drain(..) {
             if self.draining {
                 outlet.drain(drain_retry_millis(self.groups.len()));

@@ -100,7 +100,7 @@ fn newest_number(app: &App, topic: Topic) -> Result<u64, Error> {
     let topics = [topic];
     let after = app.history.resume(&Start::Latest(1), &topics)?.after;
     let part = app.history.read(after, app.hub.last(), &topics)?;
-    let newest = part.events.last().and_then(|(_, frame)| decode(frame)?.id.parse().ok());
+    let newest = part.events.last().and_then(|kept| decode(&kept.frame)?.id.parse().ok());
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     Ok(u64::try_from(millis).unwrap_or(0).max(newest.unwrap_or(0)))
 }

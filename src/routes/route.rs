@@ -18,6 +18,15 @@ pub type Handler = Box<dyn Fn(&App, &Request) -> Result<Answer, Error> + Send + 
 type Find = dyn Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync;
 
 /// Says which topics a request is about.
+///
+/// ```
+/// use callout::{Answer, Start, Topic, Topics, get};
+///
+/// // `GET /rooms/7` streams the topic `rooms/7`.
+/// let room = Topics::from(|request| Ok(vec![Topic::new(&format!("rooms/{}", request.capture("id")))?]));
+/// let route = get("/rooms/{id}", |app, request| Ok(Answer::stream(app.stream(request, Start::Live)?)));
+/// let route = route.subscribes(room);
+/// ```
 pub struct Topics(Box<Find>);
 
 impl Topics {
@@ -112,6 +121,14 @@ impl Route {
 
 /// `GET` (and so `HEAD`) on this path. `{name}` stands for one segment, `{name...}` for all that are left; the
 /// handler finds them with [`Request::capture`].
+///
+/// ```
+/// use callout::{Answer, Pages, Server, get};
+///
+/// let hello = get("/hello/{name}", |_app, request| Ok(Answer::json(&request.capture("name"))));
+/// let server = Server::builder().listen(([127, 0, 0, 1], 0).into()).pages(Pages::none()).route(hello).start();
+/// # server.unwrap().stop(std::time::Duration::ZERO);
+/// ```
 pub fn get(
     path: &'static str,
     handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,

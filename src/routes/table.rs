@@ -25,6 +25,7 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         get("/topics", topics::subscribe).subscribes(Topics::in_query("topic")),
         get("/topics/{topic...}", topics::subscribe).subscribes(Topics::in_path("topic")),
         post("/topics/{topic...}", topics::publish).publishes(Topics::in_path("topic")),
+        delete("/topics/{topic...}", topics::retract).publishes(Topics::in_path("topic")).needs(Action::Retract),
 
         get("/sse", chat::subscribe).subscribes(Topics::fixed(chat::TOPIC)).of(Page::Chat),
         post(CHAT_MESSAGE, chat::publish).publishes(Topics::fixed(chat::TOPIC)).of(Page::Chat),

@@ -1,12 +1,10 @@
 //! The way to a server: settings, and what is not plain data.
 
-use super::{Config, Data, Kind, Server};
+use super::{Config, Kind, Server};
 use crate::access::{Access, Hosts, Origins, Secret};
 use crate::app::{App, PageStates};
 use crate::client::Permits;
-use crate::history::History;
-use crate::history::disk::{Disk, opener};
-use crate::history::memory::Memory;
+use crate::history::{self, Address, History};
 use crate::http::Listener;
 use crate::http::direct::Direct;
 use crate::http::files::Files;
@@ -74,7 +72,7 @@ impl Builder {
     }
 
     /// Where events and posts are kept; in memory unless set.
-    pub fn data(mut self, data: Data) -> Builder {
+    pub fn data(mut self, data: Address) -> Builder {
         self.config.data = data;
         self
     }
@@ -103,13 +101,14 @@ impl Builder {
         let hub = Hub::start(&threads).map_err(StartError::Threads)?;
         let history = match history {
             Some(open) => open(hub.clone()).map_err(|error| StartError::History(error.to_string()))?,
-            None => open_history(&config, &hub, &threads).map_err(StartError::History)?,
+            None => history::open(&config.data, hub.clone(), &threads, config.bounds, config.durability)
+                .map_err(StartError::History)?,
         };
         let publisher = Publisher::new(history.clone(), hub.clone(), config.ephemeral);
-        let address = match config.data {
-            Data::Memory => posts::Address::Memory,
-            Data::Directory(folder, _) => posts::Address::Folder(folder),
-        };
+        let address = config
+            .data
+            .folder()
+            .map_or(posts::Address::Memory, |folder| posts::Address::Folder(folder.to_path_buf()));
         let posts =
             PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
@@ -158,20 +157,6 @@ impl Builder {
 
 fn shared(listener: impl Listener + 'static) -> Arc<dyn Listener> {
     Arc::new(listener)
-}
-
-fn open_history(config: &Config, hub: &Hub, threads: &Threads) -> Result<Arc<dyn History>, String> {
-    match &config.data {
-        Data::Memory => Ok(Arc::new(Memory::new(hub.clone(), config.bounds))),
-        Data::Directory(directory, durability) => {
-            let begin = |last| {
-                hub.begin_after(last);
-                Ok(hub.clone())
-            };
-            let opened = Disk::start(opener(directory.clone()), config.bounds, *durability, threads, begin)?;
-            Ok(Arc::new(opened.0))
-        }
-    }
 }
 
 /// Why a server did not start. The text is for the operator.

@@ -1,8 +1,7 @@
 //! What a server is to be, as plain settings.
 
 use crate::access::{Origin, Secret};
-use crate::history::Bounds;
-use crate::history::disk::Durability;
+use crate::history::{Address, Bounds, Durability};
 use crate::http::{Limits, Proxies};
 use crate::pages::Pages;
 use crate::selector::Selector;
@@ -17,15 +16,6 @@ pub enum Kind {
     Direct,
     /// `tiny_http::Server`, for trusted networks and for comparison.
     TinyHttp,
-}
-
-/// Where events and posts are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Data {
-    /// In memory: nothing survives the server.
-    Memory,
-    /// In a folder that only this server uses.
-    Directory(PathBuf, Durability),
 }
 
 /// The settings of a server. [`Config::default`] is one on `127.0.0.1:8080` that keeps its history in memory and
@@ -56,7 +46,9 @@ pub struct Config {
     /// A folder to serve files from, instead of those compiled in.
     pub www: Option<PathBuf>,
     /// Where events and posts are kept.
-    pub data: Data,
+    pub data: Address,
+    /// When an event counts as kept, where it is kept on disk.
+    pub durability: Durability,
     /// How much history is kept.
     pub bounds: Bounds,
     /// What connections are held to.
@@ -81,7 +73,8 @@ impl Default for Config {
             origins: Vec::new(),
             ephemeral: Vec::new(),
             www: None,
-            data: Data::Memory,
+            data: Address::Memory,
+            durability: Durability::default(),
             bounds: Bounds::default(),
             limits: Limits::default(),
             trusted_proxies: Proxies::default(),

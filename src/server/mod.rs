@@ -4,7 +4,7 @@ mod builder;
 mod config;
 
 pub use builder::{Builder, StartError};
-pub use config::{Config, Data, Kind};
+pub use config::{Config, Kind};
 
 use crate::access::Grant;
 use crate::app::App;

@@ -56,8 +56,7 @@ def follow(topic, last_id=None):
                     raise RuntimeError(f"refused: {response.text}")
                 response.raise_for_status()
                 event = {}
-                # With a larger `chunk_size` an event would wait for the next ones to fill the chunk.
-                for line in response.iter_lines(chunk_size=1):
+                for line in response.iter_lines():
                     field, _, value = line.decode().partition(":")
                     value = value.removeprefix(" ")
                     if line:

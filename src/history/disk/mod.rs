@@ -1,11 +1,11 @@
 //! The history on disk, on `redb`: what was acknowledged is there after a kill or a power cut.
 //!
-//! An event gets its id, is committed, is handed to the hub, is acknowledged, all by one thread (in
-//! `writer`). While it waits for the disk the next events gather, and share the next commit. Reading
-//! is done by whoever reads, from a snapshot that no writing disturbs.
+//! One thread (in `writer`) gives an event its id, commits it, hands it to the hub and acknowledges it. While that
+//! thread waits for the disk the next events gather, and share the next commit. Readers read on their own threads,
+//! from snapshots that no writing disturbs.
 //!
-//! When the disk fails, publishing is refused and nothing else stops: streams go on, new ones start
-//! with what comes next, and the store is opened anew until it works again.
+//! When the disk fails, publishing is refused and nothing else stops: streams go on, new ones begin with what is
+//! published next, and the store is opened again and again until it works.
 
 mod commit;
 mod inbox;
@@ -16,24 +16,23 @@ mod writing;
 
 pub use crate::disk::Opener;
 
-use super::{Bounds, History, Part, Receipt, Resume, Start, Status, TopicStatus, given_at};
+use super::{Bounds, Durability, History, Part, Receipt, Resume, Retracted, Start, Status, TopicStatus};
 use crate::disk::{Layout, Store};
 use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::hub::Hub;
 use crate::os::threads::Threads;
 use crate::topic::Topic;
-use commit::act;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use inbox::Inbox;
+use inbox::{Inbox, Retraction};
 use parking_lot::Mutex;
 use reading::Reading;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tables::{FORMAT, TOTALS, Totals};
 use writer::Writer;
+use writing::Writing;
 
 /// The file's name.
 pub const NAME: &str = "history.redb";
@@ -44,9 +43,9 @@ static LAYOUT: Layout = Layout {
     anew: "an empty history",
     format: FORMAT,
     numbers: TOTALS,
-    lay_out: |txn| act(txn, |_| Ok(())).map(drop),
-    newest: |txn| Ok(Reading::open(txn)?.newest()?.0),
-    cut_back: |txn, last| act(txn, |tables| tables.cut_back(Id(last))).map(drop),
+    lay_out: |txn| Writing::run(txn, |_| Ok(())).map(drop),
+    newest: |txn| Ok(Reading::open(txn)?.newest()?.key()),
+    cut_back: |txn, last| Writing::run(txn, |tables| tables.cut_back(Id::from_key(last))).map(drop),
 };
 
 /// Opens the history's file in this directory, making both when they are missing.
@@ -54,17 +53,7 @@ pub fn opener(directory: PathBuf) -> Opener {
     crate::disk::opener(directory, &LAYOUT)
 }
 
-/// When an event counts as kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// When it is on disk: nothing that was acknowledged or delivered is ever lost.
-    #[default]
-    Strict,
-    /// At once: it is on disk within 100 ms, and what was acknowledged in that time can be lost.
-    Relaxed,
-}
-
-/// The handle to the history's thread, which ends with it, and the way to read what is kept.
+/// The handle to the thread that writes, which ends with the handle; and the way to read what is kept.
 pub struct Disk {
     inbox: Arc<Inbox>,
     /// Disconnected when the thread has ended.
@@ -72,13 +61,13 @@ pub struct Disk {
     archive: Archive,
 }
 
-/// What is kept, to be read. Beside a [`Disk`] that writes, or of a server that is stopped.
+/// The way to read what is kept: beside a [`Disk`] that writes, or after the server has stopped.
 #[derive(Clone)]
 pub struct Archive {
     shared: Arc<Shared>,
 }
 
-/// What the thread that writes and those that read have in common.
+/// What the writer shares with the readers.
 struct Shared {
     store: Arc<Store>,
     view: Mutex<View>,
@@ -90,7 +79,7 @@ impl Shared {
     }
 }
 
-/// The numbers as of the last commit, to be had without the store.
+/// The totals as of the last commit. They can be read while the store cannot.
 struct View {
     totals: Totals,
     /// The newest id that was handed to the hub.
@@ -99,32 +88,40 @@ struct View {
 }
 
 impl Disk {
-    /// Opens the store and starts the thread. `start_hub` is given the newest id there is and starts the
-    /// hub, which has to know it. Fails, with a text for the operator, if the store cannot be opened.
+    /// Opens the store and starts the thread, which feeds this hub. Fails, with a text for the operator, if the
+    /// store cannot be opened.
     pub fn start(
         opener: Opener,
+        hub: Hub,
+        threads: &Threads,
         bounds: Bounds,
         durability: Durability,
-        threads: &Threads,
-        start_hub: impl FnOnce(Id) -> io::Result<Hub>,
-    ) -> Result<(Disk, Hub), String> {
+    ) -> Result<Disk, String> {
         let (writer, shared) = Writer::open(opener, bounds, durability)?;
-        let last = shared.view.lock().handed;
-        let hub = start_hub(last).map_err(|error| error.to_string())?;
+        hub.begin_after(shared.view.lock().handed);
         let inbox = Arc::new(Inbox::default());
         let (running, ended) = bounded(0);
-        let (own_inbox, own_hub) = (inbox.clone(), hub.clone());
+        let own_inbox = inbox.clone();
         let spawned = threads.spawn_essential("history", move || {
-            let _running: Sender<()> = running;
-            writer.run(&own_inbox, &own_hub);
+            let (_running, _abandon): (Sender<()>, Abandon) = (running, Abandon(own_inbox.clone()));
+            writer.run(&own_inbox, &hub);
         });
         spawned.map_err(|error| format!("failed to start the history's thread: {error}"))?;
-        Ok((Disk { inbox, ended, archive: Archive { shared } }, hub))
+        Ok(Disk { inbox, ended, archive: Archive { shared } })
+    }
+}
+
+/// Answers those who wait for the thread that writes when it ends, also by a panic.
+struct Abandon(Arc<Inbox>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 
 impl Archive {
-    /// Opens a store that nobody writes to. The error is for the operator.
+    /// Opens the store of a server that has stopped. The error is for the operator.
     pub fn open(opener: &Opener) -> Result<Archive, String> {
         let store = Arc::new(Store::open(opener, &LAYOUT)?);
         Ok(Archive { shared: Arc::new(Shared::new(store, Totals::default())) })
@@ -137,7 +134,7 @@ impl Archive {
 
     /// As [`History::topics`].
     pub fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        self.with_tables(Reading::topics)
+        self.with_tables(|tables| tables.topics())
     }
 
     fn with_tables<T>(&self, read: impl FnOnce(&Reading) -> Result<T, redb::Error>) -> Result<T, Error> {
@@ -150,22 +147,27 @@ impl History for Disk {
         self.inbox.publish(event)
     }
 
+    fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
+        self.inbox.retract(Retraction { topic: topic.clone(), id: id.map(str::to_owned) })
+    }
+
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
         let (handed, floor) = {
             let view = self.archive.shared.view.lock();
             (view.handed, view.totals.floor)
         };
         let found = self.archive.with_tables(|tables| {
-            let place = tables.place(start, topics, handed)?;
-            let after = match place {
-                Some(place) => place,
+            let found = tables.find(start, topics, handed)?;
+            let after = match found {
+                Some(id) => id,
                 None => tables.edge(topics)?,
             };
             let position = tables.position(after, topics)?.to_string();
-            Ok(Resume { after, position, gap: place.is_none() })
+            Ok(Resume { after, position, gap: found.is_none() })
         });
         match found {
-            // A stream that does not go on from where it was can begin with what comes next.
+            // While the store cannot be read, a stream that asks for no certain event begins with what is published
+            // next.
             Err(_) if matches!(start, Start::Live | Start::Latest(_)) => {
                 Ok(Resume { after: handed, position: handed.max(floor).to_string(), gap: false })
             }
@@ -183,7 +185,7 @@ impl History for Disk {
         Status {
             events: events as usize,
             bytes: bytes as usize,
-            oldest: (events > 0).then(|| given_at(oldest)),
+            oldest: oldest.filter(|_| events > 0),
             commit: view.commit,
             failure: self.archive.shared.store.failure(),
         }

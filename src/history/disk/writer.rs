@@ -1,32 +1,38 @@
-//! The thread that writes: it numbers events, commits them together, hands them to the hub and
-//! acknowledges them, in that order.
+//! The thread that writes: it gives events their ids, commits them together, hands them to the hub and answers the
+//! callers, in that order.
 
-use super::commit::{Outcome, act, keep};
-use super::inbox::{Batch, Inbox};
-use super::{Durability, LAYOUT, Shared, Totals};
+use super::commit::{Outcome, carry_out};
+use super::inbox::{Answers, Batch, Inbox, Jobs};
+use super::writing::Writing;
+use super::{LAYOUT, Shared, Totals};
 use crate::disk::{Opener, StoreWriter};
 use crate::error::Error;
-use crate::event::{Event, Id};
-use crate::history::{Bounds, Receipt, next_id};
+use crate::event::Id;
+use crate::history::{Bounds, Durability, next_id};
 use crate::hub::Hub;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-/// The most events that are trimmed in one commit beyond twice what it adds.
+/// The most events that are trimmed in one commit beyond twice as many as it adds. What is left is trimmed by the
+/// next commits.
 const TRIM_EVENTS: usize = 256;
 
-/// With [`Durability::Relaxed`], how long an acknowledged event may be missing on disk.
+/// With [`Durability::Relaxed`], how long an acknowledged event may be missing on disk. Then a commit saves it.
 const RELAXED: Duration = Duration::from_millis(100);
 
-/// The same in bytes of data. What an unsaved commit gave back to the file is used again only when one was
-/// saved, so with more than this the file would grow far beyond what is kept.
+/// The most bytes that unsaved commits have written; past it the next commit is saved. The pages that an unsaved commit gives back to the file are
+/// used again only after a commit is saved, so that with more than this the file would grow far beyond what is kept.
 const RELAXED_BYTES: usize = 1024 * 1024;
 
-/// How often a quiet history looks for what has grown too old: a hundred times in the age that it keeps, but
-/// not more and not less often than this.
+/// What a commit writes beside the data of its events, roughly: the pages on the way to each row that it changes.
+/// Without it many small commits would be far over the limit.
+const COMMIT_OVERHEAD_BYTES: usize = 16 * 1024;
+
+/// How long a quiet history waits before it trims again what has grown too old: a hundredth of the age that it keeps,
+/// held to these bounds.
 const TIDY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// Ids that are left out at a start, in nanoseconds: more than may have been given and lost.
+/// Keys of ids that are skipped at a start: more than can have been given and lost with unsaved commits.
 const START_SKIP: u64 = 1_000_000_000;
 
 pub(super) struct Writer {
@@ -34,51 +40,53 @@ pub(super) struct Writer {
     bounds: Bounds,
     durability: Durability,
     shared: Arc<Shared>,
-    /// The newest id that was given, kept or not: none is used twice.
+    /// The newest id that was given, whether its event was kept or refused. An id is given in one place and only
+    /// grows, across restarts too.
     given: Id,
-    /// What is committed but not yet on disk, since when.
+    /// Since when there are commits that are not yet saved on disk.
     unsaved_since: Option<Instant>,
-    /// How much of it there is.
+    /// About how many bytes they have written.
     unsaved_bytes: usize,
 }
 
 impl Writer {
-    /// Opens the store, and gives what is kept there. The error is for the operator.
+    /// Opens the store, and gives what readers share with the writer. The error is for the operator.
     pub(super) fn open(
         opener: Opener,
         bounds: Bounds,
         durability: Durability,
     ) -> Result<(Writer, Arc<Shared>), String> {
         let (mut file, (totals, ())) = StoreWriter::open(opener, &LAYOUT, |txn| {
-            act(txn, |tables| {
+            Writing::run(txn, |tables| {
+                tables.clear_undo()?;
                 if tables.totals.last == Id::default() {
-                    // An empty history knows nothing of what was before it.
-                    let birth = next_id(Id::default());
-                    tables.totals = Totals { last: birth, floor: birth, oldest: birth, ..tables.totals };
+                    // An empty history does not know which ids were given before it.
+                    let birth = next_id(Id::default(), SystemTime::now());
+                    tables.totals = Totals { last: birth, floor: birth, ..tables.totals };
                 }
                 Ok(())
             })
         })?;
-        file.acknowledged = totals.last.0;
+        file.acknowledged = totals.last.key();
         let shared = Arc::new(Shared::new(file.store(), totals));
-        let given = Id(totals.last.0 + START_SKIP);
+        let given = Id::from_key(totals.last.key() + START_SKIP);
         let (unsaved_since, unsaved_bytes) = (None, 0);
         let own = shared.clone();
         Ok((Writer { file, bounds, durability, shared: own, given, unsaved_since, unsaved_bytes }, shared))
     }
 
-    /// Ends when the inbox is closed and all that was in it is written.
+    /// Ends when the inbox is closed and all jobs that were in it are done.
     pub(super) fn run(mut self, inbox: &Inbox, hub: &Hub) {
         while let Some(batch) = inbox.take(self.pause()) {
-            if !batch.events.is_empty() {
-                self.publish(batch, hub);
+            if !batch.jobs.is_empty() {
+                self.handle(batch, hub);
             }
             self.tidy();
         }
         self.close();
     }
 
-    /// How long there is nothing to do but to wait for a message.
+    /// How long the thread may wait for jobs before it has something else to do.
     fn pause(&self) -> Duration {
         if let Some(at) = self.file.try_again_at() {
             return at.saturating_duration_since(Instant::now());
@@ -90,59 +98,60 @@ impl Writer {
         }
     }
 
-    fn publish(&mut self, batch: Batch, hub: &Hub) {
+    fn handle(&mut self, batch: Batch, hub: &Hub) {
         self.try_again();
-        let answer = self.keep(&batch.events, hub).map_err(|failure| {
+        let answers = self.commit_and_broadcast(&batch.jobs, hub).map_err(|failure| {
             Error::Unavailable(format!("it could not be kept, try again later: {failure}"))
         });
-        batch.answer(answer);
+        batch.answer(answers);
     }
 
-    /// Commits and broadcasts; the error is the cause, for whoever publishes.
-    fn keep(&mut self, events: &[Event], hub: &Hub) -> Result<Vec<Receipt>, String> {
+    /// Commits the jobs and broadcasts their events. The error is the cause, for the callers that wait.
+    fn commit_and_broadcast(&mut self, jobs: &Jobs, hub: &Hub) -> Result<Answers, String> {
         let durability = match self.durability {
             Durability::Relaxed if self.unsaved_bytes < RELAXED_BYTES => redb::Durability::None,
             Durability::Relaxed | Durability::Strict => redb::Durability::Immediate,
         };
         let began = Instant::now();
-        let outcomes = self.commit(events, durability)?;
+        let Outcome { answers, dispatches } = self.commit(jobs, durability)?;
         self.shared.view.lock().commit = Some(began.elapsed());
-        // Publishing is acknowledged after the event has its id and is where the history keeps it; and
-        // after it is broadcast, so that whoever has the answer and asks for what comes next is not given
-        // this.
-        let mut receipts = Vec::with_capacity(outcomes.len());
-        for Outcome { receipt, dispatch } in outcomes {
-            receipts.push(receipt);
-            if let Some(dispatch) = dispatch {
-                self.file.acknowledged = dispatch.id.map_or(self.file.acknowledged, |id| id.0);
-                hub.broadcast(dispatch);
-            }
+        // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
+        // read finds it. It is broadcast before that too, so that a publisher which has its answer and subscribes to
+        // live events is not given this one.
+        for dispatch in dispatches {
+            self.file.acknowledged = dispatch.id.map_or(self.file.acknowledged, Id::key);
+            hub.broadcast(dispatch);
         }
-        self.shared.view.lock().handed = Id(self.file.acknowledged);
-        Ok(receipts)
+        self.shared.view.lock().handed = Id::from_key(self.file.acknowledged);
+        if answers.retracted.iter().any(Result::is_ok) {
+            // The commit after a retraction lets the bytes go. If it fails, that is logged, and a later one does it.
+            let _ = self.commit(&Jobs::default(), durability);
+        }
+        Ok(answers)
     }
 
-    /// Writes what is unsaved for too long, trims what is too old, opens what had failed.
+    /// Saves what is unsaved for too long, trims what is too old, and tries a file that failed.
     fn tidy(&mut self) {
         self.try_again();
         let is_unsaved = self.unsaved_since.is_some_and(|since| since.elapsed() >= RELAXED);
         if (is_unsaved || self.wants_trim()) && self.file.try_again_at().is_none() {
-            // If that fails, it is logged, and tried again in its time.
-            let _ = self.commit(&[], redb::Durability::Immediate);
+            // A failure is logged, and the file is tried again later.
+            let _ = self.commit(&Jobs::default(), redb::Durability::Immediate);
         }
     }
 
-    /// After a failure, looks whether it is over; then what is kept may be less than it was.
+    /// After a failure, tries whether the file works again.
     fn try_again(&mut self) {
         if self.file.try_again() {
-            let _ = self.commit(&[], redb::Durability::Immediate);
+            // Unsaved commits are lost, so the totals are read again. A failure is logged.
+            let _ = self.commit(&Jobs::default(), redb::Durability::Immediate);
         }
     }
 
-    /// The last thing before the process ends.
+    /// Saves and closes the file, as the last act of the thread.
     fn close(&mut self) {
         if self.unsaved_since.is_some()
-            && let Err(failure) = self.commit(&[], redb::Durability::Immediate)
+            && let Err(failure) = self.commit(&Jobs::default(), redb::Durability::Immediate)
         {
             log::error!("failed to write the last events: {failure}");
         }
@@ -153,27 +162,27 @@ impl Writer {
         self.shared.view.lock().totals.wants_trim(self.bounds)
     }
 
-    fn commit(&mut self, events: &[Event], durability: redb::Durability) -> Result<Vec<Outcome>, String> {
+    fn commit(&mut self, jobs: &Jobs, durability: redb::Durability) -> Result<Outcome, String> {
         let began = Instant::now();
         let (bounds, given) = (self.bounds, &mut self.given);
         let committed = self.file.write(durability, |txn| {
-            act(txn, |tables| {
-                let outcomes = events.iter().map(|event| keep(tables, event, given));
-                let outcomes = outcomes.collect::<Result<Vec<_>, _>>()?;
-                tables.trim(bounds, 2 * events.len() + TRIM_EVENTS)?;
-                Ok(outcomes)
+            Writing::run(txn, |tables| {
+                tables.clear_undo()?;
+                let outcome = carry_out(tables, jobs, given)?;
+                tables.trim(bounds, 2 * outcome.dispatches.len() + TRIM_EVENTS)?;
+                Ok(outcome)
             })
         });
-        let bytes: usize = events.iter().map(|event| event.data().len()).sum();
+        let data_bytes: usize = jobs.events.iter().map(|event| event.data().len()).sum();
         (self.unsaved_since, self.unsaved_bytes) = match durability {
             redb::Durability::None if committed.is_ok() => {
-                (self.unsaved_since.or(Some(began)), self.unsaved_bytes + bytes)
+                (self.unsaved_since.or(Some(began)), self.unsaved_bytes + data_bytes + COMMIT_OVERHEAD_BYTES)
             }
-            // It is saved, or lost.
+            // All commits are saved, or those that were not are lost.
             _ => (None, 0),
         };
-        let (totals, outcomes) = committed?;
+        let (totals, outcome) = committed?;
         self.shared.view.lock().totals = totals;
-        Ok(outcomes)
+        Ok(outcome)
     }
 }

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 /// The program with these arguments, and no variables of the one who runs the tests; a history that
 /// leaves nothing behind.
-fn callout(args: &[&str]) -> Command {
+pub(super) fn callout(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callout"));
     let variables = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("CALLOUT_"));
     variables.for_each(|name| _ = command.env_remove(name));
@@ -18,16 +18,16 @@ fn callout(args: &[&str]) -> Command {
     command
 }
 
-fn output(args: &[&str]) -> Output {
+pub(super) fn output(args: &[&str]) -> Output {
     callout(args).output().expect("it starts")
 }
 
-fn text(bytes: &[u8]) -> &str {
+pub(super) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
 /// Checks that it failed with this code and one line, which it gives.
-fn complaint(output: &Output, code: i32) -> String {
+pub(super) fn complaint(output: &Output, code: i32) -> String {
     let line = text(&output.stderr).to_owned();
     assert_eq!(output.status.code(), Some(code), "{line}");
     assert_eq!(line.lines().count(), 1, "one line: {line}");
@@ -36,7 +36,7 @@ fn complaint(output: &Output, code: i32) -> String {
     line
 }
 
-fn url(at: SocketAddr) -> String {
+pub(super) fn url(at: SocketAddr) -> String {
     format!("http://{at}")
 }
 
@@ -50,8 +50,11 @@ fn help_tells_what_there_is_and_exits_with_0() {
             &["serve", "--help"],
             &["--listen ", "--grace", "--cors", "--log", "5s", "127.0.0.1:8080", "CALLOUT_"],
         ),
-        (&["publish", "--help"], &["TOPIC [DATA]", "--event", "--id", "--publish-token", "--url"]),
-        (&["listen", "--help"], &["--json", "--url"]),
+        (
+            &["publish", "--help"],
+            &["TOPIC [DATA]", "standard input if it is `-`", "--event", "--id", "--publish-token", "--url"],
+        ),
+        (&["listen", "--help"], &["--json", "--count", "--url"]),
     ] {
         let output = output(args);
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{args:?}");
@@ -200,13 +203,13 @@ fn what_a_server_refuses_or_where_there_is_none_is_one_line_and_code_1() {
 }
 
 /// `callout listen`, ended when the test is over.
-struct Listening {
-    child: Child,
-    lines: BufReader<ChildStdout>,
+pub(super) struct Listening {
+    pub(super) child: Child,
+    pub(super) lines: BufReader<ChildStdout>,
 }
 
 impl Listening {
-    fn start(args: &[&str], url: &str) -> Listening {
+    pub(super) fn start(args: &[&str], url: &str) -> Listening {
         let mut command = callout(&["listen", "--url", url]);
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("it starts");
@@ -214,7 +217,7 @@ impl Listening {
         Listening { child, lines }
     }
 
-    fn line(&mut self) -> String {
+    pub(super) fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("a line");
         line.trim_end_matches('\n').to_owned()

@@ -1,14 +1,18 @@
 //! The clock is moved between two starts: ids go on growing and none is used twice.
 
+use super::seeing::history;
 use super::{Folder, callout};
 use crate::support::{Browser, Program, publish};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// Events of each sitting.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Events between two starts.
 const EVENTS: usize = 20;
 
-/// The library that moves the clock of a program. Where CI runs everything, it has to be there.
+/// The library that moves the clock of a program. Where CI runs everything its absence is a failure.
 fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
     let mut candidates = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
@@ -20,7 +24,7 @@ fn library() -> Option<PathBuf> {
     library
 }
 
-/// `callout serve` on this folder, whose clock is so far off.
+/// `callout serve` on this folder, with its clock moved by this offset.
 fn serve_at(folder: &Folder, library: &Path, offset: &str) -> Program {
     let mut command =
         callout(&["serve", "--listen", "127.0.0.1:0", "--data", folder.text(), "--log", "warn"]);
@@ -50,7 +54,12 @@ fn ids_go_on_growing_whatever_the_clock_does_between_two_starts() {
         program.wait();
     }
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
-    // What the clock was then is in the ids, so that it was really moved.
-    let seconds = |id: &String| u64::from_str_radix(id, 16).expect("one of ours") / 1_000_000_000;
-    assert!(seconds(&ids[2 * EVENTS]) > seconds(&ids[0]) + 24 * 60 * 60);
+    // Each event bears the time of that clock, which shows that the clock was really moved.
+    let events = history(&["t", "--directory", folder.text()]);
+    let at = |index: usize| {
+        let at = events[index * EVENTS]["at"].as_str().expect("a time");
+        humantime::parse_rfc3339(at).expect("RFC 3339")
+    };
+    assert_eq!(events.len(), ids.len());
+    assert!(at(1) + 29 * DAY < at(0) && at(0) + DAY < at(2), "{:?}", [at(0), at(1), at(2)]);
 }

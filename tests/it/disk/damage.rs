@@ -1,10 +1,10 @@
-//! A file that is damaged, newer, in use or out of reach: one line that names it and says what to do,
-//! and never a new beginning in its place.
+//! A file that is damaged, newer, in use or not accessible: one line names it and says what to do, and no empty history
+//! takes its place.
 
 use super::{Folder, callout, draft, serve, start};
 use crate::support::{PATIENCE, Program, get, post};
-use callout::history::disk::{Durability, NAME, opener};
-use callout::history::{Bounds, History};
+use callout::history::disk::{NAME, opener};
+use callout::history::{Bounds, Durability, History};
 use redb::{Database, TableDefinition};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -70,7 +70,7 @@ fn bytes_flipped_anywhere_are_never_a_panic() {
     let whole = fs::read(folder.file()).unwrap();
     for _ in 0..12 {
         let mut bytes = whole.clone();
-        // Zeros are mostly room that nothing uses yet.
+        // Zeros are mostly pages that nothing uses yet.
         let flips = (0..bytes.len()).filter(|&index| bytes[index] != 0).collect::<Vec<_>>();
         for _ in 0..200 {
             bytes[fastrand::choice(&flips).copied().expect("there are some")] ^= fastrand::u8(1..);
@@ -130,7 +130,7 @@ fn a_file_of_a_newer_layout_is_refused_and_not_touched() {
     let database = Database::open(folder.file()).unwrap();
     let txn = database.begin_write().unwrap();
     let mut table = txn.open_table(TableDefinition::<&[u8], &[u8]>::new("stock")).unwrap();
-    table.insert(&b"format"[..], &2u64.to_be_bytes()[..]).unwrap();
+    table.insert(&b"format"[..], &3u64.to_be_bytes()[..]).unwrap();
     drop(table);
     txn.commit().unwrap();
     drop(database);
@@ -154,7 +154,7 @@ fn a_file_of_an_older_callout_with_other_tables_is_refused_and_not_touched() {
         assert!(line.contains("older callout") && line.contains("move it away"), "{line}");
         assert!(line.contains(folder.file().to_str().unwrap()), "{line}");
     }
-    // Opening it may note in its head that it was open.
+    // Opening it may set the mark in its head that it is open.
     assert_eq!(fs::read(folder.file()).unwrap().len(), before.len());
 }
 
@@ -179,7 +179,7 @@ fn a_directory_that_cannot_be_made_or_written_is_one_clear_line() {
     fs::remove_file(folder.path()).unwrap();
 
     let folder = filled();
-    // Whoever is root may write anywhere, so this one is made unwritable for everyone.
+    // The superuser may write to any file, except to one that is immutable.
     let immutable = |flag: &str| {
         Command::new("chattr").arg(flag).arg(folder.file()).output().is_ok_and(|o| o.status.success())
     };

@@ -1,13 +1,14 @@
-//! A disc that fails: publishing is refused with the reason, nothing else stops, and nothing that was
+//! A disc that fails: publishing and retracting are refused with the reason, nothing else stops, and nothing that was
 //! refused ever appears.
 
 use super::{draft, everything, start, topics};
 use crate::support::disc::{Disc, Survives};
-use crate::support::{Browser, PATIENCE, Raw, grant, hub_after, until};
+use crate::support::{Browser, PATIENCE, Raw, grant, until};
 use callout::Error;
 use callout::client::{Client, Pace, Stream};
-use callout::history::disk::{Disk, Durability};
-use callout::history::{Bounds, History, Start};
+use callout::event::Id;
+use callout::history::disk::Disk;
+use callout::history::{Bounds, Durability, History, Retracted, Start};
 use callout::hub::chunk::Coding;
 use callout::hub::wire::Wire;
 use callout::hub::{Dispatch, Hub};
@@ -19,7 +20,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// Publications, and readers that ask, while the disc fails.
+/// Events that are published, and readers, while the disc fails.
 const REFUSALS: usize = 3_000;
 const READERS: usize = 4;
 
@@ -39,7 +40,7 @@ fn publish(disk: &Disk, data: &str) -> String {
 /// In how many ways [`fail`] lets a disc fail; the first is that only syncing does.
 const WAYS: usize = 4;
 
-/// Lets the disc fail, in one of the ways in which discs do, and gives what the operator is told.
+/// Lets the disc fail in one of the ways in which discs do, and gives the words that the operator is told.
 fn fail(disc: &Disc, way: usize) -> &'static str {
     let ways: [_; WAYS] = [
         (&disc.sync_error, libc::EIO, "Input/output error"),
@@ -57,7 +58,7 @@ fn mend(disc: &Disc) {
     disc.write_error.store(0, SeqCst);
 }
 
-/// Publishes until it is taken, as a publisher would.
+/// Publishes until it is acknowledged, as a publisher would.
 fn publish_when_it_can(disk: &Disk, given: &str, data: &str) {
     until("the history works again", || match disk.publish(draft(&["t"], Some(given), data)) {
         Ok(receipt) => {
@@ -84,7 +85,8 @@ fn publishing_is_refused_with_the_reason_while_the_disc_fails_and_works_again_by
             let failure = disk.status().failure.expect("it is known");
             assert!(failure.contains(words), "{failure}");
         }
-        let live = disk.resume(&Start::Live, &topics(&["t"])).expect("who wants nothing old is let in");
+        let live =
+            disk.resume(&Start::Live, &topics(&["t"])).expect("a stream that wants nothing old begins");
         assert!((live.gap, live.position) == (false, first.clone()));
         mend(&disc);
         publish_when_it_can(&disk, "mine", "after");
@@ -130,6 +132,83 @@ fn what_was_refused_does_not_appear_after_one_sync_that_failed_and_a_kill() {
     assert_eq!(data(&start_on(&left)), ["before"]);
 }
 
+/// A history that keeps an event that is going to be retracted, and one that stays.
+fn start_with_two(disc: &Disc) -> Disk {
+    let disk = start_on(disc);
+    disk.publish(draft(&["t", "u"], Some("mine"), "first")).expect("it is kept");
+    publish(&disk, "second");
+    disk
+}
+
+fn retract(disk: &Disk) -> Result<Retracted, Error> {
+    disk.retract(&topics(&["t"])[0], Some("mine"))
+}
+
+/// Nothing was retracted: every read finds the event as before.
+fn check_not_retracted(disk: &Disk) {
+    assert_eq!((data(disk), disk.status().events), (vec!["first".into(), "second".into()], 2));
+    assert_eq!(everything(disk, &["u"]).len(), 1);
+    let topics = topics(&["t"]);
+    let resumed = disk.resume(&Start::After("mine".into()), &topics).expect("it can be read");
+    let part = disk.read(resumed.after, Id::MAX, &topics).expect("it can be read");
+    assert_eq!((resumed.gap, part.events.len()), (false, 1));
+}
+
+fn check_retracted(disk: &Disk) {
+    let told = r#"{"topic":"t","id":"mine"}"#.to_owned();
+    assert_eq!((data(disk), disk.status().events), (vec!["second".into(), told], 2));
+}
+
+#[test]
+fn a_retraction_that_is_refused_takes_nothing_back() {
+    for way in 0..WAYS {
+        let disc = Disc::created();
+        let disk = start_with_two(&disc);
+        let words = fail(&disc, way);
+        match retract(&disk) {
+            Err(Error::Unavailable(reason)) => assert!(reason.contains(words), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+        check_not_retracted(&start_on(&disc.cut(disc.log().len(), Survives::Everything)));
+        mend(&disc);
+        until("the history can be read again", || disk.topics().is_ok());
+        check_not_retracted(&disk);
+        until("the history can be written again", || retract(&disk).is_ok());
+        check_retracted(&disk);
+        disk.close(PATIENCE);
+        check_retracted(&start_on(&disc));
+    }
+}
+
+#[test]
+fn a_retraction_is_refused_or_done_as_a_whole_whichever_sync_fails() {
+    let mut refused = 0;
+    for sync in 1..=6 {
+        let disc = Disc::created();
+        let disk = start_with_two(&disc);
+        disc.fail_sync(sync);
+        let answer = retract(&disk);
+        let left = start_on(&disc.cut(disc.log().len(), Survives::Everything));
+        until("the history can be read again", || disk.topics().is_ok());
+        for disk in [&disk, &left] {
+            match answer {
+                Ok(_) => check_retracted(disk),
+                Err(_) => check_not_retracted(disk),
+            }
+        }
+        refused += usize::from(answer.is_err());
+        // What was retracted may be published again under its id, and what was not is known as before.
+        until("the history can be written again", || {
+            let again = disk.publish(draft(&["t"], Some("mine"), "again"));
+            again.is_ok_and(|receipt| {
+                assert_eq!(receipt.duplicate, answer.is_err());
+                true
+            })
+        });
+    }
+    assert!((1..6).contains(&refused), "some were refused and some done: {refused}");
+}
+
 #[test]
 fn many_who_publish_and_read_while_the_disc_fails_do_not_lock_each_other_up() {
     let (done, is_done) = mpsc::channel();
@@ -142,7 +221,7 @@ fn many_who_publish_and_read_while_the_disc_fails_do_not_lock_each_other_up() {
         let (disk, done, old, publishing) = (disk.clone(), done.clone(), old.clone(), publishing.clone());
         thread::spawn(move || {
             while publishing.load(SeqCst) {
-                // Readable or not; the answer comes.
+                // The history may be readable or not, but it has to answer.
                 let _ = disk.resume(&Start::After(old.clone()), &topics(&["t"]));
             }
             done.send(()).expect("the test waits");
@@ -162,11 +241,12 @@ fn many_who_publish_and_read_while_the_disc_fails_do_not_lock_each_other_up() {
 }
 
 #[test]
-fn streams_and_heartbeats_and_what_is_only_true_now_go_on_while_the_disc_fails() {
+fn streams_and_heartbeats_and_ephemeral_events_go_on_while_the_disc_fails() {
     let disc = Disc::created();
-    let (disk, hub) =
-        Disk::start(disc.opener(), Bounds::default(), Durability::Strict, &Threads::default(), hub_after)
-            .expect("it opens");
+    let threads = Threads::default();
+    let hub = Hub::start(&threads).expect("a thread");
+    let disk = Disk::start(disc.opener(), hub.clone(), &threads, Bounds::default(), Durability::Strict);
+    let disk = disk.expect("it opens");
     let disk = Arc::new(disk);
     let open = |start: Start| stream(&hub, &disk, start);
     let mut before = open(Start::Live);
@@ -183,7 +263,7 @@ fn streams_and_heartbeats_and_what_is_only_true_now_go_on_while_the_disc_fails()
     let event = draft(&["t"], None, "now");
     hub.broadcast(Dispatch::ephemeral(&event));
     assert_eq!([before.next().data, newcomer.next().data], ["now", "now"]);
-    // Whoever wants what is on disk is told to come back.
+    // A browser that wants what is on disk is told to come back.
     let mut late = stream_raw(&hub, &disk, Start::After(first.clone()));
     assert_eq!(late.head(), "http/1.1 200 ok\r\n");
     let told = late.everything();

@@ -1,4 +1,4 @@
-//! A disk that is full, and one whose syncs fail, under the real program.
+//! The real program on a disk that is full, and on one whose syncs fail.
 
 use super::{Folder, serve};
 use crate::support::strace::{has_strace, under_strace};
@@ -6,7 +6,7 @@ use crate::support::{Browser, Program, get, post, until};
 use std::fs;
 use std::process::Command;
 
-/// The disk that gets full, and the events that fill it.
+/// The size of the disk that gets full, and of the events that fill it.
 const DISK_BYTES: usize = 8 * 1024 * 1024;
 const EVENT_BYTES: usize = 60_000;
 
@@ -14,7 +14,7 @@ const EVENT_BYTES: usize = 60_000;
 struct SmallDisk(Folder);
 
 impl SmallDisk {
-    /// None where nothing may be mounted. Where CI runs everything, it has to be.
+    /// None where the test may not mount a file system. Where CI runs everything that is a failure.
     fn mount() -> Option<SmallDisk> {
         let folder = Folder::new();
         fs::create_dir(folder.path()).unwrap();
@@ -32,12 +32,12 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a program that is about to end may still use it.
+        // Lazily, since a program that is about to end may still use it.
         let _ = Command::new("umount").args(["-l", self.0.text()]).status();
     }
 }
 
-/// All events on `t` that are kept, by the beginning of their data.
+/// All events that are kept on `t`, by the first word of their data.
 fn kept(program: &Program) -> Vec<String> {
     let path = "/topics/t?last_event_id=earliest";
     let mut browser = Browser::open(program.address, path);
@@ -97,7 +97,7 @@ fn syncs_that_fail_refuse_publishing_until_they_work_again() {
         return;
     }
     let folder = Folder::new();
-    // strace counts per thread: more than a start takes, so some publications come first.
+    // strace counts the syncs of each thread. A start takes fewer than these, so some events are published first.
     let inject = "inject=fsync,fdatasync:error=EIO:when=15..20";
     let options = ["-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", inject];
     let program = under_strace(&options, &["--data", folder.text()]);

@@ -1,9 +1,9 @@
-//! Everyone comes back at the same time, while publishing goes on.
+//! Thousands of browsers come back at the same time, while publishing goes on.
 
 use super::{Folder, draft, serve, start};
 use crate::support::{Browser, PATIENCE, publish};
-use callout::history::disk::{Durability, opener};
-use callout::history::{Bounds, History};
+use callout::history::disk::opener;
+use callout::history::{Bounds, Durability, History};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,7 +15,7 @@ const BROWSERS: usize = 2_000;
 const MISSED: usize = 1_000;
 const THREADS: usize = 8;
 
-/// After this they never will. How long it takes is measured by the bench.
+/// After this time the test gives up. The bench measures how long catching up takes.
 const GIVE_UP: Duration = Duration::from_secs(120);
 
 const PATH: &str = "/topics?topic=news&topic=end";
@@ -28,7 +28,7 @@ fn two_thousand_browsers_catch_up_while_another_stays_live() {
     let known = keep(0);
     let mut frames: Vec<(usize, String)> = (1..=MISSED).map(|number| (number, keep(number))).collect();
     disk.close(PATIENCE);
-    // A heartbeat would keep those waiting who wait in vain.
+    // With heartbeats, a browser that waits in vain would wait for ever.
     let program = serve(&folder, &["--heartbeat", "1h"]);
     let at = program.address;
     let mut listener = Browser::open(at, PATH);
@@ -50,7 +50,7 @@ fn two_thousand_browsers_catch_up_while_another_stays_live() {
                 })
             })
             .collect();
-        // One event after the other, each seen by the listener before the next: it is live all the time.
+        // The listener sees each event before the next is published, so it is live all the time.
         while caught_up.load(Relaxed) < BROWSERS {
             let number = frames.len() + 1;
             let id = publish(at, "/topics/news", number.to_string());
@@ -69,7 +69,7 @@ fn two_thousand_browsers_catch_up_while_another_stays_live() {
     assert!(heard.iter().all(|browser| browser.heard == wanted), "each has every event once and in order");
 }
 
-/// One of the herd: its stream, and what it has heard.
+/// One of the browsers that came back: its stream, and what it has received.
 struct Returned {
     stream: BufReader<TcpStream>,
     heard: String,
@@ -87,8 +87,7 @@ impl Returned {
         Returned { stream: BufReader::new(socket), heard: String::new() }
     }
 
-    /// Reads the head, the opening comment, and `retry` with the id; nothing else ends with an empty line
-    /// before the first event.
+    /// Reads the head, the opening comment, and `retry` with the id: the three blocks before the first event.
     fn skip_opening(&mut self) {
         for _ in 0..3 {
             let mut line = String::from("-");
@@ -99,7 +98,7 @@ impl Returned {
         }
     }
 
-    /// Reads until it has heard this.
+    /// Reads until this has come.
     fn hear(&mut self, wanted: &str) {
         let mut from = 0;
         while !self.heard[from..].contains(wanted) {

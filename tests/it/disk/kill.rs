@@ -1,5 +1,5 @@
-//! kill -9 at any moment, again and again, while publishers and readers go on as real ones do: whoever
-//! publishes tries again under the same id, whoever reads comes back with the last id it saw.
+//! `kill -9` at any moment, again and again, while publishers and readers go on as real ones do: publishers try again
+//! under the same id, readers come back with the last id that they saw.
 
 use super::{Folder, callout, rounds};
 use crate::support::{PATIENCE, Parser, Program, Seen, status, until};
@@ -14,17 +14,17 @@ use std::time::Duration;
 /// An address of its own, so that no other test's connection takes the port while nobody listens.
 const HOST: &str = "127.0.0.81:0";
 
-/// Few enough that trimming goes along, and more than any reader is ever behind.
+/// Few enough that events are trimmed while the test runs, and more than any reader is ever behind.
 const KEEP_EVENTS: &str = "5000";
 
-/// Publishers that give ids, and so may try again; one more gives none, and may not.
+/// Publishers that give ids, and so may try again. One more gives none, and may not.
 const PUBLISHERS: usize = 3;
 
-/// What each reader listens to. Publisher `n` publishes on `t{n}`.
+/// What each reader subscribes to. Publisher `n` publishes on `t{n}`.
 const READERS: [&str; 3] =
     ["topic=t0&topic=t1&topic=t2&topic=t3", "topic=t0&topic=t1&topic=t2&topic=t3", "topic=t1"];
 
-/// What ends a reader.
+/// The data of the event after which a reader stops.
 const END: &str = "end";
 
 /// The most events that are acknowledged before the next kill, and the longest pause after that, so that
@@ -60,7 +60,7 @@ fn killed_at_any_moment_nothing_acknowledged_is_missing_and_nothing_comes_twice(
         for round in 0..rounds {
             let wanted = ledger.acknowledged.load(Relaxed) + fastrand::usize(0..ROUND_EVENTS);
             until("publishing goes on", || ledger.acknowledged.load(Relaxed) >= wanted);
-            // Not to wait for something: the moment of the kill is meant to be any.
+            // This waits for nothing: the kill has to come at any moment.
             thread::sleep(Duration::from_micros(fastrand::u64(0..ROUND_MICROS)));
             drop(program); // It is killed with SIGKILL.
             if round % EARLY_KILLS == 0 {
@@ -129,7 +129,7 @@ fn publish_without_ids(at: SocketAddr, ledger: &Ledger) -> Vec<(String, String)>
     acknowledged
 }
 
-/// Publishes until it is acknowledged, as whoever gives an id may.
+/// Publishes until it is acknowledged, as a publisher that gives ids may.
 fn insist(at: SocketAddr, path: &str, data: &str) -> Value {
     let mut answer = None;
     until("a publication is acknowledged", || {
@@ -166,7 +166,7 @@ fn read(at: SocketAddr, topics: &str) -> Vec<Seen> {
     while ends > 0 {
         until("a reader goes on", || {
             let before = seen.len();
-            // How a stream breaks off says nothing.
+            // A stream may break off in any way.
             let _ = visit(at, topics, &mut last_event_id, |event| {
                 let is_end = event.data == END;
                 seen.push(event);
@@ -233,7 +233,7 @@ fn check(all: &[Seen], counts: &[usize], plain: &[(String, String)]) {
     assert!(came.windows(2).all(|pair| pair[0].id < pair[1].id), "ids grow");
     let number = |seen: &Seen| seen.data[beginning.len()..].parse::<usize>().expect("a number");
     assert!(came.windows(2).all(|pair| number(pair[0]) < number(pair[1])), "order of publishing, no double");
-    // What was not acknowledged may have come or not; what was has come, under that id.
+    // An event that was not acknowledged may have come or not. One that was has come, under that id.
     let mut came = came.iter();
     for (data, id) in plain {
         assert!(came.any(|seen| (&seen.data, &seen.id) == (data, id)), "{data} is missing");

@@ -7,15 +7,18 @@ mod full;
 mod herd;
 mod kill;
 mod model;
+mod older;
 mod power;
 mod promises;
+mod retract;
 mod seeing;
 mod trim;
 
-use crate::support::{Parser, Program, Seen, hub_after};
+use crate::support::{Parser, Program, Seen};
 use callout::event::{Draft, Event, Frame, Id};
-use callout::history::disk::{Disk, Durability, NAME, Opener};
-use callout::history::{Bounds, History, PART_EVENTS};
+use callout::history::disk::{Disk, NAME, Opener};
+use callout::history::{Bounds, Durability, History, PART_EVENTS};
+use callout::hub::Hub;
 use callout::os::threads::Threads;
 use callout::topic::Topic;
 use std::fs;
@@ -31,7 +34,7 @@ impl Folder {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("callout-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let path = std::env::temp_dir().join(name);
-        // A process that was killed may have had the same number and left one.
+        // An earlier process with the same id may have been killed and have left one.
         let _ = fs::remove_dir_all(&path);
         Folder(path)
     }
@@ -52,14 +55,14 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A test that failed early has made none.
+        // A test that failed early may not have made it.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// How often the server is killed. `make test-kill` asks for more than is wanted each time.
+/// How often the server is killed. `make test-kill` asks for more.
 pub fn rounds() -> usize {
-    std::env::var("CALLOUT_KILL_ROUNDS").map_or(15, |rounds| rounds.parse().expect("a number"))
+    std::env::var("KILL_ROUNDS").map_or(15, |rounds| rounds.parse().expect("a number"))
 }
 
 /// `callout` with these arguments.
@@ -76,7 +79,9 @@ pub fn serve(folder: &Folder, flags: &[&str]) -> Program {
 
 /// A history on disk, with a hub of its own.
 pub fn start(opener: Opener, bounds: Bounds, durability: Durability) -> Disk {
-    Disk::start(opener, bounds, durability, &Threads::default(), hub_after).expect("it opens").0
+    let threads = Threads::default();
+    let hub = Hub::start(&threads).expect("a thread");
+    Disk::start(opener, hub, &threads, bounds, durability).expect("it opens")
 }
 
 pub fn topics(names: &[&str]) -> Vec<Topic> {
@@ -94,11 +99,11 @@ pub fn draft(names: &[&str], given: Option<&str>, data: &str) -> Event {
 pub fn everything(history: &dyn History, names: &[&str]) -> Vec<(Id, Seen)> {
     let (topics, mut after, mut kept) = (topics(names), Id::default(), Vec::new());
     loop {
-        let part = history.read(after, Id(u64::MAX), &topics).expect("it can be read");
+        let part = history.read(after, Id::MAX, &topics).expect("it can be read");
         assert!(part.events.len() <= PART_EVENTS);
         after = part.through;
-        kept.extend(part.events.iter().map(|(id, frame)| (*id, seen(frame))));
-        if after == Id(u64::MAX) {
+        kept.extend(part.events.iter().map(|kept| (kept.id, seen(&kept.frame))));
+        if after == Id::MAX {
             return kept;
         }
     }

@@ -1,40 +1,56 @@
-//! Histories against a model: a list of events, and what may be asked of it. Both kinds have to do what
-//! it says, whatever is done in whatever order.
+//! Histories against a model: a list of events, and what may be asked of it. Both kinds of history have to do
+//! what the model does, whatever is done in whatever order.
 
-use super::{Folder, draft, seen, topics};
-use crate::support::{PATIENCE, hub_after};
+use super::{Folder, draft, seen, start, topics};
+use crate::support::PATIENCE;
+use callout::Error;
 use callout::event::Id;
-use callout::history::disk::{Disk, Durability, opener};
+use callout::history::disk::opener;
 use callout::history::memory::Memory;
-use callout::history::{Bounds, History, Start};
+use callout::history::{Bounds, Durability, History, Kept, Receipt, Retracted, Start, Status};
+use callout::hub::Hub;
 use callout::os::threads::Threads;
 use callout::topic::Topic;
 use proptest::prelude::*;
+use std::time::SystemTime;
 
 const TOPICS: [&str; 3] = ["a", "b", "c"];
 
 /// So few that trimming goes along.
 const KEEP_EVENTS: usize = 12;
 
-/// What is done to a history. Topics and places are chosen by numbers, which always mean something.
+/// What each row counts for, beside the frame of an event that is not retracted.
+const ROW_BYTES: usize = 128;
+
+/// What is done to a history. Topics and events are chosen by numbers, which always mean something.
 #[derive(Debug, Clone)]
 enum Act {
     /// To these topics, perhaps under one of a few ids of the publisher's.
     Publish(Vec<usize>, Option<u8>),
+    /// Takes back an event of this topic.
+    Retract(usize, Which),
+    /// Takes back all events of this topic.
+    RetractAll(usize),
     /// Resumes on these topics and reads all that comes.
-    Read(Vec<usize>, Place),
+    Read(Vec<usize>, From),
     /// Closes the history and opens it anew.
     Restart,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
+enum From {
     Live,
     Earliest,
     Latest(usize),
-    /// After the n-th event that was ever published, kept or not, by our id for it.
+    After(Which),
+}
+
+/// An event, by an id.
+#[derive(Debug, Clone)]
+enum Which {
+    /// The n-th event that was ever published, kept or not, by the history's id.
     Ours(usize),
-    /// After the newest event with this id of its publisher's.
+    /// The event with this id of its publisher.
     Given(u8),
     Unknown,
 }
@@ -44,18 +60,26 @@ fn some_topics() -> impl Strategy<Value = Vec<usize>> {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let place = prop_oneof![
-        Just(Place::Live),
-        Just(Place::Earliest),
-        (0..5_usize).prop_map(Place::Latest),
-        (0..60_usize).prop_map(Place::Ours),
-        (0..8_u8).prop_map(Place::Given),
-        Just(Place::Unknown),
+    let from = prop_oneof![
+        1 => Just(From::Live),
+        1 => Just(From::Earliest),
+        1 => (0..5_usize).prop_map(From::Latest),
+        4 => which().prop_map(From::After),
     ];
     prop_oneof![
-        6 => (some_topics(), proptest::option::of(0..8_u8)).prop_map(|(topics, id)| Act::Publish(topics, id)),
-        4 => (some_topics(), place).prop_map(|(topics, place)| Act::Read(topics, place)),
+        8 => (some_topics(), proptest::option::of(0..8_u8)).prop_map(|(topics, id)| Act::Publish(topics, id)),
+        4 => (0..TOPICS.len(), which()).prop_map(|(topic, which)| Act::Retract(topic, which)),
+        1 => (0..TOPICS.len()).prop_map(Act::RetractAll),
+        6 => (some_topics(), from).prop_map(|(topics, from)| Act::Read(topics, from)),
         1 => Just(Act::Restart),
+    ]
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    prop_oneof![
+        3 => (0..60_usize).prop_map(Which::Ours),
+        3 => (0..8_u8).prop_map(Which::Given),
+        1 => Just(Which::Unknown),
     ]
 }
 
@@ -63,62 +87,115 @@ fn act() -> impl Strategy<Value = Act> {
 #[derive(Debug, Clone)]
 struct Known {
     id: Id,
+    at: SystemTime,
     topics: Vec<usize>,
     given: Option<u8>,
     data: String,
+    frame_bytes: usize,
+    is_retract: bool,
+    is_retracted: bool,
 }
 
-/// The whole of the past, of which the last [`KEEP_EVENTS`] are kept.
+/// The whole of the past. The last [`KEEP_EVENTS`] are known to the history, and kept unless they are retracted.
 #[derive(Default)]
 struct Model(Vec<Known>);
 
 impl Model {
-    /// How many are no longer kept.
+    /// How many events the history has let go.
     fn lost(&self) -> usize {
         self.0.len().saturating_sub(KEEP_EVENTS)
     }
 
-    fn kept(&self) -> &[Known] {
+    fn known(&self) -> &[Known] {
         &self.0[self.lost()..]
     }
 
-    /// The newest on these topics that is no longer kept.
+    fn kept(&self) -> impl DoubleEndedIterator<Item = &Known> {
+        self.known().iter().filter(|known| !known.is_retracted)
+    }
+
+    /// The newest event on these topics that the history has let go.
     fn edge(&self, topics: &[usize]) -> Option<usize> {
         self.0[..self.lost()].iter().rposition(|known| known.is_on(topics))
     }
 
-    fn find_given(&self, given: u8, topics: &[usize]) -> Option<&Known> {
-        self.kept().iter().rev().find(|known| known.given == Some(given) && known.is_on(topics))
+    /// The newest event that is known by this id of its publisher and retracted or not.
+    fn find_given(&self, given: u8, topics: &[usize], is_retracted: bool) -> Option<&Known> {
+        let is_it = |known: &&Known| known.given == Some(given) && known.is_on(topics);
+        self.known().iter().rev().filter(|known| known.is_retracted == is_retracted).find(is_it)
     }
 
-    /// What comes after this place, and whether there is a gap before it.
-    fn read(&self, topics: &[usize], place: &Place) -> (Vec<String>, bool) {
-        let kept = self.kept();
-        let all = || kept.iter().filter(|known| known.is_on(topics)).map(|known| known.data.clone());
-        let after = |id: Id| {
-            let newer = kept.iter().filter(|known| known.id > id && known.is_on(topics));
-            newer.map(|known| known.data.clone()).collect()
-        };
-        match place {
-            Place::Live => (Vec::new(), false),
-            Place::Earliest => (all().collect(), false),
-            Place::Latest(count) => {
-                let all: Vec<_> = all().collect();
-                (all[all.len().saturating_sub(*count)..].to_vec(), false)
+    /// Where a browser goes on that saw this event last, unless there is a gap.
+    fn find(&self, which: &Which, topics: &[usize]) -> Option<Id> {
+        match which {
+            // The newest that these topics lost is where what they keep begins.
+            Which::Ours(index) => {
+                let is_known = *index >= self.lost() || self.edge(topics) == Some(*index);
+                self.0.get(*index).filter(|_| is_known).map(|known| known.id)
             }
-            Place::Ours(index) => match self.0.get(*index) {
-                // The newest that these topics lost is where what they keep begins.
-                Some(known) if *index >= self.lost() || self.edge(topics) == Some(*index) => {
-                    (after(known.id), false)
+            Which::Given(given) => {
+                match [false, true].map(|is_retracted| self.find_given(*given, topics, is_retracted)) {
+                    // Nothing says which of the two it saw.
+                    [Some(_), Some(_)] => None,
+                    [kept, retracted] => kept.or(retracted).map(|known| known.id),
                 }
-                _ => (all().collect(), true),
-            },
-            Place::Given(given) => match self.find_given(*given, topics) {
-                Some(known) => (after(known.id), false),
-                None => (all().collect(), true),
-            },
-            Place::Unknown => (all().collect(), true),
+            }
+            Which::Unknown => None,
         }
+    }
+
+    /// What is read from there, and whether there is a gap before it.
+    fn read(&self, topics: &[usize], from: &From) -> (Vec<String>, bool) {
+        let kept = || self.kept().filter(|known| known.is_on(topics));
+        let all: Vec<String> = kept().map(|known| known.data.clone()).collect();
+        match from {
+            From::Live => (Vec::new(), false),
+            From::Earliest => (all, false),
+            From::Latest(count) => (all[all.len().saturating_sub(*count)..].to_vec(), false),
+            From::After(which) => match self.find(which, topics) {
+                Some(id) => {
+                    (kept().filter(|known| known.id > id).map(|known| known.data.clone()).collect(), false)
+                }
+                None => (all, true),
+            },
+        }
+    }
+
+    /// Takes events back and gives the topics and the data of the events that tell so. None if there is nothing
+    /// that may be taken back.
+    fn retract(&mut self, topic: usize, which: &Which) -> Option<Vec<(Vec<usize>, String)>> {
+        let id = match which {
+            Which::Ours(index) => self.0.get(*index)?.id,
+            Which::Given(given) => self.find_given(*given, &[topic], false)?.id,
+            Which::Unknown => return None,
+        };
+        let is_it = |known: &&Known| known.id == id && known.is_on(&[topic]) && !known.is_retract;
+        let id = self.kept().find(is_it)?.id;
+        let known = self.0.iter_mut().find(|known| known.id == id)?;
+        known.is_retracted = true;
+        Some(vec![(known.topics.clone(), retract_data(topic, Some(known)))])
+    }
+
+    /// The same for all of a topic, and how many are taken back.
+    fn retract_all(&mut self, topic: usize) -> (usize, Vec<(Vec<usize>, String)>) {
+        let count = self.kept().filter(|known| known.is_on(&[topic]) && !known.is_retract).count();
+        if count == 0 {
+            return (0, Vec::new());
+        }
+        let lost = self.lost();
+        let mut told = Vec::new();
+        for known in &mut self.0[lost..] {
+            let others: Vec<usize> = known.topics.iter().copied().filter(|other| *other != topic).collect();
+            if !known.is_on(&[topic]) || known.is_retracted || (known.is_retract && !others.is_empty()) {
+                continue;
+            }
+            known.is_retracted = true;
+            if !others.is_empty() {
+                told.push((others, retract_data(topic, Some(known))));
+            }
+        }
+        told.push((vec![topic], retract_data(topic, None)));
+        (count, told)
     }
 }
 
@@ -126,6 +203,21 @@ impl Known {
     fn is_on(&self, topics: &[usize]) -> bool {
         self.topics.iter().any(|topic| topics.contains(topic))
     }
+
+    /// Its id on the wire.
+    fn wire_id(&self) -> String {
+        self.given.map_or_else(|| self.id.to_string(), token)
+    }
+}
+
+/// An id of a publisher.
+fn token(given: u8) -> String {
+    format!("given-{given}")
+}
+
+fn retract_data(topic: usize, known: Option<&Known>) -> String {
+    let id = known.map_or("null".into(), |known| format!("\"{}\"", known.wire_id()));
+    format!("{{\"topic\":\"{}\",\"id\":{id}}}", TOPICS[topic])
 }
 
 /// A history under test: what is done to it, and how it is opened anew.
@@ -140,32 +232,70 @@ impl Subject<'_> {
     fn act(&mut self, act: &Act) {
         match act {
             Act::Publish(topics, given) => self.publish(topics, *given),
-            Act::Read(topics, place) => self.read(topics, place),
+            Act::Retract(topic, which) => self.retract(*topic, which),
+            Act::RetractAll(topic) => self.retract_all(*topic),
+            Act::Read(topics, from) => self.read(topics, from),
             Act::Restart => {
                 let open = self.history.take();
                 self.history = Some((self.reopen)(open));
             }
         }
-        let status = self.history().status();
-        assert_eq!((status.events, status.failure), (self.model.kept().len(), None));
+        self.check_status();
         self.check_topics();
     }
 
     fn publish(&mut self, on: &[usize], given: Option<u8>) {
         let data = format!("event {}", self.model.0.len());
-        let token = given.map(|given| format!("given-{given}"));
-        let receipt = self.history().publish(draft(&names(on), token.as_deref(), &data)).expect("it is kept");
-        let duplicate = given.is_some_and(|given| self.model.find_given(given, on).is_some());
-        assert_eq!(receipt.duplicate, duplicate);
-        if let Some(token) = token {
-            assert_eq!(receipt.id, token);
-        }
+        let receipt = self.history().publish(draft(&names(on), given.map(token).as_deref(), &data));
+        let Receipt { id, duplicate } = receipt.expect("it is kept");
+        assert_eq!(duplicate, given.is_some_and(|given| self.model.find_given(given, on, false).is_some()));
         if !duplicate {
-            let part = self.history().read(self.newest(), Id(u64::MAX), &topics(&names(on))).unwrap();
-            let [(id, frame)] = &part.events[..] else { panic!("one event is new: {part:?}") };
-            assert!(*id > self.newest() && seen(frame).data == data, "ids only grow");
-            assert!(given.is_some() || id.to_string() == receipt.id);
-            self.model.0.push(Known { id: *id, topics: on.to_vec(), given, data });
+            self.check_new(vec![(on.to_vec(), data)], given, false);
+            assert_eq!(id, self.model.0.last().expect("it is new").wire_id());
+        }
+        assert!(given.is_none_or(|given| id == token(given)));
+    }
+
+    fn retract(&mut self, topic: usize, which: &Which) {
+        let retracted = self.history().retract(&topics(&[TOPICS[topic]])[0], Some(&self.id(which)));
+        let is_retract = matches!(which, Which::Ours(index) if self.model.0.get(*index).is_some_and(|known| {
+            known.is_retract && !known.is_retracted && *index >= self.model.lost() && known.is_on(&[topic])
+        }));
+        match (retracted, self.model.retract(topic, which)) {
+            (Ok(Retracted { count, id }), Some(told)) => {
+                self.check_new(told, None, true);
+                assert_eq!((count, id), (1, self.model.0.last().map(Known::wire_id)));
+            }
+            (Err(Error::NotFound(_)), None) => assert!(!is_retract),
+            (Err(Error::Bad(_)), None) => assert!(is_retract),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn retract_all(&mut self, topic: usize) {
+        if self.model.kept().filter(|known| known.is_on(&[topic])).count() == KEEP_EVENTS {
+            // With one more `retract` event than are kept, the first would be trimmed before it is seen here.
+            return;
+        }
+        let retracted = self.history().retract(&topics(&[TOPICS[topic]])[0], None).expect("it is kept");
+        let (count, told) = self.model.retract_all(topic);
+        self.check_new(told, None, true);
+        let id = self.model.0.last().filter(|_| count > 0).map(Known::wire_id);
+        assert_eq!(retracted, Retracted { count, id });
+    }
+
+    /// These events, by their topics and their data, and no others are new. Notes them in the model.
+    fn check_new(&mut self, wanted: Vec<(Vec<usize>, String)>, given: Option<u8>, is_retract: bool) {
+        let newest = self.model.0.last().map(|known| known.id).unwrap_or_default();
+        let part = self.history().read(newest, Id::MAX, &topics(&TOPICS)).unwrap();
+        assert_eq!(part.events.len(), wanted.len(), "{part:?}");
+        for (Kept { id, at, frame }, (topics, data)) in part.events.iter().zip(wanted) {
+            assert!(*id > newest, "ids only grow");
+            assert_eq!(seen(frame).data, data);
+            assert_eq!(seen(frame).event, if is_retract { "retract" } else { "message" });
+            let (frame_bytes, is_retracted) = (frame.len(), false);
+            let (id, at) = (*id, *at);
+            self.model.0.push(Known { id, at, topics, given, data, frame_bytes, is_retract, is_retracted });
         }
     }
 
@@ -173,47 +303,53 @@ impl Subject<'_> {
         self.history.as_deref().expect("it is open")
     }
 
-    fn newest(&self) -> Id {
-        self.model.0.last().map(|known| known.id).unwrap_or_default()
+    fn id(&self, which: &Which) -> String {
+        match which {
+            Which::Ours(index) => self.model.0.get(*index).map_or(Id::MAX, |known| known.id).to_string(),
+            Which::Given(given) => token(*given),
+            Which::Unknown => "never".into(),
+        }
     }
 
-    fn read(&self, on: &[usize], place: &Place) {
-        let start = match place {
-            Place::Live => Start::Live,
-            Place::Earliest => Start::Earliest,
-            Place::Latest(count) => Start::Latest(*count),
-            Place::Ours(index) => Start::After(match self.model.0.get(*index) {
-                Some(known) => known.id.to_string(),
-                None => Id(u64::MAX).to_string(),
-            }),
-            Place::Given(given) => Start::After(format!("given-{given}")),
-            Place::Unknown => Start::After("never".into()),
+    fn read(&self, on: &[usize], from: &From) {
+        let start = match from {
+            From::Live => Start::Live,
+            From::Earliest => Start::Earliest,
+            From::Latest(count) => Start::Latest(*count),
+            From::After(which) => Start::After(self.id(which)),
         };
         let topics = topics(&names(on));
         let resume = self.history().resume(&start, &topics).unwrap();
-        let (wanted, gap) = self.model.read(on, place);
-        assert_eq!((self.rest(resume.after, &topics), resume.gap), (wanted.clone(), gap), "{place:?}");
-        // Whoever saw nothing yet comes back to the same place with the position that it was told.
+        let (wanted, gap) = self.model.read(on, from);
+        assert_eq!((self.rest(resume.after, &topics), resume.gap), (wanted.clone(), gap), "{from:?}");
+        // A browser that has seen no event yet comes back to the same position with the id that it was given.
         let again = self.history().resume(&Start::After(resume.position), &topics).unwrap();
-        assert_eq!((self.rest(again.after, &topics), again.gap), (wanted, false), "{place:?}, by position");
+        assert_eq!((self.rest(again.after, &topics), again.gap), (wanted, false), "{from:?}, by position");
     }
 
     /// All that comes after this.
     fn rest(&self, after: Id, topics: &[Topic]) -> Vec<String> {
-        let part = self.history().read(after, Id(u64::MAX), topics).unwrap();
-        assert_eq!((part.through, part.gap), (Id(u64::MAX), None));
-        part.events.iter().map(|(_, frame)| seen(frame).data).collect()
+        let part = self.history().read(after, Id::MAX, topics).unwrap();
+        assert_eq!((part.through, part.gap), (Id::MAX, None));
+        part.events.iter().map(|kept| seen(&kept.frame).data).collect()
+    }
+
+    fn check_status(&self) {
+        let Status { events, bytes, oldest, failure, .. } = self.history().status();
+        let (known, kept) = (self.model.known(), self.model.kept().count());
+        let frames_bytes: usize = self.model.kept().map(|known| known.frame_bytes).sum();
+        assert_eq!((events, failure), (kept, None));
+        assert_eq!(bytes, known.len() * ROW_BYTES + frames_bytes);
+        assert_eq!(oldest, known.first().filter(|_| kept > 0).map(|known| known.at));
     }
 
     fn check_topics(&self) {
         let statuses = self.history().topics().unwrap();
         let told: Vec<_> =
             statuses.iter().map(|s| (s.topic.as_str(), s.events, s.oldest, s.newest)).collect();
-        let kept = self.model.kept();
         let wanted = TOPICS.iter().enumerate().filter_map(|(topic, name)| {
-            let mut on = kept.iter().filter(|known| known.is_on(&[topic]));
-            let (count, oldest) = (on.clone().count(), on.next()?);
-            Some((*name, count, oldest.id, on.next_back().unwrap_or(oldest).id))
+            let on: Vec<&Known> = self.model.kept().filter(|known| known.is_on(&[topic])).collect();
+            Some((*name, on.len(), on.first()?.at, on.last()?.at))
         });
         assert_eq!(told, wanted.collect::<Vec<_>>());
     }
@@ -239,9 +375,7 @@ proptest! {
         let folder = Folder::new();
         let reopen = |closed: Option<Box<dyn History>>| -> Box<dyn History> {
             closed.into_iter().for_each(|history| history.close(PATIENCE));
-            let opener = opener(folder.path());
-            let (disk, _) = Disk::start(opener, bounds(), Durability::Relaxed, &Threads::default(), hub_after).expect("it opens");
-            Box::new(disk)
+            Box::new(start(opener(folder.path()), bounds(), Durability::Relaxed))
         };
         let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, model: Model::default() };
         acts.iter().for_each(|act| subject.act(act));
@@ -251,7 +385,7 @@ proptest! {
     fn a_history_in_memory_does_what_the_model_does(acts in prop::collection::vec(act(), 1..60)) {
         // It does not survive, so nothing is opened anew.
         let reopen = |closed: Option<Box<dyn History>>| closed.unwrap_or_else(|| {
-            Box::new(Memory::new(hub_after(Id::default()).expect("a thread"), bounds()))
+            Box::new(Memory::new(Hub::start(&Threads::default()).expect("a thread"), bounds()))
         });
         let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, model: Model::default() };
         acts.iter().for_each(|act| subject.act(act));

@@ -47,8 +47,8 @@ fn the_same_id_published_again_is_answered_as_before_and_makes_no_second_event()
 fn an_id_that_is_no_longer_kept_may_be_used_again() {
     for data in ["disk", "memory"] {
         let folder = Folder::new();
-        let place = if data == "disk" { folder.text() } else { data };
-        let program = Program::serve(&["--data", place, "--keep-events", "2"]);
+        let address = if data == "disk" { folder.text() } else { data };
+        let program = Program::serve(&["--data", address, "--keep-events", "2"]);
         for _ in 0..2 {
             assert_eq!(answer(&program, "/topics/t?id=mine", ""), json!({ "id": "mine" }));
             publish(program.address, "/topics/t", "");
@@ -63,7 +63,7 @@ fn an_ephemeral_event_has_no_id_and_is_never_kept() {
     let flags = ["--ephemeral", "cursors/*", "--ephemeral", "load", "--heartbeat", "20ms"];
     let program = serve(&folder, &flags);
     let mut listener = Browser::open(program.address, "/topics?topic=cursors/1&topic=load&topic=loaded");
-    // From the first heartbeat on it is surely listening.
+    // A stream that sends heartbeats is registered with the hub.
     listener.next_comment();
     let position = listener.parser.last_event_id.clone();
     for topic in ["cursors/1", "load"] {
@@ -84,8 +84,8 @@ fn an_ephemeral_event_has_no_id_and_is_never_kept() {
 }
 
 #[test]
-fn for_a_browser_that_is_behind_what_is_only_true_now_is_dropped_and_the_rest_comes() {
-    /// Of the kept ones, a queue holds as many.
+fn for_a_browser_that_is_behind_ephemeral_events_are_dropped_and_the_rest_comes() {
+    /// A queue holds as many kept events.
     const EVENTS: usize = 14;
     let folder = Folder::new();
     let program = serve(&folder, &["--ephemeral", "now"]);
@@ -127,7 +127,7 @@ fn relaxed_events_are_on_disk_soon_and_after_a_kill_none_is_missing_between_othe
     let program = serve(&folder, &["--durability", "relaxed"]);
     let bytes = || std::fs::read(folder.file()).unwrap();
     let first = publish(program.address, "/topics/t", "first");
-    // What is committed without a sync is not written to the file at all.
+    // A commit that is not saved does not reach the file at all.
     let needle = format!("id: {first}\n").into_bytes();
     until("it is in the file", || bytes().windows(needle.len()).any(|window| window == needle));
     let more: Vec<String> = (0..50).map(|n| publish(program.address, "/topics/t", n.to_string())).collect();

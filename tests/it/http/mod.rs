@@ -4,6 +4,7 @@ mod burst; // many connections at the same instant
 mod chunks; // bodies that come in chunks
 mod clients; // the client's address, also behind a proxy
 mod connections; // deadlines, limits and room for connections
+mod encodings; // bodies that are compressed, or begin with a byte order mark
 mod ending; // nothing is left of a listener that ended
 mod files; // the files under `www/`
 mod framing; // heads that could be read in two ways

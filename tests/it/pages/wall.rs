@@ -2,8 +2,7 @@
 
 use crate::disk::Folder;
 use crate::support::{Answer, Browser, get, post, request, server, server_with};
-use callout::history::disk::Durability;
-use callout::server::Data;
+use callout::history::Address;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -113,8 +112,8 @@ fn many_who_put_messages_at_once_get_numbers_of_their_own_in_the_order_of_the_wa
 #[test]
 fn numbers_go_on_after_a_restart_and_none_is_used_twice() {
     let folder = Folder::new();
-    let start = |data: Data| server_with(|config| config.data = data);
-    let disk = || Data::Directory(folder.path(), Durability::Strict);
+    let start = |data: Address| server_with(|config| config.data = data);
+    let disk = || Address::Folder(folder.path());
     let server = start(disk());
     let first = number(&put(server.address(), "red", "before"));
     server.stop(Duration::from_secs(5));
@@ -123,7 +122,7 @@ fn numbers_go_on_after_a_restart_and_none_is_used_twice() {
     assert!(second > first);
     server.stop(Duration::from_secs(5));
     // A server that has kept nothing.
-    let server = start(Data::Memory);
+    let server = start(Address::Memory);
     let at = server.address();
     assert!(number(&put(at, "red", "anew")) > second);
     let mut browser = Browser::resume(at, "/messages", &first.to_string());

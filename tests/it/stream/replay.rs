@@ -1,6 +1,6 @@
 //! Coming back: what a browser missed is replayed, without gap or double, or it is told of the gap.
 
-use crate::support::{Browser, Program, Raw, Seen, get, publish, server, server_with};
+use crate::support::{Browser, Program, Raw, Seen, get, joined, publish, server, server_with};
 use callout::Server;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -188,7 +188,8 @@ fn what_is_kept_is_bounded_by_bytes() {
     for number in 50 - events..50 {
         assert!(browser.next().data.starts_with(&format!("{number} ")));
     }
-    // One that is larger than all that may be kept is not kept, and still delivered.
+    joined(&server, 1);
+    // An event that is larger than all that may be kept is not kept, and still delivered to live streams.
     publish(at, "/topics/t", "y".repeat(2 * BYTES_MAX));
     assert_eq!(browser.next().data.len(), 2 * BYTES_MAX);
     let status = server.app().history.status();

@@ -1,5 +1,5 @@
-//! A disc for the tests. It remembers what was written and when that was made safe, so it can say what
-//! it might hold after a power cut at any moment; and it fails when it is told to.
+//! A disc for the tests. It records what was written and what was synced, so it can tell what it might hold after a
+//! power cut at any moment; and it fails when a test wants it to.
 
 use callout::history::disk::Opener;
 use parking_lot::Mutex;
@@ -9,17 +9,18 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
 
-/// What a disc writes at once: after a power cut a sector holds the old or the new, never a mixture.
+/// What a disc writes as a whole: after a power cut a sector holds the old bytes or the new, never a mixture.
 const SECTOR_BYTES: usize = 512;
 
 /// The handle to a disc; clones lead to the same one.
 #[derive(Clone, Default)]
 pub struct Disc {
     state: Arc<Mutex<State>>,
-    /// The system's error numbers that writing (and growing) and syncing answer with; 0 if they work.
+    /// The system's error number with which writing and growing fail, or 0.
     pub write_error: Arc<AtomicI32>,
+    /// The same for syncing.
     pub sync_error: Arc<AtomicI32>,
-    /// Which of the syncs to come fails, counted from 1; 0 if none does.
+    /// Which of the next syncs fails, counted from 1, or 0.
     failing_sync: Arc<AtomicUsize>,
 }
 
@@ -39,14 +40,16 @@ pub enum Entry {
     Sync,
     /// An event was acknowledged: its data and its id.
     Acknowledged(String, String),
+    /// The retraction of an event was acknowledged: its id.
+    Retracted(String),
 }
 
-/// How much of what was not yet safe survives a power cut.
+/// How much of what was not yet synced survives a power cut.
 #[derive(Debug, Clone, Copy)]
 pub enum Survives {
     Nothing,
     Everything,
-    /// What was written first, the last of it in part.
+    /// The first writes, the last of them in part.
     First,
     /// Any sectors.
     Some,
@@ -59,7 +62,7 @@ impl Disc {
         Disc { state: Arc::new(Mutex::new(state)), ..Disc::default() }
     }
 
-    /// A disc with an empty store: a file gets its name only when it has come so far.
+    /// A disc with an empty store, as the file is when it gets its name.
     pub fn created() -> Disc {
         let empty = Disc::default();
         drop(empty.opener()().expect("it is created"));
@@ -81,7 +84,7 @@ impl Disc {
         self.fail_sync(1);
     }
 
-    /// One of the syncs to come fails, counted from 1; all others work.
+    /// This one of the next syncs fails, counted from 1; all others work.
     pub fn fail_sync(&self, number: usize) {
         self.failing_sync.store(number, SeqCst);
     }
@@ -91,12 +94,17 @@ impl Disc {
         self.state.lock().log.push(Entry::Acknowledged(data.into(), id.into()));
     }
 
+    /// Notes in the log that a retraction was acknowledged.
+    pub fn acknowledge_retraction(&self, id: &str) {
+        self.state.lock().log.push(Entry::Retracted(id.into()));
+    }
+
     /// What happened so far.
     pub fn log(&self) -> Vec<Entry> {
         self.state.lock().log.clone()
     }
 
-    /// What it would hold had the power failed after so many entries of its log.
+    /// What it might hold if the power had failed after so many entries of its log.
     pub fn cut(&self, moment: usize, survives: Survives) -> Disc {
         let state = self.state.lock();
         let log = &state.log[..moment];
@@ -125,7 +133,7 @@ fn apply(bytes: &mut Vec<u8>, entry: &Entry) {
     match entry {
         Entry::Write(offset, data) => write(bytes, *offset, data),
         Entry::SetLen(len) => bytes.resize(*len, 0),
-        Entry::Sync | Entry::Acknowledged(..) => {}
+        Entry::Sync | Entry::Acknowledged(..) | Entry::Retracted(_) => {}
     }
 }
 
@@ -143,7 +151,7 @@ fn apply_in_part(bytes: &mut Vec<u8>, entry: &Entry) {
     }
 }
 
-/// Writing behind the end makes the file longer, as in a file system.
+/// A write beyond the end makes the file longer, as in a file system.
 fn write(bytes: &mut Vec<u8>, offset: usize, data: &[u8]) {
     let end = offset + data.len();
     if bytes.len() < end {
@@ -180,30 +188,30 @@ impl StorageBackend for Disc {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         fails(&self.write_error)?;
-        self.keep(Entry::SetLen(usize::try_from(len).map_err(io::Error::other)?));
+        self.record(Entry::SetLen(usize::try_from(len).map_err(io::Error::other)?));
         Ok(())
     }
 
-    /// A sync that fails says nothing of what is safe.
+    /// A sync that fails leaves open what is safe, so it is not logged.
     fn sync_data(&self) -> io::Result<()> {
         fails(&self.sync_error)?;
         let count_down = |number: usize| number.checked_sub(1);
         if self.failing_sync.fetch_update(SeqCst, SeqCst, count_down) == Ok(1) {
             return Err(io::Error::from_raw_os_error(libc::EIO));
         }
-        self.keep(Entry::Sync);
+        self.record(Entry::Sync);
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         fails(&self.write_error)?;
-        self.keep(Entry::Write(usize::try_from(offset).map_err(io::Error::other)?, data.to_vec()));
+        self.record(Entry::Write(usize::try_from(offset).map_err(io::Error::other)?, data.to_vec()));
         Ok(())
     }
 }
 
 impl Disc {
-    fn keep(&self, entry: Entry) {
+    fn record(&self, entry: Entry) {
         let mut state = self.state.lock();
         apply(&mut state.bytes, &entry);
         state.log.push(entry);

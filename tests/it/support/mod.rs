@@ -16,7 +16,7 @@ pub use browser::Browser;
 pub use parser::{Parser, Seen};
 pub use program::Program;
 pub use raw::{Answer, Raw, get, header_names, narrow_socket, post, publish, request, status};
-pub use server::{grant, hub_after, joined, server, server_with};
+pub use server::{grant, joined, server, server_with};
 
 use std::time::{Duration, Instant};
 

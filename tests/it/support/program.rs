@@ -24,7 +24,9 @@ impl Program {
     pub fn start(mut command: Command) -> Program {
         raise_descriptor_limit();
         command.env("CALLOUT_DATA", "memory");
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        // None of the three is a terminal, so that it does not matter where the tests are run.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("it is piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line that says where it listens");

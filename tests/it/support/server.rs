@@ -3,9 +3,7 @@
 use super::until;
 use callout::Topic;
 use callout::access::{Access, Grant, Wanted};
-use callout::event::Id;
-use callout::hub::{Hub, Survey};
-use callout::os::threads::Threads;
+use callout::hub::Survey;
 use callout::server::{Config, Server};
 use http::HeaderMap;
 use std::net::SocketAddr;
@@ -23,13 +21,6 @@ pub fn server_with(change: impl FnOnce(&mut Config)) -> Server {
     config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     change(&mut config);
     Server::builder().config(config).start().expect("a free port")
-}
-
-/// A hub that goes on after this id, as a history starts one.
-pub fn hub_after(last: Id) -> std::io::Result<Hub> {
-    let hub = Hub::start(&Threads::default())?;
-    hub.begin_after(last);
-    Ok(hub)
 }
 
 /// What lets a stream subscribe to these topics.

@@ -1,0 +1,190 @@
+//! The library: what a program that embeds callout can do with it, and what it never does to that program.
+
+use crate::support::{Browser, get, publish, until};
+use callout::event::Id;
+use callout::history::memory::Memory;
+use callout::history::{Part, Receipt, Resume, Retracted, Status, TopicStatus};
+use callout::{
+    Answer, Bounds, Dispatch, Draft, Error, Event, History, Hub, Pages, Server, Start, Topic, Topics,
+    get as get_route,
+};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+fn local() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+/// A history of the program's own: one in memory that counts what is published.
+struct Counting {
+    inner: Memory,
+    published: Arc<AtomicUsize>,
+}
+
+impl History for Counting {
+    fn publish(&self, event: Event) -> Result<Receipt, Error> {
+        self.published.fetch_add(1, Relaxed);
+        self.inner.publish(event)
+    }
+
+    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
+        self.inner.resume(start, topics)
+    }
+
+    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
+        self.inner.read(after, through, topics)
+    }
+
+    fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
+        self.inner.retract(topic, id)
+    }
+
+    fn status(&self) -> Status {
+        self.inner.status()
+    }
+
+    fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
+        self.inner.topics()
+    }
+
+    fn close(&self, deadline: Duration) {
+        self.inner.close(deadline)
+    }
+}
+
+#[test]
+fn a_program_brings_its_own_history_and_its_own_socket() {
+    let published = Arc::new(AtomicUsize::new(0));
+    let counter = published.clone();
+    let socket = TcpListener::bind(local()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let server = Server::builder()
+        .listener(socket)
+        .history(move |hub| {
+            Ok(Arc::new(Counting { inner: Memory::new(hub, Bounds::default()), published: counter }))
+        })
+        .start()
+        .unwrap();
+    assert_eq!(server.address(), address);
+    publish(address, "/topics/t", "one");
+    server
+        .publish(Draft { topics: vec![Topic::new("t").unwrap()], data: "two".into(), ..Draft::default() })
+        .unwrap();
+    let mut browser = Browser::open(address, "/topics/t?last_event_id=earliest");
+    assert_eq!((browser.next().data, browser.next().data), ("one".into(), "two".into()));
+    assert_eq!(published.load(Relaxed), 2);
+}
+
+#[test]
+fn what_a_route_did_not_declare_its_handler_cannot_do() {
+    let publish = get_route("/sneak", |app, request| {
+        let topics = vec![Topic::new("news")?];
+        app.publish(request, Draft { topics, data: "x".into(), ..Draft::default() })?;
+        Ok(Answer::json(&"published"))
+    });
+    let server = Server::builder().listen(local()).pages(Pages::none()).route(publish).start().unwrap();
+    assert_eq!(get(server.address(), "/sneak").status, 500);
+    assert_eq!(get(server.address(), "/history").json(), serde_json::json!({ "topics": [] }));
+}
+
+#[test]
+fn the_door_decides_what_is_ephemeral_whoever_publishes() {
+    let server = Server::builder().listen(local()).ephemeral("cursors/*".parse().unwrap()).start().unwrap();
+    let topics = vec![Topic::new("cursors/1").unwrap()];
+    let receipt = server.publish(Draft { topics, data: "x".into(), ..Draft::default() }).unwrap();
+    assert_eq!(receipt.id, None);
+    assert_eq!(get(server.address(), "/history").json(), serde_json::json!({ "topics": [] }));
+}
+
+#[test]
+fn waiting_ends_when_another_thread_stops_the_server_and_stopping_twice_is_no_harm() {
+    let server = Arc::new(Server::builder().listen(local()).start().unwrap());
+    let waiting = {
+        let server = server.clone();
+        thread::spawn(move || server.wait())
+    };
+    assert!(server.stop(Duration::from_secs(5)));
+    assert_eq!(waiting.join().unwrap(), Ok(()));
+    assert!(server.stop(Duration::from_secs(5)));
+    assert_eq!(server.wait(), Ok(()));
+}
+
+#[test]
+fn a_snapshot_that_panics_ends_its_own_stream_only() {
+    let route = get_route("/faulty", |app, request| {
+        let mut stream = app.ephemeral_stream(request)?;
+        stream.snapshot = Some(Box::new(|| panic!("a fault of the program's")));
+        Ok(Answer::stream(stream))
+    });
+    let route = route.subscribes(Topics::fixed("$faulty"));
+    let server = Server::builder().listen(local()).route(route).start().unwrap();
+    let at = server.address();
+    let mut other = Browser::open(at, "/topics/t");
+    assert_eq!(Browser::open(at, "/faulty").rest(), []);
+    until("its permit is free", || server.app().permits.in_use() == 1);
+    publish(at, "/topics/t", "still here");
+    assert_eq!(other.next().data, "still here");
+}
+
+#[test]
+fn when_the_hub_panics_the_program_is_told_and_everybody_is_hung_up_on() {
+    /// Passes every event on under the same id, which the hub takes for a fault.
+    fn faulty(hub: Hub) -> std::io::Result<Arc<dyn History>> {
+        let inner = Memory::new(hub.clone(), Bounds::default());
+        Ok(Arc::new(Repeating { hub, inner }))
+    }
+    let server = Server::builder().listen(local()).history(faulty).start().unwrap();
+    let mut browser = Browser::open(server.address(), "/topics/t");
+    let publish = || {
+        server.publish(Draft { topics: vec![Topic::new("t").unwrap()], data: "x".into(), ..Draft::default() })
+    };
+    until("the hub has failed", || {
+        publish().unwrap();
+        server.app().hub.survey().clients == 0
+    });
+    assert_eq!(server.wait().unwrap_err().to_string(), "the hub thread panicked");
+    browser.rest();
+    // What is published meanwhile is kept, and passed on to nobody.
+    publish().unwrap();
+}
+
+/// See above.
+struct Repeating {
+    hub: Hub,
+    inner: Memory,
+}
+
+impl History for Repeating {
+    fn publish(&self, event: Event) -> Result<Receipt, Error> {
+        let id = Id::from_key(1);
+        self.hub.broadcast(Dispatch::kept(&event, id, event.encode(Some(id))));
+        Ok(Receipt { id: id.to_string(), duplicate: false })
+    }
+
+    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
+        self.inner.resume(start, topics)
+    }
+
+    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
+        self.inner.read(after, through, topics)
+    }
+
+    fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
+        self.inner.retract(topic, id)
+    }
+
+    fn status(&self) -> Status {
+        self.inner.status()
+    }
+
+    fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
+        self.inner.topics()
+    }
+
+    fn close(&self, deadline: Duration) {
+        self.inner.close(deadline)
+    }
+}

@@ -1,0 +1,188 @@
+//! Retraction, as browsers see it and as the file has it: in memory and on disk, live and for those who come back.
+
+use super::{Folder, draft, start, topics};
+use crate::support::{Browser, PATIENCE, Seen, joined, post, publish, server_with};
+use callout::history::disk::opener;
+use callout::history::{Address, Bounds, Durability, History, Retracted};
+use callout::server::Server;
+use callout::{Error, Topic};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::time::Duration;
+
+/// A server that keeps its history at this address.
+fn serve(address: &Address) -> Server {
+    server_with(|config| config.data = address.clone())
+}
+
+fn topic(name: &str) -> Topic {
+    topics(&[name]).remove(0)
+}
+
+fn retract(server: &Server, name: &str, id: Option<&str>) -> Retracted {
+    server.app().history.retract(&topic(name), id).expect("it is retracted")
+}
+
+/// The event that tells of a retraction.
+fn told(id: &str, topic: &str, retracted: Option<&str>) -> Seen {
+    let retracted = retracted.map_or("null".into(), |id| format!("\"{id}\""));
+    let data = format!("{{\"topic\":\"{topic}\",\"id\":{retracted}}}");
+    Seen { id: id.into(), event: "retract".into(), data }
+}
+
+/// Runs a test with a history in memory and with one on disk.
+fn with_both(test: impl Fn(&Address)) {
+    let folder = Folder::new();
+    [Address::Memory, Address::Folder(folder.path())].iter().for_each(test);
+}
+
+#[test]
+fn browsers_are_told_live_and_when_they_come_back_with_the_id_that_was_retracted() {
+    with_both(|address| {
+        let mut server = serve(address);
+        let first = publish(server.address(), "/topics/t", "first");
+        for (path, id) in [("/topics/t", None), ("/topics/t?id=mine", Some("mine"))] {
+            let mut listener = Browser::open(server.address(), "/topics/t");
+            joined(&server, 1);
+            let id = id.map_or_else(
+                || publish(server.address(), path, "wrong"),
+                |id| {
+                    assert_eq!(publish(server.address(), path, "wrong"), id);
+                    id.to_owned()
+                },
+            );
+            let Retracted { count, id: telling } = retract(&server, "t", Some(&id));
+            let telling = telling.expect("it was published");
+            let wanted = told(&telling, "t", Some(&id));
+            assert_eq!((count, listener.next().data.as_str(), listener.next()), (1, "wrong", wanted.clone()));
+            // Before and after a restart.
+            for _ in 0..2 {
+                let at = server.address();
+                assert_eq!(Browser::resume(at, "/topics/t", &id).next(), wanted);
+                let mut from_before = Browser::resume(at, "/topics/t", &first);
+                let came = std::iter::from_fn(|| Some(from_before.next())).find(|seen| seen.id == telling);
+                assert_eq!(came, Some(wanted.clone()));
+                if *address != Address::Memory {
+                    server.stop(Duration::ZERO);
+                    server = serve(address);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn an_event_on_several_topics_is_gone_from_all_of_them_and_all_are_told() {
+    with_both(|address| {
+        let server = serve(address);
+        let history = &server.app().history;
+        history.publish(draft(&["a", "b"], Some("mine"), "on both")).unwrap();
+        history.publish(draft(&["c"], None, "on another")).unwrap();
+        let telling = retract(&server, "b", Some("mine")).id.expect("it was published");
+        for path in ["/topics/a", "/topics/b"] {
+            let mut browser = Browser::open(server.address(), &format!("{path}?last_event_id=earliest"));
+            assert_eq!(browser.next(), told(&telling, "b", Some("mine")));
+        }
+        let counts: Vec<_> = history.topics().unwrap().into_iter().map(|s| (s.topic, s.events)).collect();
+        assert_eq!(counts, [("a".into(), 1), ("b".into(), 1), ("c".into(), 1)]);
+    });
+}
+
+#[test]
+fn all_of_a_topic_is_taken_back_and_one_event_that_says_so_is_left() {
+    with_both(|address| {
+        let server = serve(address);
+        let at = server.address();
+        assert_eq!(retract(&server, "t", None), Retracted { count: 0, id: None });
+        for number in 0..3 {
+            publish(at, "/topics/t", number.to_string());
+        }
+        server.app().history.publish(draft(&["t", "u"], Some("mine"), "on both")).unwrap();
+        let last = publish(at, "/topics/t", "3");
+        retract(&server, "t", Some(&last));
+        let Retracted { count, id } = retract(&server, "t", None);
+        let id = id.expect("it was published");
+        let of_all = told(&id, "t", None);
+        assert_eq!(count, 4);
+        let mut browser = Browser::open(at, "/topics/t?last_event_id=earliest");
+        assert_eq!(browser.next(), of_all);
+        assert_eq!(Browser::resume(at, "/topics/t", &last).next(), of_all);
+        let of_one = Browser::open(at, "/topics/u?last_event_id=earliest").next();
+        assert_eq!(of_one, told(&of_one.id, "t", Some("mine")), "the other topic is told of its event");
+        // Where only that is left there is nothing to take back.
+        assert_eq!(retract(&server, "t", None), Retracted { count: 0, id: None });
+    });
+}
+
+#[test]
+fn what_is_not_kept_on_the_topic_cannot_be_retracted() {
+    with_both(|address| {
+        let server = serve(address);
+        let at = server.address();
+        let history = &server.app().history;
+        let id = publish(at, "/topics/t", "kept");
+        publish(at, "/topics/t?id=mine", "kept");
+        for (name, asked) in
+            [("u", id.as_str()), ("u", "mine"), ("t", "other"), ("t", "0123456789abcdef"), ("t", "")]
+        {
+            match history.retract(&topic(name), Some(asked)) {
+                Err(Error::NotFound(why)) => assert!(why.contains("no event with this id"), "{why}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        let telling = retract(&server, "t", Some(&id)).id.expect("it was published");
+        assert!(matches!(history.retract(&topic("t"), Some(&id)), Err(Error::NotFound(_))), "only once");
+        match history.retract(&topic("t"), Some(&telling)) {
+            Err(Error::Bad(why)) => assert!(why.contains("`retract`"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        let refused = post(at, "/topics/t?event=retract", "x");
+        assert_eq!(refused.status, 400);
+        assert!(refused.json()["error"].as_str().unwrap().contains("`retract`"));
+    });
+}
+
+#[test]
+fn an_id_that_was_retracted_may_be_used_again_and_says_then_not_what_was_seen() {
+    with_both(|address| {
+        let server = serve(address);
+        let at = server.address();
+        assert_eq!(publish(at, "/topics/t?id=mine", "wrong"), "mine");
+        retract(&server, "t", Some("mine"));
+        let again = post(at, "/topics/t?id=mine", "right").json();
+        assert_eq!(again, serde_json::json!({ "id": "mine" }));
+        // A browser that saw the first must not miss the second.
+        let mut browser = Browser::resume(at, "/topics/t", "mine");
+        let came = [browser.next().event, browser.next().event, browser.next().data];
+        assert_eq!(came, ["reset", "retract", "right"]);
+    });
+}
+
+#[test]
+fn the_bytes_of_a_retracted_event_are_in_no_table() {
+    for durability in [Durability::Strict, Durability::Relaxed] {
+        let folder = Folder::new();
+        let disk = start(opener(folder.path()), Bounds::default(), durability);
+        disk.publish(draft(&["t"], Some("mine"), "secret words")).unwrap();
+        disk.publish(draft(&["t"], None, "other words")).unwrap();
+        disk.retract(&topic("t"), Some("mine")).unwrap();
+        disk.close(PATIENCE);
+        let values = all_values(&folder);
+        let holds = |words: &str| {
+            values.iter().any(|value| value.windows(words.len()).any(|w| w == words.as_bytes()))
+        };
+        assert_eq!([holds("secret words"), holds("other words")], [false, true]);
+    }
+}
+
+/// All values of all tables of the history's file.
+fn all_values(folder: &Folder) -> Vec<Vec<u8>> {
+    let database = Database::open(folder.file()).unwrap();
+    let txn = database.begin_read().unwrap();
+    let mut values = Vec::new();
+    for table in txn.list_tables().unwrap() {
+        let name = redb::TableHandle::name(&table).to_owned();
+        let table = txn.open_table(TableDefinition::<&[u8], &[u8]>::new(&name)).unwrap();
+        values.extend(table.iter().unwrap().map(|entry| entry.unwrap().1.value().to_vec()));
+    }
+    values
+}
