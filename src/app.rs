@@ -59,8 +59,9 @@ pub struct App {
 }
 
 impl App {
-    /// Publishes an event to topics that the request's route declared. Errors and blocking as
-    /// [`Publisher::publish`].
+    /// Publishes an event to topics that the request's route declared. Blocks until
+    /// the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft cannot be sent,
+    /// [`Error::Unavailable`] that it cannot be kept now.
     pub fn publish(&self, request: &Request, draft: Draft) -> Result<Receipt, Error> {
         self.publisher.publish(request.grant()?, draft)
     }
@@ -70,8 +71,8 @@ impl App {
         self.publisher.publish_counted(request.grant()?, draft)
     }
 
-    /// Broadcasts an event that is ephemeral by nature, and counts the streams that it reached. Errors and
-    /// blocking as [`Publisher::broadcast_counted`].
+    /// Broadcasts an event that is ephemeral by nature, and counts the streams that it reached. Blocks
+    /// until the hub has passed it on. [`Error::Bad`] says what in the draft cannot be sent.
     pub fn broadcast(&self, request: &Request, draft: Draft) -> Result<usize, Error> {
         self.publisher.broadcast_counted(request.grant()?, draft)
     }

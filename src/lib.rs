@@ -42,7 +42,8 @@
 //! 4. An id is given in one place and only grows, across restarts too.
 //! 5. A client sees each kept event at most once, in id order, with no gap between replay and live. If there is
 //!    a gap, it is told by an `event: reset` before anything later is sent. This holds on every error path too.
-//! 6. Publishing is acknowledged after the event has its id and is where the history keeps it.
+//! 6. Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
+//!    read finds it.
 //! 7. Whoever may write to a socket is decided under the outlet's lock, and nobody blocks while holding it.
 //! 8. A stream leaves in one way (`Drop` of its subscription), whatever ended it.
 //! 9. Text from outside enters an event only through its constructor.
@@ -132,16 +133,16 @@ pub use access::{Caller, Grant, Identity, Origin, Secret};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
-pub use event::{Draft, Event, Frame};
+pub use event::{Count, Draft, Event, Frame, Id};
 pub use history::{Address, Bounds, Durability, History, Start};
 pub use http::files::File;
-pub use http::{Answer, Limits, Request, Response};
+pub use http::{Answer, Limits, Network, Proxies, Request, Response};
 pub use hub::{Dispatch, Hub};
 pub use pages::{Page, Pages};
-pub use publisher::{Publisher, Receipt};
+pub use publisher::Receipt;
 pub use routes::{Handler, Route, Topics, delete, get, patch, post};
 pub use selector::Selector;
-pub use server::{Builder, Config, Failure, Kind, Server, StartError};
+pub use server::{Builder, Config, Failure, ListenerKind, Server, StartError};
 pub use topic::Topic;
 
 // The code in these documents is compiled and run by the documentation tests.

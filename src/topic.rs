@@ -7,7 +7,8 @@ use std::sync::Arc;
 /// The longest topic, in bytes of UTF-8. A longer one is refused.
 pub const TOPIC_BYTES_MAX: usize = 256;
 
-/// A name of 1 to 256 bytes of UTF-8 without control characters; slashes are welcome (`rooms/42`).
+/// A name of 1 to 256 bytes of UTF-8 without control characters; slashes are welcome (`rooms/42`). It does not end in
+/// `/*`, which means a prefix.
 /// Cloning shares the text.
 ///
 /// Topics that begin with `$` belong to callout's own pages (`$chat`), or to those of a program that embeds it. The
@@ -35,6 +36,9 @@ impl Topic {
         }
         if name.chars().any(char::is_control) {
             return Err(Error::bad("a topic has no control characters (line ends, tabs, NUL)"));
+        }
+        if name.ends_with("/*") {
+            return Err(Error::bad("a topic does not end in `/*`: that means all topics that begin alike"));
         }
         Ok(Topic(name.into()))
     }
@@ -65,7 +69,7 @@ mod tests {
         for good in ["a", "rooms/42", "größe/日本", "with space", &"x".repeat(256)] {
             assert_eq!(Topic::new(good).unwrap().as_str(), good);
         }
-        for bad in ["", "a\nb", "a\rb", "a\0b", "a\tb", "\u{85}", &"x".repeat(257)] {
+        for bad in ["", "a/*", "/*", "a\nb", "a\rb", "a\0b", "a\tb", "\u{85}", &"x".repeat(257)] {
             assert!(Topic::new(bad).is_err(), "{bad:?}");
         }
     }

@@ -32,7 +32,7 @@ impl Hosts {
             return Ok(());
         }
         Err(Error::Misdirected(format!(
-            "this server does not know itself as `{}`: if that is its name, start it with `--host {0}`, or let the \
+            "this server is not called `{}`: if that is its name, start it with `--host {0}`, or let the \
              proxy in front name the host as it is called",
             name.escape_debug()
         )))

@@ -105,7 +105,7 @@ impl Access {
         self.hosts.check(headers, peer)
     }
 
-    /// Says yes to all that a request asks for, or why not: [`Error::Unauthorized`], [`Error::Forbidden`].
+    /// Grants all that a request asks for, or refuses all of it: [`Error::Unauthorized`], [`Error::Forbidden`].
     pub fn grant(&self, headers: &HeaderMap, address: IpAddr, wanted: Wanted) -> Result<Grant, Error> {
         let is_local = identity::is_local(address, headers);
         let caller = Caller { identity: self.identify(headers), address, is_local };

@@ -13,7 +13,7 @@ use std::str::FromStr;
 /// How long a browser may remember what a preflight allowed, in seconds.
 const PREFLIGHT_SECS: &str = "86400";
 
-/// What the page of a listed origin may read of an answer, beside what it always may.
+/// The response headers that pages of listed origins may read beside the CORS-safelisted ones.
 const EXPOSED: &str = "etag, location, retry-after";
 
 /// The longest list of header fields that a preflight may ask for, in bytes. Of a longer one nothing is allowed.
@@ -67,12 +67,15 @@ impl Origin {
 }
 
 impl FromStr for Origin {
-    type Err = &'static str;
+    type Err = Error;
 
-    /// Reads an origin: scheme, host and, if it is not the scheme's own, port. The error says what is valid.
-    fn from_str(text: &str) -> Result<Origin, &'static str> {
-        const RIGHT: &str =
-            "`*`, `null`, or an origin like https://example.org or https://*.example.org, without a path";
+    /// Reads an origin: scheme, host and, if it is not the scheme's own, port. [`Error::Bad`] says what is valid.
+    fn from_str(text: &str) -> Result<Origin, Error> {
+        let wrong = || {
+            Error::bad(
+                "an origin is `*`, `null`, or like https://example.org or https://*.example.org, without a path",
+            )
+        };
         let text = text.to_ascii_lowercase();
         if text == "*" {
             return Ok(Origin(Kind::Any));
@@ -80,12 +83,12 @@ impl FromStr for Origin {
         if text == "null" {
             return Ok(Origin(Kind::Exact(text)));
         }
-        let (scheme, host) = text.split_once("://").ok_or(RIGHT)?;
+        let (scheme, host) = text.split_once("://").ok_or_else(wrong)?;
         let scheme_chars = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
         let is_scheme =
             scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(scheme_chars);
         if !is_scheme || host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
-            return Err(RIGHT);
+            return Err(wrong());
         }
         let origin = format!("{scheme}://{}", without_default_port(scheme, host));
         match host.strip_prefix("*.") {
@@ -93,7 +96,7 @@ impl FromStr for Origin {
                 let rest = format!(".{}", without_default_port(scheme, rest));
                 Ok(Origin(Kind::Subdomains { scheme: format!("{scheme}://"), rest }))
             }
-            _ if host.contains('*') => Err(RIGHT),
+            _ if host.contains('*') => Err(wrong()),
             _ => Ok(Origin(Kind::Exact(origin))),
         }
     }

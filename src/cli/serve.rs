@@ -11,7 +11,7 @@ use crate::os::kernel::give_back_code;
 use crate::os::threads::spawn;
 use crate::pages::Pages;
 use crate::selector::Selector;
-use crate::server::{Config, Kind, Server};
+use crate::server::{Config, ListenerKind, Server};
 use crossbeam_channel::{Receiver, bounded, select};
 use log::{Level, LevelFilter};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -32,6 +32,9 @@ const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The least value of `--keep-age`: whoever comes back at once finds what was missed.
 const KEEP_AGE_MIN: Duration = Duration::from_secs(1);
+
+/// How long after the start its code is given back.
+const START_REST: Duration = Duration::from_millis(50);
 
 /// The exit code after an essential thread has panicked.
 const EXIT_FAILED: i32 = 70;
@@ -144,8 +147,10 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     spawn("start line", move || _ = print(&start_line)).map_err(work)?;
     openness.into_iter().for_each(|(level, line)| log::log!(level, "{line}"));
 
-    give_back_code();
     let stop = wait_for_signals(signals, has_terminal).map_err(work)?;
+    // Threads that have just been started run code too, until they come to rest.
+    std::thread::sleep(START_REST);
+    give_back_code();
     select! {
         recv(stop) -> _ => {
             log::info!("draining");
@@ -154,8 +159,11 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
             }
             exit(0);
         }
-        // The log has the thread's name and what it said.
-        recv(server.failure()) -> _ => exit(EXIT_FAILED),
+        // The log has the thread's name and what it said. Dropping the server closes the stores.
+        recv(server.failure()) -> _ => {
+            drop(server);
+            exit(EXIT_FAILED)
+        }
     }
 }
 
@@ -232,11 +240,16 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
         })?;
     Ok(Config {
         listen: flags.text("listen").map_or(Ok(default.listen), address)?,
-        kind: flags.value("listener", Kind::Direct, "direct or tiny_http", |text| match text {
-            "direct" => Some(Kind::Direct),
-            "tiny_http" => Some(Kind::TinyHttp),
-            _ => None,
-        })?,
+        listener: flags.value(
+            "listener",
+            ListenerKind::Direct,
+            "direct or tiny_http",
+            |text| match text {
+                "direct" => Some(ListenerKind::Direct),
+                "tiny_http" => Some(ListenerKind::TinyHttp),
+                _ => None,
+            },
+        )?,
         publish_token: flags.publish_token()?.map(Secret::new),
         hosts: flags.list("host").into_iter().map(host).collect::<Result<_, _>>()?,
         origins: flags.list("cors").into_iter().map(origin).collect::<Result<_, _>>()?,
@@ -354,10 +367,7 @@ fn ephemeral(pattern: String) -> Result<Selector, Failure> {
 
 fn pages(flags: &Flags) -> Result<Pages, Failure> {
     let Some(text) = flags.text("pages") else { return Ok(Pages::all()) };
-    text.parse().map_err(|name| {
-        let right = "chat, activity, notifications, wall and posts, with commas between them, or none";
-        Usage(format!("`{name}` is no page; --pages takes {right}")).into()
-    })
+    text.parse().map_err(|error| super::Usage(format!("{error} (--pages)")).into())
 }
 
 #[cfg(test)]

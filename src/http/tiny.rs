@@ -129,7 +129,7 @@ impl Worker {
             }
             Answer::Stream(response, stream) => {
                 let shared = self.shared.clone();
-                let spawned = self.shared.threads.spawn_passing("stream", STACK_BYTES, move || {
+                let spawned = self.shared.threads.spawn_short_lived("stream", STACK_BYTES, move || {
                     let _busy = busy;
                     let (method, path, status) = (&method, &path, response.status.as_u16());
                     let answered = Answered { client, method, path, status, took: began.elapsed() };

@@ -11,7 +11,7 @@ use slab::Slab;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// What mixes the indexes that a group gathered into a hash. Groups with the same hash are compared, so a bad hash
+/// Constants of the hash over the indexes that a group gathered. Groups with the same hash are compared, so a bad hash
 /// costs time and nothing else.
 const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 const HASH_TURN: u32 = 29;
@@ -117,6 +117,7 @@ impl Groups {
             // Taken and not only cleared: what a flood needed is given back after it.
             let gathered = std::mem::take(&mut group.gathered);
             let hash = std::mem::take(&mut group.hash);
+            // This also holds for a batch: groups that gathered the same events share one batch.
             let shared = found.entry(hash).or_insert_with(|| Shared::new(gathered.clone(), &self.events));
             let other = (shared.gathered != gathered).then(|| Shared::new(gathered, &self.events));
             let Shared { gathered, batch, counted } = other.as_ref().unwrap_or(shared);

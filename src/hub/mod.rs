@@ -14,18 +14,19 @@ pub mod wire;
 
 use crate::error::Error;
 use crate::event::{Count, Event, Frame, Id};
-use crate::os::threads::Threads;
+use crate::os::threads::{Threads, answer as answer_of};
 use crate::topic::Topic;
-use crossbeam_channel::{Receiver, RecvError, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use groups::Groups;
 use outlet::{Outlet, Sent};
+use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Messages waiting for the hub. When the inbox is full, senders wait.
 const INBOX_MESSAGES: usize = 512;
@@ -38,6 +39,9 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Waking the hub costs the publisher a system call, and on a small machine more than the event itself.
 const LINGER_TURNS: usize = 60;
 
+/// How often a client that waits to be registered looks whether the hub's thread has ended.
+const ENDED_LOOK: Duration = Duration::from_millis(100);
+
 /// Reconnections per second that a drain aims at: the more streams, the longer the spread.
 const DRAIN_RECONNECTS_PER_SEC: usize = 500;
 
@@ -47,12 +51,12 @@ const DRAIN_RETRY_MILLIS: (u32, u32) = (1_000, 5_000);
 /// An event on its way to all who subscribe to one of its topics.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
-    /// Its id. An ephemeral event (statistics, activity, presence) bears no id, is never kept, and is dropped
-    /// for a browser that is behind; the browser's last id stays that of the last kept event.
+    /// Its id. An ephemeral event bears no id, is never kept, and is dropped for a browser that is behind. The
+    /// browser's last id stays that of the last kept event.
     pub id: Option<Id>,
     /// The topics it was published to.
     pub topics: Arc<[Topic]>,
-    /// Its bytes. An event is encoded once; all its receivers share the bytes.
+    /// Its bytes, never none. An event is encoded once; all its receivers share the bytes.
     pub frame: Frame,
     /// Counts the browsers that the event is passed on to, if the publisher asked for the count.
     pub count: Option<Count>,
@@ -88,8 +92,31 @@ struct Registration {
     id: ClientId,
     topics: Arc<[Topic]>,
     outlet: Arc<Outlet>,
-    /// Gets the id up to which the client has to read the history.
-    live_after: Sender<Id>,
+    live_after: Arc<LiveAfter>,
+}
+
+/// Where a client waits for the id up to which it has to read the history. A channel would do, but what is freed on a
+/// stream's thread stays with that thread, and a channel is large.
+#[derive(Default)]
+struct LiveAfter {
+    id: Mutex<Option<Id>>,
+    is_set: Condvar,
+}
+
+impl LiveAfter {
+    fn set(&self, id: Id) {
+        *self.id.lock() = Some(id);
+        self.is_set.notify_one();
+    }
+
+    /// None if the hub's thread ends without having set it.
+    fn wait(&self, ended: &Receiver<()>) -> Option<Id> {
+        let mut id = self.id.lock();
+        while id.is_none() && ended.try_recv() != Err(TryRecvError::Disconnected) {
+            self.is_set.wait_for(&mut id, ENDED_LOOK);
+        }
+        *id
+    }
 }
 
 /// How many clients there are, and how many are behind, at one moment.
@@ -164,15 +191,15 @@ impl Hub {
         topics: Arc<[Topic]>,
         outlet: Arc<Outlet>,
     ) -> Result<Subscription, Error> {
-        let (live_after, answer) = bounded(1);
-        self.send(Message::Register(Registration { id, topics, outlet, live_after }));
-        let live_after =
-            self.answer(&answer).map_err(|_| Error::Unavailable("the hub has stopped".into()))?;
+        let live_after = Arc::new(LiveAfter::default());
+        self.send(Message::Register(Registration { id, topics, outlet, live_after: live_after.clone() }));
+        let stopped = || Error::Unavailable("the hub has stopped".into());
+        let live_after = live_after.wait(&self.ended).ok_or_else(stopped)?;
         Ok(Subscription { id, live_after, hub: self.clone() })
     }
 
-    /// Passes an event on. Waits while the inbox is full, never for a browser. Ids must come in growing order;
-    /// the history makes sure of that.
+    /// Passes an event on. Waits while the inbox is full, never for a browser. The history makes sure that ids come in
+    /// growing order; in a debug build a smaller one panics the hub.
     pub fn broadcast(&self, dispatch: Dispatch) {
         self.send(Message::Broadcast(dispatch));
     }
@@ -182,7 +209,7 @@ impl Hub {
         let (answer, answers) = bounded(1);
         self.send(Message::Survey(answer));
         // A hub that has ended has no clients.
-        self.answer(&answers).unwrap_or_default()
+        answer_of(&answers, &self.ended).unwrap_or_default()
     }
 
     /// Ends all streams, present and future, each with its own retry delay.
@@ -203,22 +230,13 @@ impl Hub {
 
     /// Sums up the browsers that an event was passed on to. Blocks until the hub is done with the event.
     pub fn count(&self, counts: &Receiver<usize>) -> usize {
-        std::iter::from_fn(|| self.answer(counts).ok()).sum()
+        std::iter::from_fn(|| answer_of(counts, &self.ended).ok()).sum()
     }
 
     fn send(&self, message: Message) {
         // Sending fails only after the hub's thread has panicked. Then the server ends, and a caller that waits for
         // an answer waits no longer.
         let _ = self.inbox.send(message);
-    }
-
-    /// Waits for an answer, or for the end of the hub's thread: a message that was sent at that moment stays in the
-    /// inbox for as long as there are handles.
-    fn answer<T>(&self, answers: &Receiver<T>) -> Result<T, RecvError> {
-        select! {
-            recv(answers) -> answer => answer,
-            recv(self.ended) -> _ => answers.try_recv().map_err(|_| RecvError),
-        }
     }
 }
 
@@ -286,6 +304,10 @@ impl HubThread {
     }
 
     fn broadcast(&mut self, dispatch: Dispatch) {
+        // An empty chunk would end every stream.
+        if dispatch.frame.is_empty() {
+            return log::error!("an event without bytes was not passed on");
+        }
         if let Some(id) = dispatch.id {
             debug_assert!(id > self.last, "the history gives growing ids");
             self.last = id;
@@ -327,8 +349,7 @@ impl HubThread {
                 outlet.drain(drain_retry_millis(self.groups.len()));
             }
             self.groups.insert(id, topics, outlet);
-            // The client waits for it.
-            let _ = live_after.send(self.last);
+            live_after.set(self.last);
         }
         self.counters.clients.store(self.groups.len(), Relaxed);
     }

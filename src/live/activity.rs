@@ -154,7 +154,7 @@ impl Activity {
             *self.shared.actions.lock() = Actions::default();
             self.shared.measure(&mut ticker);
             let shared = self.shared.clone();
-            let started = self.shared.threads.spawn("activity", move || shared.run());
+            let started = self.shared.threads.spawn_essential("activity", move || shared.run());
             started.map_err(|error| Error::Internal(format!("failed to start the ticker: {error}")))?;
             ticker.is_running = true;
         }

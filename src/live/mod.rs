@@ -1,4 +1,4 @@
-//! What is true now: who is present, the present state of something, figures, and what is being asked for.
+//! Live state: presence, snapshots, statistics and recent requests.
 
 pub mod activity;
 pub mod presence;

@@ -45,7 +45,7 @@ impl Presence {
         let room = Arc::new(Room { topic, users: Mutex::default() });
         let (changed, changes) = bounded(1);
         let presence = Presence { room: room.clone(), changed };
-        threads.spawn("presence", move || broadcast(&publisher, &hub, &room, &changes))?;
+        threads.spawn_essential("presence", move || broadcast(&publisher, &hub, &room, &changes))?;
         Ok(presence)
     }
 

@@ -217,13 +217,11 @@ fn run(publisher: &Publisher, changes: &Receiver<Arc<State>>) {
             if state.latest.lock().next_at > now {
                 return true;
             }
-            let sent = state.broadcast(publisher);
-            if let Err(error) = &sent {
-                log::debug!("failed to read the state of `{}`: {error:?}", state.topic);
-                state.is_pending.store(true, SeqCst);
-                state.latest.lock().next_at = now + TRY_AGAIN;
-            }
-            sent.is_err()
+            let Err(error) = state.broadcast(publisher) else { return false };
+            log::debug!("failed to read the state of `{}`: {error:?}", state.topic);
+            state.latest.lock().next_at = now + TRY_AGAIN;
+            // A change that was noted meanwhile has sent the state again.
+            !state.is_pending.swap(true, SeqCst)
         });
     }
 }

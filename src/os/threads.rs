@@ -1,6 +1,6 @@
 //! Named threads, and those without which a server would look alive and be dead.
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvError, Sender, bounded, select};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,21 @@ const JOIN_LOOK: Duration = Duration::from_millis(2);
 
 /// Starts a named thread. Fails where the system has none left.
 pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(name.to_owned()).spawn(body)
+    start(Builder::new(), name, body)
+}
+
+fn start(thread: Builder, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread.name(name.to_owned()).spawn(body)
+}
+
+/// Waits for an answer from a thread, or for the end of that thread, which disconnects `ended`: a message that was
+/// sent at that moment stays in the thread's inbox for as long as there are handles, and so does the way for the
+/// answer.
+pub(crate) fn answer<T>(answers: &Receiver<T>, ended: &Receiver<()>) -> Result<T, RecvError> {
+    select! {
+        recv(answers) -> answer => answer,
+        recv(ended) -> _ => answers.try_recv().map_err(|_| RecvError),
+    }
 }
 
 /// The long-lived threads of one server. Clones share them.
@@ -23,20 +37,23 @@ pub struct Threads {
 
 struct Shared {
     running: Mutex<Vec<JoinHandle<()>>>,
-    /// One reference for each thread that comes and goes, which the reference count counts, and one more.
-    passing: Arc<()>,
-    /// Gets the name of the first essential thread that panicked.
-    failed: Sender<&'static str>,
-    failure: Receiver<&'static str>,
+    /// The strong count is the number of threads that come and go, plus one.
+    short_lived: Arc<()>,
+    /// The name of the first essential thread that panicked.
+    failed: OnceLock<&'static str>,
+    /// Dropped when an essential thread has panicked.
+    well: Mutex<Option<Sender<()>>>,
+    failure: Receiver<()>,
     on_failure: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Default for Threads {
     fn default() -> Threads {
-        // One name is enough: a server fails once.
-        let (failed, failure) = bounded(1);
-        let (running, passing, on_failure) = (Mutex::default(), Arc::default(), OnceLock::new());
-        Threads { shared: Arc::new(Shared { running, passing, failed, failure, on_failure }) }
+        let (well, failure) = bounded(0);
+        let well = Mutex::new(Some(well));
+        let (running, short_lived) = (Mutex::default(), Arc::default());
+        let (failed, on_failure) = (OnceLock::new(), OnceLock::new());
+        Threads { shared: Arc::new(Shared { running, short_lived, failed, well, failure, on_failure }) }
     }
 }
 
@@ -69,19 +86,18 @@ impl Threads {
     /// Starts one of many threads that come and go, like those of connections, with a stack of this size, of
     /// which only what is touched takes memory. [`Threads::join`] waits for its end too, but keeps no handle,
     /// because the handle of a thread that has ended keeps its stack.
-    pub(crate) fn spawn_passing(
+    pub(crate) fn spawn_short_lived(
         &self,
         name: &str,
         stack_bytes: usize,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        let counted = self.shared.passing.clone();
-        let thread = Builder::new().name(name.to_owned()).stack_size(stack_bytes);
-        thread.spawn(move || {
+        let counted = self.shared.short_lived.clone();
+        let body = move || {
             let _counted = counted;
             body();
-        })?;
-        Ok(())
+        };
+        start(Builder::new().stack_size(stack_bytes), name, body).map(drop)
     }
 
     /// Sets what is done at once, on the failing thread, when an essential thread panics. Once.
@@ -90,22 +106,28 @@ impl Threads {
         let _ = self.shared.on_failure.set(Box::new(act));
     }
 
-    /// Gets the name of an essential thread when it has panicked.
-    pub(crate) fn failure(&self) -> Receiver<&'static str> {
+    /// Disconnected when an essential thread has panicked.
+    pub(crate) fn failure(&self) -> Receiver<()> {
         self.shared.failure.clone()
+    }
+
+    /// The name of the essential thread that panicked first, if one has.
+    pub(crate) fn failed(&self) -> Option<&'static str> {
+        self.shared.failed.get().copied()
     }
 
     /// Waits until all threads have ended, but not longer than the deadline. Says whether they have. What makes
     /// them end is that their handles are dropped.
     pub(crate) fn join(&self, deadline: Duration) -> bool {
-        let until = Instant::now() + deadline;
+        // A deadline that no clock reaches is none.
+        let until = Instant::now().checked_add(deadline);
         loop {
             let mut running = self.shared.running.lock();
             // The last handle may be dropped on one of these threads, which cannot wait for itself.
             let own = std::thread::current().id();
             running.retain(|thread| !thread.is_finished() && thread.thread().id() != own);
-            let have_ended = running.is_empty() && Arc::strong_count(&self.shared.passing) == 1;
-            if have_ended || Instant::now() >= until {
+            let have_ended = running.is_empty() && Arc::strong_count(&self.shared.short_lived) == 1;
+            if have_ended || until.is_some_and(|until| Instant::now() >= until) {
                 return have_ended;
             }
             drop(running);
@@ -127,8 +149,9 @@ impl Drop for Alarm {
         }
         log::error!("the {} thread panicked, so the server ends", self.name);
         let Some(shared) = self.shared.upgrade() else { return };
-        // Full means that another essential thread has panicked before.
-        let _ = shared.failed.try_send(self.name);
+        // It may be set: another essential thread has panicked before.
+        let _ = shared.failed.set(self.name);
+        drop(shared.well.lock().take());
         if let Some(act) = shared.on_failure.get() {
             act();
         }
@@ -146,9 +169,15 @@ mod tests {
         threads.on_failure(move || called.send(()).unwrap());
         threads.spawn_essential("quiet", || {}).unwrap();
         assert!(threads.join(Duration::from_secs(10)));
-        assert!(threads.failure().is_empty());
+        assert_eq!(threads.failed(), None);
         threads.spawn_essential("loud", || panic!("a fault")).unwrap();
-        assert_eq!(threads.failure().recv_timeout(Duration::from_secs(10)), Ok("loud"));
+        assert!(
+            threads
+                .failure()
+                .recv_timeout(Duration::from_secs(10))
+                .is_err_and(|error| error.is_disconnected())
+        );
+        assert_eq!(threads.failed(), Some("loud"));
         assert_eq!(calls.recv_timeout(Duration::from_secs(10)), Ok(()));
         assert!(threads.join(Duration::from_secs(10)));
     }
@@ -162,7 +191,7 @@ mod tests {
         drop(end);
         assert!(threads.join(Duration::from_secs(10)));
         let (end, ends) = bounded::<()>(0);
-        threads.spawn_passing("passing", 64 * 1024, move || _ = ends.recv()).unwrap();
+        threads.spawn_short_lived("short-lived", 64 * 1024, move || _ = ends.recv()).unwrap();
         assert!(!threads.join(Duration::ZERO));
         drop(end);
         assert!(threads.join(Duration::from_secs(10)));

@@ -8,6 +8,7 @@ pub mod notifications;
 pub mod posts;
 pub mod wall;
 
+use crate::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
@@ -91,17 +92,25 @@ impl FromIterator<Page> for Pages {
 }
 
 impl FromStr for Pages {
-    type Err = String;
+    type Err = Error;
 
-    /// Reads `chat,posts`, `all` or `none`. The error is the name that is no page.
-    fn from_str(text: &str) -> Result<Pages, String> {
+    /// Reads `chat,posts`, `all` or `none`. [`Error::Bad`] names what is no page.
+    fn from_str(text: &str) -> Result<Pages, Error> {
         match text {
             "all" => return Ok(Pages::all()),
             "none" => return Ok(Pages::none()),
             _ => {}
         }
-        let find = |name: &str| Page::ALL.into_iter().find(|page| page.name() == name);
-        text.split(',').map(str::trim).map(|name| find(name).ok_or_else(|| name.to_owned())).collect()
+        let find = |name: &str| {
+            let page = Page::ALL.into_iter().find(|page| page.name() == name);
+            page.ok_or_else(|| {
+                Error::bad(format!(
+                    "`{name}` is no page: there are chat, activity, notifications, wall and posts, with commas between \
+                     them, or none"
+                ))
+            })
+        };
+        text.split(',').map(str::trim).map(find).collect()
     }
 }
 

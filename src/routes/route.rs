@@ -63,7 +63,7 @@ impl Topics {
     }
 }
 
-/// A topic that is anyone's. Those of callout's own pages have their own routes.
+/// A topic of the topic API. Those of callout's own pages have their own routes.
 fn public_topic(name: &str) -> Result<Topic, Error> {
     let topic = Topic::new(name)?;
     if topic.is_reserved() {

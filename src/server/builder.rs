@@ -1,6 +1,6 @@
-//! The way to a server: settings, and what is not plain data.
+//! Builds a server from its settings, routes, socket and history.
 
-use super::{Config, Kind, Server};
+use super::{Config, JOIN_DEADLINE, ListenerKind, Server};
 use crate::access::{Access, Hosts, Origins, Secret};
 use crate::app::{App, PageStates};
 use crate::client::Permits;
@@ -96,12 +96,17 @@ impl Builder {
 
     /// Opens the history, starts the threads and listens. The error says which of these failed, and why.
     pub fn start(self) -> Result<Server, StartError> {
-        let Builder { config, routes: own, listener, history } = self;
         let threads = Threads::default();
-        let hub = Hub::start(&threads).map_err(StartError::Threads)?;
+        // What was started before it failed ends, so that the program may try again at once.
+        self.start_with(&threads).inspect_err(|_| _ = threads.join(JOIN_DEADLINE))
+    }
+
+    fn start_with(self, threads: &Threads) -> Result<Server, StartError> {
+        let Builder { config, routes: own, listener, history } = self;
+        let hub = Hub::start(threads).map_err(StartError::Threads)?;
         let history = match history {
             Some(open) => open(hub.clone()).map_err(|error| StartError::History(error.to_string()))?,
-            None => history::open(&config.data, hub.clone(), &threads, config.bounds, config.durability)
+            None => history::open(&config.data, hub.clone(), threads, config.bounds, config.durability)
                 .map_err(StartError::History)?,
         };
         let publisher = Publisher::new(history.clone(), hub.clone(), config.ephemeral);
@@ -133,22 +138,25 @@ impl Builder {
             access,
             stats,
             activity,
-            threads,
+            threads: threads.clone(),
             page_states: PageStates::default(),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
-        let (at, limits, proxies, threads) =
-            (config.listen, config.limits, config.trusted_proxies, &app.threads);
-        let started = match (config.kind, listener) {
-            (Kind::Direct, None) => Direct::start(at, router, limits, proxies, threads).map(shared),
-            (Kind::Direct, Some(open)) => Direct::over(open, router, limits, proxies, threads).map(shared),
-            (Kind::TinyHttp, None) => Tiny::start(at, router, limits, proxies, threads).map(shared),
-            (Kind::TinyHttp, Some(open)) => Tiny::over(open, router, limits, proxies, threads).map(shared),
+        let (at, limits, proxies) = (config.listen, config.limits, config.trusted_proxies);
+        let started = match (config.listener, listener) {
+            (ListenerKind::Direct, None) => Direct::start(at, router, limits, proxies, threads).map(shared),
+            (ListenerKind::Direct, Some(open)) => {
+                Direct::over(open, router, limits, proxies, threads).map(shared)
+            }
+            (ListenerKind::TinyHttp, None) => Tiny::start(at, router, limits, proxies, threads).map(shared),
+            (ListenerKind::TinyHttp, Some(open)) => {
+                Tiny::over(open, router, limits, proxies, threads).map(shared)
+            }
         };
         match started {
             Ok(listener) => Ok(Server::new(app, listener)),
             Err(cause) => {
-                super::close_stores(&app, std::time::Instant::now());
+                super::close_stores(&app, Some(std::time::Instant::now()));
                 Err(StartError::Listen { address: config.listen, cause })
             }
         }

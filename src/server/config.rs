@@ -1,4 +1,4 @@
-//! What a server is to be, as plain settings.
+//! The settings of a server.
 
 use crate::access::{Origin, Secret};
 use crate::history::{Address, Bounds, Durability};
@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 /// Which of the two listeners.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Kind {
+#[non_exhaustive]
+pub enum ListenerKind {
     /// The default, for the open network.
     #[default]
     Direct,
@@ -34,7 +35,7 @@ pub struct Config {
     /// Where to listen; port 0 chooses a free one.
     pub listen: SocketAddr,
     /// By which listener.
-    pub kind: Kind,
+    pub listener: ListenerKind,
     /// What publishing through the topic API needs, if anything.
     pub publish_token: Option<Secret>,
     /// Names of this server, beside those of the machine itself, that a loopback connection may ask for.
@@ -67,7 +68,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            kind: Kind::default(),
+            listener: ListenerKind::default(),
             publish_token: None,
             hosts: Vec::new(),
             origins: Vec::new(),

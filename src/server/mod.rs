@@ -4,7 +4,7 @@ mod builder;
 mod config;
 
 pub use builder::{Builder, StartError};
-pub use config::{Config, Kind};
+pub use config::{Config, ListenerKind};
 
 use crate::access::Grant;
 use crate::app::App;
@@ -29,7 +29,8 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a server that is dropped waits for its threads to end.
 const JOIN_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A server that runs until it is stopped or dropped. Then all its threads end and all its descriptors are closed.
+/// A server that runs until it is stopped or dropped. Then all its threads end and all its descriptors are closed;
+/// dropping it blocks until then, for some seconds at most.
 ///
 /// It handles no signals and never ends the process; both are the program's own business.
 ///
@@ -58,7 +59,7 @@ struct Parts {
 }
 
 /// A thread of the server without which it cannot go on has panicked; its message is in the log. All connections
-/// are closed, and what was acknowledged is kept.
+/// are closed. With [`Durability::Strict`](crate::Durability) what was acknowledged is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     thread: &'static str,
@@ -97,15 +98,16 @@ impl Server {
         self.parts().listener.address()
     }
 
-    /// Publishes an event, as a `POST` would, to any topic. Errors and blocking as
-    /// [`Publisher::publish`](crate::Publisher::publish).
+    /// Publishes an event, as a `POST` would, to any topic: keeps it, or broadcasts it if all its topics are ephemeral.
+    /// Blocks until the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft
+    /// cannot be sent, [`Error::Unavailable`] that it cannot be kept now.
     pub fn publish(&self, draft: Draft) -> Result<Receipt, Error> {
         let grant = Grant::of_program(&draft.topics);
         self.app().publisher.publish(&grant, draft)
     }
 
     /// Broadcasts an event that is ephemeral by nature, to any topic, and counts the streams that it reached.
-    /// Errors and blocking as [`Publisher::broadcast_counted`](crate::Publisher::broadcast_counted).
+    /// Blocks until the hub has passed it on. [`Error::Bad`] says what in the draft cannot be sent.
     pub fn broadcast(&self, draft: Draft) -> Result<usize, Error> {
         let grant = Grant::of_program(&draft.topics);
         self.app().publisher.broadcast_counted(&grant, draft)
@@ -118,35 +120,42 @@ impl Server {
     }
 
     /// Drains: no new connections, every stream is told when to come back and ended cleanly, requests under way are
-    /// finished. Blocks until all have left, or for `grace`; then closes what is left, and the stores. Says whether
-    /// all had left. May be called from any thread; a second call has nothing left to do.
+    /// finished. Blocks until all have left, or for `grace`; then closes what is left, and the stores, which may take a
+    /// second each. Says whether all had left. May be called from any thread but a handler's, whose own request would
+    /// be waited for. A second call waits for the first and has nothing left to do.
     pub fn stop(&self, grace: Duration) -> bool {
         let Parts { app, listener } = self.parts();
-        let until = Instant::now() + grace;
-        let Some(running) = self.running.lock().take() else { return listener.busy() == 0 };
+        // A grace that no clock reaches is as long as it takes.
+        let until = Instant::now().checked_add(grace);
+        // Held until all is done, so that a second call does not return before the first.
+        let mut running = self.running.lock();
+        if running.is_none() {
+            return listener.busy() == 0;
+        }
         listener.stop();
         app.hub.drain();
-        while listener.busy() > 0 && Instant::now() < until {
+        while listener.busy() > 0 && until.is_none_or(|until| Instant::now() < until) {
             std::thread::sleep(DRAIN_LOOK);
         }
         let all_left = listener.busy() == 0;
         listener.hang_up();
         log_kept(&app.history.status());
         close_stores(app, until);
-        drop(running);
+        *running = None;
         all_left
     }
 
     /// Blocks until the server has been stopped, or has failed.
     pub fn wait(&self) -> Result<(), Failure> {
         select! {
-            recv(self.failure()) -> thread => Err(Failure { thread: thread.unwrap_or("server's") }),
-            recv(self.stopped) -> _ => Ok(()),
+            recv(self.failure()) -> _ => {}
+            recv(self.stopped) -> _ => {}
         }
+        self.app().threads.failed().map_or(Ok(()), |thread| Err(Failure { thread }))
     }
 
-    /// Gets a message when a thread has failed without which the server cannot go on.
-    pub(crate) fn failure(&self) -> Receiver<&'static str> {
+    /// Disconnected when a thread has failed without which the server cannot go on.
+    pub(crate) fn failure(&self) -> Receiver<()> {
         self.app().threads.failure()
     }
 
@@ -167,9 +176,12 @@ impl Drop for Server {
     }
 }
 
-/// Puts everything where it survives. Each store has what is left of the time, and a little where nothing is.
-fn close_stores(app: &App, until: Instant) {
-    let rest = || until.saturating_duration_since(Instant::now()).max(CLOSE_DEADLINE);
+/// Closes both stores. Each may take the rest of the grace, and [`CLOSE_DEADLINE`] at least.
+fn close_stores(app: &App, until: Option<Instant>) {
+    let rest = || {
+        let rest = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        rest.max(CLOSE_DEADLINE)
+    };
     app.posts.close(rest());
     app.history.close(rest());
 }

@@ -8,8 +8,9 @@ use super::{LAYOUT, Shared, Totals};
 use crate::disk::{Opener, StoreWriter};
 use crate::error::Error;
 use crate::event::Id;
-use crate::history::{Bounds, Durability, next_id};
+use crate::history::{Bounds, Durability, EVENT_OVERHEAD_BYTES, next_id};
 use crate::hub::Hub;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,13 +21,15 @@ const TRIM_EVENTS: usize = 256;
 /// With [`Durability::Relaxed`], how long an acknowledged event may be missing on disk. Then a commit saves it.
 const RELAXED: Duration = Duration::from_millis(100);
 
-/// The most bytes that unsaved commits have written; past it the next commit is saved. The pages that an unsaved commit gives back to the file are
-/// used again only after a commit is saved, so that with more than this the file would grow far beyond what is kept.
-const RELAXED_BYTES: usize = 1024 * 1024;
+/// The most bytes that unsaved commits may have written before the next commit is saved: half of what may be kept, held to these bounds. The pages that an unsaved commit gives back to the file are used again only after a
+/// commit is saved, so with more the file would grow far beyond what is kept.
+const RELAXED_SHARE: usize = 2;
+const RELAXED_BYTES: RangeInclusive<usize> = 1024 * 1024..=16 * 1024 * 1024;
 
-/// What a commit writes beside the data of its events, roughly: the pages on the way to each row that it changes.
-/// Without it many small commits would be far over the limit.
-const COMMIT_OVERHEAD_BYTES: usize = 16 * 1024;
+/// What a commit writes, roughly: the pages on the way to each row that it changes, and the rows of its events and of
+/// those that it trims, in pages that are not full.
+const COMMIT_OVERHEAD_BYTES: usize = 32 * 1024;
+const EVENT_FACTOR: usize = 3;
 
 /// How long a quiet history waits before it trims again what has grown too old: a hundredth of the age that it keeps,
 /// held to these bounds.
@@ -109,7 +112,9 @@ impl Writer {
     /// Commits the jobs and broadcasts their events. The error is the cause, for the callers that wait.
     fn commit_and_broadcast(&mut self, jobs: &Jobs, hub: &Hub) -> Result<Answers, String> {
         let durability = match self.durability {
-            Durability::Relaxed if self.unsaved_bytes < RELAXED_BYTES => redb::Durability::None,
+            Durability::Relaxed if self.unsaved_bytes < unsaved_bytes_max(self.bounds) => {
+                redb::Durability::None
+            }
             Durability::Relaxed | Durability::Strict => redb::Durability::Immediate,
         };
         let began = Instant::now();
@@ -173,10 +178,12 @@ impl Writer {
                 Ok(outcome)
             })
         });
-        let data_bytes: usize = jobs.events.iter().map(|event| event.data().len()).sum();
+        let event_bytes: usize =
+            jobs.events.iter().map(|event| event.data().len() + EVENT_OVERHEAD_BYTES).sum();
+        let written_bytes = COMMIT_OVERHEAD_BYTES + EVENT_FACTOR * event_bytes;
         (self.unsaved_since, self.unsaved_bytes) = match durability {
             redb::Durability::None if committed.is_ok() => {
-                (self.unsaved_since.or(Some(began)), self.unsaved_bytes + data_bytes + COMMIT_OVERHEAD_BYTES)
+                (self.unsaved_since.or(Some(began)), self.unsaved_bytes + written_bytes)
             }
             // All commits are saved, or those that were not are lost.
             _ => (None, 0),
@@ -185,4 +192,10 @@ impl Writer {
         self.shared.view.lock().totals = totals;
         Ok(outcome)
     }
+}
+
+/// See [`RELAXED_BYTES`]. An event takes at least twice its overhead.
+fn unsaved_bytes_max(bounds: Bounds) -> usize {
+    let kept_bytes_max = bounds.bytes_max.min(bounds.events_max.saturating_mul(2 * EVENT_OVERHEAD_BYTES));
+    (kept_bytes_max / RELAXED_SHARE).clamp(*RELAXED_BYTES.start(), *RELAXED_BYTES.end())
 }

@@ -138,7 +138,7 @@ fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> io::Resul
     prepare(&socket, shared.limits);
     let socket = Arc::new(socket);
     let connection = Connection::new(socket.clone(), peer, shared.clone());
-    let spawned = shared.threads.spawn_passing("connection", STACK_BYTES, move || connection.serve());
+    let spawned = shared.threads.spawn_short_lived("connection", STACK_BYTES, move || connection.serve());
     spawned.inspect_err(|_| {
         let response =
             Response::error(&Error::Unavailable("the server has no thread left; come back later".into()));

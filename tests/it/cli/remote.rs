@@ -2,7 +2,7 @@
 
 use super::commands::{callout, complaint, output, text, url};
 use crate::support::{Browser, Raw, server, server_with};
-use callout::Kind;
+use callout::ListenerKind;
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
@@ -120,8 +120,8 @@ fn an_answer_that_is_not_callouts_or_never_comes_is_a_failure() {
 
 #[test]
 fn a_publication_that_is_too_large_is_refused_in_the_servers_words() {
-    for kind in [Kind::Direct, Kind::TinyHttp] {
-        let server = server_with(|config| config.kind = kind);
+    for kind in [ListenerKind::Direct, ListenerKind::TinyHttp] {
+        let server = server_with(|config| config.listener = kind);
         let mut command = callout(&["publish", "t", "--url", &url(server.address())]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

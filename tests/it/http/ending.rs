@@ -3,7 +3,7 @@
 use crate::support::alone::is_alone;
 use crate::support::witness::AT_ONCE;
 use crate::support::{Browser, Raw, get, server, server_with, until};
-use callout::server::{Kind, Server};
+use callout::server::{ListenerKind, Server};
 use std::fs;
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ fn a_listener_of_tiny_http_ends_its_own_threads() {
         return;
     }
     for _ in 0..ROUNDS {
-        let server = server_with(|config| config.kind = Kind::TinyHttp);
+        let server = server_with(|config| config.listener = ListenerKind::TinyHttp);
         let stream = Browser::open(server.address(), "/topics/t");
         assert_eq!(get(server.address(), "/healthz").status, 200);
         assert!(server.stop(AT_ONCE));

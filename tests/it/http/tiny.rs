@@ -2,15 +2,15 @@
 //! is not the default.
 
 use crate::support::{Browser, Program, Raw, get, post, publish, request, server_with, until};
+use callout::ListenerKind;
 use callout::Server;
-use callout::server::Kind;
 use serde_json::json;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
 fn tiny_server() -> Server {
     server_with(|config| {
-        config.kind = Kind::TinyHttp;
+        config.listener = ListenerKind::TinyHttp;
         // A hang-up is noticed when a heartbeat fails.
         config.limits.pace.heartbeat = Duration::from_millis(50);
     })
@@ -91,7 +91,7 @@ fn a_thousand_events_on_tiny_http_arrive_in_order() {
 #[test]
 fn the_publish_token_holds_on_tiny_http() {
     let server = server_with(|config| {
-        config.kind = Kind::TinyHttp;
+        config.listener = ListenerKind::TinyHttp;
         config.publish_token = Some("sesame".into());
     });
     assert_eq!(post(server.address(), "/topics/t", "x").status, 401);
