@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test test-kill test-browser test-examples screenshots check bench clean
+.PHONY: help run test test-kill test-browser test-examples test-clients test-proxies screenshots check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -22,7 +22,15 @@ test-browser: tests/browser/node_modules ## try the pages and the library in Chr
 
 test-examples: tests/browser/node_modules examples/clients/pages/node_modules ## run the clients and pages of examples/clients, and kill the server meanwhile
 	$(CARGO) build --release
-	node --test tests/clients
+	node --test tests/clients/clients.test.mjs tests/clients/pages.test.mjs
+
+test-clients: tests/browser/node_modules tests/clients/node/node_modules ## run other people's clients against the server, and kill and drain it meanwhile
+	$(CARGO) build --release
+	node --test tests/clients/others.test.mjs
+
+test-proxies: tests/browser/node_modules ## put nginx, Caddy, haproxy and Apache in front of the server
+	$(CARGO) build --release
+	node --test tests/servers
 
 screenshots: tests/browser/node_modules ## make the README's pictures again
 	$(CARGO) build --release

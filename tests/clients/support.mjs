@@ -37,12 +37,13 @@ function rust() {
   run("cargo", ["build", "--quiet", "--locked", "--manifest-path", "rust/Cargo.toml", "--target-dir", `${BUILT}/rust`]);
 }
 
-function run(program, args, cwd = EXAMPLES) {
+// Runs a command to its end, which has to be a good one.
+export function run(program, args, cwd = EXAMPLES) {
   const { status, error } = spawnSync(program, args, { cwd, stdio: ["ignore", "inherit", "inherit"] });
   assert.equal(status, 0, `${program} ${args.join(" ")}: ${error ?? `status ${status}`}`);
 }
 
-const isThere = (program) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
+export const isThere = (program) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
 
 // Declares a test for each client; they run at the same time. Where a program is missing the test is skipped and
 // says so; but not in CI, where it fails.
@@ -84,12 +85,12 @@ class Client {
 }
 
 // A process, and what it has printed.
-class Running {
+export class Running {
   stdout = "";
   stderr = "";
 
-  constructor([program, ...first], args, env) {
-    this.process = spawn(program, [...first, ...args], { cwd: EXAMPLES, env: { ...process.env, ...env } });
+  constructor([program, ...first], args, env = {}, cwd = EXAMPLES) {
+    this.process = spawn(program, [...first, ...args], { cwd, env: { ...process.env, ...env } });
     for (const name of ["stdout", "stderr"]) {
       this.process[name].setEncoding("utf8").on("data", (text) => (this[name] += text));
     }

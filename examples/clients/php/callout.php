@@ -43,7 +43,9 @@ function follow(string $topic, string $lastId = ''): Generator
         if ($lastId !== '') {
             $headers[] = "Last-Event-ID: $lastId";
         }
-        $response = request(topic_url($topic), ['header' => $headers, 'timeout' => SILENCE_SECS]);
+        // With HTTP/1.1, PHP holds back the chunks of an answer until it has 8 KB.
+        $options = ['protocol_version' => 1.0, 'header' => $headers, 'timeout' => SILENCE_SECS];
+        $response = request(topic_url($topic), $options);
         $status = $response ? status($response) : 0;
         // What the server refuses it will refuse again.
         if ($status >= 400 && $status < 500) {
