@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The longest id that is echoed in a `reset`, in characters; what is longer was never one of callout's.
 const ASKED_CHARS_MAX: usize = 256;
@@ -56,6 +57,8 @@ pub struct App {
     pub(crate) activity: Option<Activity>,
     pub(crate) threads: Threads,
     pub(crate) page_states: PageStates,
+    /// Set once the server is about to stop, for those who ask whether it is ready.
+    pub(crate) draining: AtomicBool,
 }
 
 impl App {
@@ -98,6 +101,11 @@ impl App {
         Ok(stream)
     }
 
+    /// Whether the server is about to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
     /// The state of a page: one for the server, made when it is first asked for, so that a page that nobody uses
     /// costs nothing.
     pub(crate) fn state<T: PageState>(&self) -> Result<Arc<T>, Error> {
@@ -125,17 +133,25 @@ pub(crate) trait PageState: Any + Send + Sync + Sized {
 pub(crate) struct PageStates(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
 /// Where a browser asks to go on: the header that it sends when it reconnects, or a query parameter that a first
-/// request can carry. The header wins, for it is the newer one; then `last_event_id`, then `last`.
+/// request can carry. The header wins, for it is the newer one; then the id in the query,
+/// then `last`.
 fn asked_start(request: &Request) -> Result<Option<Start>, Error> {
     let header = request.headers.get(HeaderName::from_static("last-event-id"));
     let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let named = |id: &String| !id.is_empty();
-    let id = header.filter(named).or_else(|| request.query("last_event_id").filter(named));
+    let id = header.filter(named).or_else(|| id_in_query(request));
     match id.as_deref() {
         Some(EARLIEST) => Ok(Some(Start::Earliest)),
         Some(id) => Ok(Some(Start::After(id.chars().take(ASKED_CHARS_MAX).collect()))),
         None => request.query("last").map(|text| latest(&text)).transpose(),
     }
+}
+
+/// The id in the query, under any of the names that clients give it: `last_event_id`, `lastEventId`, `Last-Event-ID`.
+fn id_in_query(request: &Request) -> Option<String> {
+    let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+    let mut ids = request.query_pairs().filter(|(name, id)| !id.is_empty() && plain(name) == "lasteventid");
+    ids.next().map(|(_, id)| id.into_owned())
 }
 
 fn latest(text: &str) -> Result<Start, Error> {

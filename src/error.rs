@@ -32,6 +32,8 @@ pub enum Error {
     },
     /// 408: the request did not arrive in time.
     Timeout(&'static str),
+    /// 411: the body's length is unknown.
+    Length,
     /// 412: the post has changed since the version named in `If-Match`.
     Precondition(String),
     /// 413: a body or a value is over its limit.
@@ -46,11 +48,15 @@ pub enum Error {
     },
     /// 415: the body is compressed.
     ContentCoding,
+    /// 415: the body is not in UTF-8.
+    Charset,
+    /// 415: the body is a multipart form.
+    Multipart,
     /// 417: the request expects something other than `100-continue`.
     Expectation,
     /// 421: the request asks for a host that this server does not know as its own.
     Misdirected(String),
-    /// 431: the head is over 16 KB or has over 100 fields.
+    /// 431: the head is over 16 KB, not counting up to 80 KB of its query, or has over 100 fields.
     HeadTooLarge,
     /// 501: the body has a transfer coding other than `chunked`.
     Coding,
@@ -81,9 +87,12 @@ impl Error {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Error::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Error::Length => StatusCode::LENGTH_REQUIRED,
             Error::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::MediaType { .. } | Error::ContentCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::MediaType { .. } | Error::ContentCoding | Error::Charset | Error::Multipart => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Error::Expectation => StatusCode::EXPECTATION_FAILED,
             Error::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Error::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -114,9 +123,20 @@ impl fmt::Display for Error {
             Error::ContentCoding => {
                 f.write_str("no `Content-Encoding` is understood here: the body has to come uncompressed")
             }
+            Error::Length => f.write_str(
+                "the length of the body is missing: send `Content-Length` (0 if there is no body), or send the body \
+                 in chunks with `Transfer-Encoding: chunked`",
+            ),
+            Error::Charset => f.write_str(
+                "only UTF-8 is understood here: the body has to come in UTF-8, with `charset=utf-8` or no charset",
+            ),
+            Error::Multipart => f.write_str(
+                "multipart forms are not taken apart here: send the text or the JSON itself as the body (curl: \
+                 `--data-binary`; PHP: a string as CURLOPT_POSTFIELDS, not an array; JavaScript: a string, not FormData)",
+            ),
             Error::Expectation => f.write_str("the only `Expect` understood here is `100-continue`"),
             Error::HeadTooLarge => {
-                f.write_str("the request's head is too large: at most 16 KB and 100 fields")
+                f.write_str("the request's head is too large: at most 16 KB, beside up to 80 KB of query, and 100 fields")
             }
             Error::Coding => f.write_str("the only `Transfer-Encoding` understood here is `chunked`"),
             Error::Full => f.write_str("this server has no room for another stream now; come back later"),

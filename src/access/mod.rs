@@ -12,7 +12,7 @@ mod token;
 
 pub use hosts::Hosts;
 pub use identity::{Caller, Identity};
-pub use origins::{Origin, Origins};
+pub use origins::{Effect, Origin, Origins};
 pub use token::Secret;
 
 use crate::error::Error;

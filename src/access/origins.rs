@@ -2,9 +2,10 @@
 
 use crate::error::Error;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, VARY,
+    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
+    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN,
+    REFERER, UPGRADE_INSECURE_REQUESTS, USER_AGENT, VARY,
 };
 use http::{HeaderMap, HeaderName, Method};
 use std::borrow::Cow;
@@ -25,6 +26,20 @@ const SHOWN_CHARS_MAX: usize = 256;
 /// Where a request comes from, and what for, as the browser itself says (Fetch Metadata, sections 2.2 and 2.3).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// What a browser accepts where it loads a frame, an image, a style sheet, sound or pictures that move.
+const LOADED: [&str; 5] = ["application/xhtml+xml", "image/", "text/css", "audio/", "video/"];
+
+/// What a request does beside reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// It opens a stream, which takes a permit and may show that somebody is there.
+    Subscribes,
+    /// It publishes.
+    Publishes,
+}
 
 /// A header field of a response.
 pub type Field = (HeaderName, Cow<'static, str>);
@@ -159,17 +174,25 @@ impl Origins {
         fields
     }
 
-    /// Refuses what the page of another site may not even send: browsers let any page post text anywhere and
-    /// open streams that it cannot read. They say so themselves, in `Sec-Fetch-Site`. Over plain HTTP they say
-    /// it only to this machine, but name the page's origin, which for callout's own pages is the host they ask.
-    pub fn check_site(&self, method: &Method, headers: &HeaderMap) -> Result<(), Error> {
+    /// Refuses what the page of another site may not even send: browsers let any page post text anywhere, open streams
+    /// that it cannot read, and load any address as a frame, an image or a script. They say so themselves, in
+    /// `Sec-Fetch-Site`. Over plain HTTP they say it only to this machine; there the page's origin tells, which for
+    /// callout's own pages is the host that they ask.
+    pub fn check_site(&self, method: &Method, headers: &HeaderMap, effect: Effect) -> Result<(), Error> {
         let (origin, host) = (text(headers, ORIGIN), text(headers, HOST));
+        let origin =
+            origin.or_else(|| text(headers, REFERER).filter(|_| effect != Effect::None).map(origin_of));
         let is_own = match text(headers, SEC_FETCH_SITE) {
             Some(site) => matches!(site, "same-origin" | "none"),
-            None => origin.is_none_or(|origin| is_of_host(origin, host.unwrap_or_default())),
+            None => match origin {
+                Some(origin) => is_of_host(origin, host.unwrap_or_default()),
+                None => !could_be_loaded(method, headers, effect),
+            },
         };
-        let is_visit = method == Method::GET && text(headers, SEC_FETCH_MODE) == Some("navigate");
-        if is_own || is_visit || self.is_listed(headers) {
+        // A link may lead here, but a visit must not do anything.
+        let mode = text(headers, SEC_FETCH_MODE);
+        let is_visit = effect == Effect::None && method == Method::GET && mode == Some("navigate");
+        if is_own || is_visit || origin.is_some_and(|origin| self.lists(origin)) {
             return Ok(());
         }
         let shown = |text: Option<&str>| {
@@ -184,9 +207,37 @@ impl Origins {
     }
 
     fn is_listed(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = text(headers, ORIGIN) else { return false };
+        text(headers, ORIGIN).is_some_and(|origin| self.lists(origin))
+    }
+
+    fn lists(&self, origin: &str) -> bool {
         self.0.iter().any(|listed| listed.matches(origin))
     }
+}
+
+/// The origin of an address: what stands before its path.
+fn origin_of(address: &str) -> &str {
+    let host = address.find("://").map_or(0, |end| end + 3);
+    let host_bytes = address[host..].find(['/', '?', '#']).unwrap_or(address.len() - host);
+    &address[..host + host_bytes]
+}
+
+/// Whether a request that names no origin could be what a browser loads for the page of another site that keeps its
+/// address to itself. Posting and cross-site `EventSource` always name the origin; loading a frame, an image or a script
+/// need not, and is told by what it accepts, or by what only browsers send.
+fn could_be_loaded(method: &Method, headers: &HeaderMap, effect: Effect) -> bool {
+    if effect == Effect::None || !matches!(*method, Method::GET | Method::HEAD) {
+        return false;
+    }
+    let accept = text(headers, ACCEPT).unwrap_or_default().to_ascii_lowercase();
+    if effect == Effect::Subscribes && accept.contains("text/event-stream") {
+        return false;
+    }
+    let is_browser = text(headers, USER_AGENT).is_some_and(|agent| agent.starts_with("Mozilla/"))
+        && headers.contains_key(ACCEPT_LANGUAGE);
+    is_browser
+        || headers.contains_key(UPGRADE_INSECURE_REQUESTS)
+        || LOADED.iter().any(|media_type| accept.contains(media_type))
 }
 
 /// Whether a page of this origin was served by this host. Capitals and default ports make no difference.

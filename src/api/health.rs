@@ -1,4 +1,5 @@
-//! `GET /healthz`: is it alive, and how is it doing?
+//! `GET /healthz`: how is it doing? `GET /healthz/live` and `GET /healthz/ready`: the same as yes or no, for supervisors
+//! and load balancers.
 
 use crate::app::App;
 use crate::error::Error;
@@ -6,6 +7,7 @@ use crate::http::{Answer, Request};
 use crate::live::stats::Figures;
 use crate::posts::store::Status;
 use serde::Serialize;
+use serde_json::json;
 
 #[derive(Serialize)]
 struct Health {
@@ -18,4 +20,22 @@ struct Health {
 /// The server's figures, and how the posts are doing.
 pub fn show(app: &App, _request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&Health { figures: app.stats.read(), posts: app.posts.status() }))
+}
+
+/// The process works, whatever else does not: restarting it would help nobody.
+pub fn live(_app: &App, _request: &Request) -> Result<Answer, Error> {
+    Ok(Answer::json(&json!({ "status": "live" })))
+}
+
+/// Whether requests should come here. [`Error::Unavailable`] while the server drains, and while what is published
+/// cannot be kept.
+pub fn ready(app: &App, _request: &Request) -> Result<Answer, Error> {
+    let history = app.history.status().failure.map(|why| format!("the history cannot be written: {why}"));
+    let posts = app.posts.status().and_then(|status| status.failure);
+    let posts = posts.map(|why| format!("the posts cannot be written: {why}"));
+    let draining = app.is_draining().then(|| "the server is draining".to_owned());
+    match draining.or(history).or(posts) {
+        Some(why) => Err(Error::Unavailable(why)),
+        None => Ok(Answer::json(&json!({ "status": "ready" }))),
+    }
 }

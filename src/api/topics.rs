@@ -1,5 +1,5 @@
-//! The topic API, the general way in and out: `POST /topics/{topic}`, `GET /topics/{topic}`,
-//! `GET /topics?topic=…&topic=…` and `DELETE /topics/{topic}`.
+//! The topic API, the general way in and out: `POST`, `GET` and `DELETE` on `/topics/{topic}` for one topic, `POST` and
+//! `GET` on `/topics?topic=…&topic=…` for several; `QUERY /topics` and `POST /subscribe` name them in the body.
 
 use crate::app::App;
 use crate::error::Error;
@@ -16,7 +16,7 @@ struct Published {
     duplicate: bool,
 }
 
-/// Publishes the body; the query says the rest (`event`, `id`, `retry`). Answers `{"id":"…"}`.
+/// Publishes the body to the topics that the path or the query names; the query says the rest (`event`, `id`, `retry`). Answers `{"id":"…"}`.
 pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let receipt = app.publish(
         request,
@@ -47,7 +47,7 @@ pub fn retract(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&Retraction { retracted: count, id }))
 }
 
-/// Streams the topics that the path or the query names.
+/// Streams the topics that the path, the query or the body names.
 pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::stream(app.stream(request, Start::Live)?))
 }

@@ -14,12 +14,14 @@ use crate::selector::Selector;
 use crate::server::{Config, ListenerKind, Server};
 use crossbeam_channel::{Receiver, bounded, select};
 use log::{Level, LevelFilter};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use std::io::{IsTerminal, stderr, stdin, stdout};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Descriptors that are not connections: standard streams, listener, signals, watching, some files.
@@ -29,6 +31,9 @@ const DESCRIPTORS_RESERVED: usize = 24;
 pub(super) const HEARTBEATS: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60 * 60);
 const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The valid values of `--idle`. Less would close connections between two requests of one page.
+const IDLES: RangeInclusive<Duration> = Duration::from_secs(1)..=GRACE_MAX;
 
 /// The least value of `--keep-age`: whoever comes back at once finds what was missed.
 const KEEP_AGE_MIN: Duration = Duration::from_secs(1);
@@ -118,6 +123,16 @@ pub(super) static COMMAND: Command = Command {
             value: "TIME",
             help: "how long open requests may take to finish after SIGTERM; 5s",
         },
+        Flag {
+            name: "drain-delay",
+            value: "TIME",
+            help: "after SIGTERM, how long /healthz/ready says 503 before the drain begins,\nso that load balancers notice; 0s",
+        },
+        Flag {
+            name: "idle",
+            value: "TIME",
+            help: "how long a connection may stay silent after a request; more than\na load balancer in front keeps its own; 60s",
+        },
         Flag { name: "www", value: "FOLDER", help: "serve files from here instead of those compiled in" },
         Flag { name: "log", value: "LEVEL", help: "error, warn, info (a line per request) or debug; info" },
     ],
@@ -129,6 +144,10 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let grace = flags.value("grace", Duration::from_secs(5), "a time like 5s, at most a day", |text| {
         duration(text).filter(|time| *time <= GRACE_MAX)
     })?;
+    let drain_delay =
+        flags.value("drain-delay", Duration::ZERO, "a time like 5s, at most a day", |text| {
+            duration(text).filter(|time| *time <= GRACE_MAX)
+        })?;
     // Each stream takes a descriptor, and the soft limit is often far below the hard one. If it cannot be raised,
     // the server works with what there is.
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
@@ -138,6 +157,10 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     // Asked first: a terminal that was closed is none any more.
     let has_terminal = stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal();
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(work)?;
+
+    // A write over the file size limit then fails with EFBIG, and is refused like one on a full disk; by default the signal
+    // kills the process.
+    flag::register(SIGXFSZ, Arc::default()).map_err(work)?;
 
     let openness = openness(&config);
     let server = Server::builder().config(config).start().map_err(|why| Failure::Work(why.to_string()))?;
@@ -153,6 +176,14 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     give_back_code();
     select! {
         recv(stop) -> _ => {
+            if !drain_delay.is_zero() {
+                log::info!("not ready any more, draining in {}", humantime::format_duration(drain_delay));
+                server.announce_stop();
+                select! {
+                    recv(server.failure()) -> _ => exit(EXIT_FAILED),
+                    default(drain_delay) => {}
+                }
+            }
             log::info!("draining");
             if !server.stop(grace) {
                 log::warn!("some requests were still open after the grace time");
@@ -228,6 +259,10 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
         )?,
         ..default.limits.pace
     };
+    let idle_deadline =
+        flags.value("idle", default.limits.idle_deadline, "a time like 60s, from 1s to a day", |text| {
+            duration(text).filter(|time| IDLES.contains(time))
+        })?;
     let keep_bytes =
         flags.value("keep-bytes", default.bounds.bytes_max, "a size like 64MB, at least 1", bytes)?;
     let body_bytes =
@@ -275,7 +310,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
                 |text| duration(text).filter(|age| *age >= KEEP_AGE_MIN),
             )?,
         },
-        limits: Limits { body_bytes_max: body_bytes, connections_max, pace, ..default.limits },
+        limits: Limits { body_bytes_max: body_bytes, connections_max, pace, idle_deadline, ..default.limits },
         trusted_proxies: flags
             .list("trusted-proxy")
             .into_iter()

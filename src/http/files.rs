@@ -1,6 +1,6 @@
 //! The files under `www/`: compiled in, or read from a directory while one works on them.
 
-use super::{Request, Response, template};
+use super::{Request, Response, printable, template};
 use crate::error::Error;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
@@ -22,6 +22,40 @@ const PRELOADED: &[(&str, &str)] = &[
     ("link rel=\"stylesheet\" href=\"", "as=style"),
     ("link rel=\"modulepreload\" href=\"", "as=script; crossorigin"),
     ("script type=\"module\" src=\"", "as=script; crossorigin"),
+];
+
+/// Endings of file names, and what such files are.
+const CONTENT_TYPES: &[(&[&str], &str)] = &[
+    (&["html", "htm"], "text/html; charset=utf-8"),
+    (&["css"], "text/css; charset=utf-8"),
+    (&["js", "mjs", "cjs"], "text/javascript; charset=utf-8"),
+    (&["json", "map"], "application/json"),
+    (&["webmanifest"], "application/manifest+json"),
+    (&["wasm"], "application/wasm"),
+    (&["txt", "md"], "text/plain; charset=utf-8"),
+    (&["csv"], "text/csv; charset=utf-8"),
+    (&["vtt"], "text/vtt; charset=utf-8"),
+    (&["xml"], "application/xml"),
+    (&["pdf"], "application/pdf"),
+    (&["svg"], "image/svg+xml"),
+    (&["ico"], "image/x-icon"),
+    (&["png"], "image/png"),
+    (&["apng"], "image/apng"),
+    (&["jpg", "jpeg"], "image/jpeg"),
+    (&["gif"], "image/gif"),
+    (&["webp"], "image/webp"),
+    (&["avif"], "image/avif"),
+    (&["bmp"], "image/bmp"),
+    (&["woff2"], "font/woff2"),
+    (&["woff"], "font/woff"),
+    (&["ttf"], "font/ttf"),
+    (&["otf"], "font/otf"),
+    (&["mp3"], "audio/mpeg"),
+    (&["wav"], "audio/wav"),
+    (&["ogg", "oga", "opus"], "audio/ogg"),
+    (&["m4a"], "audio/mp4"),
+    (&["mp4"], "video/mp4"),
+    (&["webm"], "video/webm"),
 ];
 
 /// The files under `www/`, some of them hidden.
@@ -66,7 +100,7 @@ impl Files {
     /// Answers with the file of this name (`sse.html`), or 304 if the browser has it.
     /// [`Error::NotFound`] if there is none.
     pub fn answer(&self, request: &Request, name: &str) -> Result<Response, Error> {
-        let missing = || Error::NotFound(format!("there is no `/{name}` here"));
+        let missing = || Error::NotFound(format!("there is no `{}` here", printable(request.path())));
         if self.hidden.iter().any(|page| page == page_of(name)) {
             return Err(missing());
         }
@@ -93,7 +127,7 @@ impl File {
         // Tags are compared weakly (RFC 9110, section 13.1.2): a proxy that compresses weakens them.
         let weak_tag = format!("W/{}", self.tag);
         let has_it = [&self.tag, &weak_tag, "*"].iter().any(|tag| request.header_has(IF_NONE_MATCH, tag));
-        let preloads = name.ends_with(".html").then(|| preloads(&self.bytes));
+        let preloads = is_page(name).then(|| preloads(&self.bytes));
         let response = if has_it {
             Response::empty(StatusCode::NOT_MODIFIED)
         } else {
@@ -122,7 +156,7 @@ fn page_of(name: &str) -> &str {
 /// The file as it is served: HTML without what leads to hidden pages.
 fn shown(name: &str, bytes: Cow<'static, [u8]>, hidden: &[String]) -> Cow<'static, [u8]> {
     match std::str::from_utf8(&bytes) {
-        Ok(html) if name.ends_with(".html") && !hidden.is_empty() => {
+        Ok(html) if is_page(name) && !hidden.is_empty() => {
             hidden.iter().fold(html.to_owned(), |html, page| without_page(html, page)).into_bytes().into()
         }
         _ => bytes,
@@ -150,7 +184,7 @@ fn read_page(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
         template::NAME => None,
         _ => read(directory, name)?,
     };
-    let (true, Some(bytes)) = (name.ends_with(".html"), &own) else { return Ok(own) };
+    let (true, Some(bytes)) = (is_page(name), &own) else { return Ok(own) };
     let Some(template) = read(directory, template::NAME)? else { return Ok(own) };
     let (template, page) = (String::from_utf8_lossy(&template), String::from_utf8_lossy(bytes));
     Ok(template::render(&template, name, &page).map(String::into_bytes).or(own))
@@ -165,7 +199,7 @@ fn read(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
     match std::fs::read(directory.join(name)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_no_file(error.kind()) => Ok(None),
-        Err(error) => Err(Error::Internal(format!("failed to read `{name}`: {error}"))),
+        Err(error) => Err(Error::Internal(format!("failed to read {name:?}: {error}"))),
     }
 }
 
@@ -189,17 +223,15 @@ fn is_no_file(kind: ErrorKind) -> bool {
     matches!(kind, NotFound | IsADirectory | NotADirectory | InvalidInput | InvalidFilename)
 }
 
+fn is_page(name: &str) -> bool {
+    content_type(name).starts_with("text/html")
+}
+
+/// The media type that a file's ending says, in whatever case. What it does not say, a browser must not guess.
 fn content_type(name: &str) -> &'static str {
-    match name.rsplit('.').next() {
-        Some("html") => "text/html; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("svg") => "image/svg+xml",
-        Some("ico") => "image/x-icon",
-        Some("png") => "image/png",
-        Some("json") => "application/json",
-        _ => "text/plain; charset=utf-8",
-    }
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    let known = CONTENT_TYPES.iter().find(|(endings, _)| endings.contains(&&*ending));
+    known.map_or("application/octet-stream", |(_, content_type)| content_type)
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 //! [`Response`], or lets the site write a stream on the request's own thread.
 
 mod busy;
+mod media;
+pub mod path;
 pub mod request;
 pub mod response;
-pub mod path;
 mod template;
 pub mod files;
 mod network;
@@ -15,7 +16,7 @@ pub mod direct;
 pub mod tiny;
 
 pub use network::Network;
-pub use path::Captures;
+pub use path::{Captures, Target};
 pub use proxies::Proxies;
 pub use request::Request;
 pub use response::Response;
@@ -23,14 +24,22 @@ pub use response::Response;
 use crate::client::{Client, Pace, Stream, Visit};
 use crate::error::Error;
 use http::StatusCode;
-use percent_encoding::{CONTROLS, PercentEncode, utf8_percent_encode};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// The longest head, in bytes. A longer one is answered 431 and the connection closed.
+/// The longest head, in bytes, not counting its query. A longer one is answered 431 and the connection closed.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// How many bytes of a query do not count: a hundred topics fit.
+pub(crate) const QUERY_BYTES_MAX: usize = 80 * 1024;
+
+/// Requests whose head is longer than [`HEAD_BYTES_MAX`], at one moment: together some 12 MB. A further one is answered
+/// 503 and the connection closed.
+const LONG_HEADS_MAX: usize = 64;
 
 /// The most header fields. More are answered 431 and the connection closed.
 const HEADERS_MAX: usize = 100;
@@ -113,15 +122,17 @@ pub trait Listener: Send + Sync {
 /// alone and all of them together.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A head that is not complete after this time is answered 408, and the connection closed.
+    /// A head of which nothing, or less than a kilobyte a second, has come for this time is answered 408, and the
+    /// connection closed.
     pub head_deadline: Duration,
-    /// A body that is not complete after this time is answered 408, and the connection closed.
+    /// The same for a body.
     pub body_deadline: Duration,
     /// A connection that stays silent for this time after a request is closed.
     pub idle_deadline: Duration,
     /// A longer body is answered 413 and not read.
     pub body_bytes_max: usize,
-    /// Once so many connections are open, further ones wait, unaccepted, until one of them ends.
+    /// Once so many connections are open, the one that has been silent longest makes room for another. Where all have
+    /// streams or requests that are being answered, others wait until one of them ends.
     pub connections_max: usize,
     /// The heartbeat, and the deadline of a write.
     pub pace: Pace,
@@ -143,7 +154,7 @@ impl Default for Limits {
 /// Asks the site for its answer. A panic in one request is answered 500 and ends nothing else.
 fn answer(site: &dyn Site, request: &mut Request) -> Answer {
     catch_unwind(AssertUnwindSafe(|| site.answer(request))).unwrap_or_else(|_| {
-        let what = format!("{} {} panicked", request.method, printable(request.path()));
+        let what = format!("{} {} panicked", printable(request.method.as_str()), printable(request.path()));
         log::error!("{what}");
         Answer::Full(Response::error(&Error::Internal(what)))
     })
@@ -153,12 +164,24 @@ fn answer(site: &dyn Site, request: &mut Request) -> Answer {
 /// because it may contain a secret.
 fn log_request(answered: &Answered, bytes: u64) {
     let Answered { client, method, path, status, took } = answered;
-    let (path, millis) = (printable(path), took.as_secs_f64() * 1_000.0);
+    let (method, path, millis) = (printable(method), printable(path), took.as_secs_f64() * 1_000.0);
     log::info!("{client} {method} {path} {status} {bytes}B {millis:.1}ms");
 }
 
-/// A path as it may stand in the log. What a client sent outside visible ASCII is percent-encoded: as it is,
-/// it could end the line, or command the terminal that shows it.
-pub(crate) fn printable(path: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(path, CONTROLS)
+/// The longest path in the log and on the activity page, in bytes. A longer one is cut.
+const SHOWN_BYTES_MAX: usize = 256;
+
+/// What stands for the rest of what is cut.
+const CUT: &str = "...";
+
+/// A path or a method as it may be shown to others. What a client sent outside visible ASCII is percent-encoded: as it is,
+/// it could end the line, turn its direction, or command the terminal that shows it.
+pub(crate) fn printable(path: &str) -> Cow<'_, str> {
+    let mut shown = Cow::from(utf8_percent_encode(path, CONTROLS));
+    if shown.len() > SHOWN_BYTES_MAX {
+        let shown = shown.to_mut();
+        shown.truncate(SHOWN_BYTES_MAX - CUT.len());
+        shown.push_str(CUT);
+    }
+    shown
 }

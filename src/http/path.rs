@@ -3,6 +3,49 @@
 use crate::error::Error;
 use percent_encoding::percent_decode_str;
 
+/// What a request asks for: a path and a query, percent-encoded as they came.
+#[derive(Debug)]
+pub struct Target {
+    /// The path, and behind a `?` the query, if there is one.
+    text: Box<str>,
+    path_bytes: usize,
+}
+
+impl Target {
+    /// Reads the target of a request line (RFC 9112, section 3.2): a path, a whole address whose scheme and host are
+    /// left out, or `*`. [`Error::Bad`] for anything else.
+    pub fn parse(text: &str) -> Result<Target, Error> {
+        if text.contains('#') {
+            return Err(Error::bad(
+                "a `#` cannot stand in the request's target: in a path or a query it is written `%23`",
+            ));
+        }
+        let text = if text.starts_with('/') || text == "*" { text.into() } else { without_host(text)? };
+        let path_bytes = text.find('?').unwrap_or(text.len());
+        Ok(Target { text, path_bytes })
+    }
+
+    /// The path.
+    pub fn path(&self) -> &str {
+        &self.text[..self.path_bytes]
+    }
+
+    /// The query; empty if there is none.
+    pub fn query(&self) -> &str {
+        self.text.get(self.path_bytes + 1..).unwrap_or_default()
+    }
+}
+
+/// Path and query of an address like `http://example.org/path?query`.
+fn without_host(address: &str) -> Result<Box<str>, Error> {
+    let rest = address
+        .split_once("://")
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"));
+    let (_, rest) = rest.ok_or_else(|| Error::bad("the request's target is not a path"))?;
+    let target = &rest[rest.find(['/', '?']).unwrap_or(rest.len())..];
+    Ok(if target.starts_with('/') { target.into() } else { format!("/{target}").into() })
+}
+
 /// The parts of a path that its route gave names to, decoded.
 #[derive(Debug, Default)]
 pub struct Captures(Vec<(&'static str, String)>);
@@ -56,6 +99,26 @@ pub fn percent_decode(text: &str) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_is_a_path_and_a_query() {
+        for (text, path, query) in [
+            ("/", "/", ""),
+            ("/a/b?c=d?e", "/a/b", "c=d?e"),
+            ("/a?", "/a", ""),
+            ("*", "*", ""),
+            ("http://example.org/a?b", "/a", "b"),
+            ("HTTPS://example.org:443", "/", ""),
+            ("http://example.org?b", "/", "b"),
+        ] {
+            let target = Target::parse(text).unwrap();
+            assert_eq!((target.path(), target.query()), (path, query), "{text}");
+        }
+        for wrong in ["", "a", "example.org:443", "file:///etc/passwd", "?a", "**"] {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(Target::parse("/irc#general").unwrap_err().to_string().contains("%23"));
+    }
 
     #[test]
     fn a_pattern_takes_its_own_paths_and_no_others() {

@@ -1,12 +1,14 @@
 //! A request: what a client asked for, complete with its body, and the readers of its parts.
 
-use super::path::Captures;
+use super::media;
+use super::path::{Captures, Target};
 use crate::access::Grant;
 use crate::error::Error;
 use crate::hub::chunk::Coding;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, Method, Uri, Version};
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderName, Method, Version};
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 /// A request, complete with its body.
@@ -14,8 +16,8 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Request {
     /// The method as it was sent; `get` is not `GET`.
     pub method: Method,
-    /// The target: path and query, still percent-encoded.
-    pub uri: Uri,
+    /// Path and query, percent-encoded as they came.
+    pub target: Target,
     /// 1.0 or 1.1.
     pub version: Version,
     /// The header fields.
@@ -36,13 +38,13 @@ impl Request {
     /// A request without a body, from the peer itself.
     pub(super) fn new(
         method: Method,
-        uri: Uri,
+        target: Target,
         version: Version,
         headers: HeaderMap,
         peer: SocketAddr,
     ) -> Request {
         let (captures, client) = (Captures::default(), peer.ip());
-        Request { method, uri, version, headers, body: Vec::new(), peer, client, captures, grant: None }
+        Request { method, target, version, headers, body: Vec::new(), peer, client, captures, grant: None }
     }
 
     /// What delimits a stream that answers this request: HTTP/1.0 has no chunks.
@@ -52,7 +54,7 @@ impl Request {
 
     /// The path, percent-encoded as it came.
     pub fn path(&self) -> &str {
-        self.uri.path()
+        self.target.path()
     }
 
     /// The part of the path that the route's pattern calls by this name, decoded; empty if it has none.
@@ -72,8 +74,12 @@ impl Request {
 
     /// All values of a query parameter, decoded, in their order.
     pub fn query_all(&self, name: &str) -> impl Iterator<Item = String> {
-        let pairs = form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes());
-        pairs.filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
+        self.query_pairs().filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// All query parameters, decoded, in their order.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.target.query().as_bytes())
     }
 
     /// A header's value as text; none if the header is missing or its value is not plain ASCII.
@@ -81,36 +87,22 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as text. [`Error::Bad`] if it is not UTF-8; [`Error::ContentCoding`] if it is compressed.
+    /// The body as text. [`Error::Bad`] if it is not UTF-8; [`Error::Length`], [`Error::ContentCoding`],
+    /// [`Error::Charset`] or [`Error::Multipart`] if it was not sent as plain UTF-8.
     pub fn text(&self) -> Result<&str, Error> {
-        std::str::from_utf8(self.plain_body()?).map_err(|_| Error::bad("the body is not UTF-8 text"))
-    }
-
-    fn plain_body(&self) -> Result<&[u8], Error> {
-        match self.headers.get(CONTENT_ENCODING) {
-            Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Error::ContentCoding),
-            _ => Ok(&self.body),
-        }
+        media::check_text(&self.headers)?;
+        std::str::from_utf8(&self.body).map_err(|_| Error::bad("the body is not UTF-8 text"))
     }
 
     /// The body as JSON. `example` shows the sender of a wrong body what a right one looks like.
-    /// [`Error::Bad`] if the body cannot be read as a `T`; [`Error::ContentCoding`] if it is compressed;
-    /// [`Error::MediaType`] if its `Content-Type` is something else than JSON. The type that `curl -d` sends on its
-    /// own counts as no type.
+    /// [`Error::Bad`] if the body cannot be read as a `T`; [`Error::MediaType`] if its `Content-Type` is plainly
+    /// something else than JSON; other errors as [`Request::text`].
     pub fn json<T: DeserializeOwned>(&self, example: &str) -> Result<T, Error> {
-        let value = self.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-        let media_type =
-            value.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-        let is_json = match media_type.as_deref() {
-            None | Some("application/json" | "application/x-www-form-urlencoded") => true,
-            Some(other) => other.starts_with("application/") && other.ends_with("+json"),
-        };
-        if !is_json {
-            return Err(Error::MediaType { wanted: "application/json" });
-        }
-        let body = self.plain_body()?;
+        media::check_text(&self.headers)?;
+        media::check_json(&self.headers)?;
         // Some editors and shells put a byte order mark before what they write.
-        serde_json::from_slice(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body))
+        let json = self.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.body);
+        serde_json::from_slice(json)
             .map_err(|error| Error::bad(format!("the body has to be JSON like {example}: {error}")))
     }
 

@@ -6,6 +6,7 @@
 //! says what that means on an open network.
 
 use super::busy::Busy;
+use super::path::Target;
 use super::proxies::Proxies;
 use super::{
     Answer, Answered, HEADERS_MAX, Limits, Listener, Request, Response, STACK_BYTES, Site, answer,
@@ -198,8 +199,8 @@ fn convert_head(incoming: &tiny_http::Request, peer: SocketAddr) -> Result<Reque
     }
     let method = incoming.method().to_string();
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| Error::bad("not a method"))?;
-    let uri = incoming.url().parse().map_err(|_| Error::bad("the request's target is not a path"))?;
-    Ok(Request::new(method, uri, Version::HTTP_11, headers, peer))
+    let target = Target::parse(incoming.url())?;
+    Ok(Request::new(method, target, Version::HTTP_11, headers, peer))
 }
 
 fn read_body(incoming: &mut tiny_http::Request, bytes_max: usize) -> Result<Vec<u8>, Error> {

@@ -1,23 +1,28 @@
 //! The wire to one browser: bytes out, either all of them with a deadline or what fits right now.
 
+use crate::os::deadline::Deadline;
+use crate::os::kernel::unacknowledged;
 use socket2::SockRef;
 use std::io::{self, ErrorKind, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// How often, within its deadline, a write that waits looks whether anything moves.
+const LOOKS: u32 = 8;
 
 /// What a connection's own thread writes to. The listener decides which kind it is.
 pub enum Wire {
-    /// The socket itself, with a send timeout set; other threads may hold it too.
+    /// The socket itself, with [`set_send_timeout`]; other threads may hold it too.
     Socket(Arc<TcpStream>),
     /// A writer of another library (tiny_http). Its socket is not known.
     Writer(Box<dyn Write + Send>),
 }
 
 impl Wire {
-    /// Writes everything or fails. Blocks; on a socket for `deadline` at most, then fails with `TimedOut`, even if
-    /// the other side takes a byte now and then.
+    /// Writes everything or fails. Blocks for as long as the other side goes on taking bytes; on a socket it fails with
+    /// `TimedOut` when it takes none, or hardly any, for the time of `deadline`.
     pub fn write(&mut self, bytes: &[u8], deadline: Duration) -> io::Result<()> {
         match self {
             Wire::Socket(socket) => write_socket(socket, bytes, deadline),
@@ -63,18 +68,33 @@ pub(crate) fn has_hung_up(socket: &TcpStream) -> bool {
     }
 }
 
-/// The socket's send timeout bounds one write that moves nothing; the clock here bounds them all.
-fn write_socket(mut socket: &TcpStream, mut bytes: &[u8], deadline: Duration) -> io::Result<()> {
-    let start = Instant::now();
-    while !bytes.is_empty() {
-        match socket.write(bytes) {
+/// Prepares a socket for writes with this deadline. It fails only where the other side is gone already, which the first
+/// read will notice.
+pub(crate) fn set_send_timeout(socket: &TcpStream, deadline: Duration) {
+    let _ = socket.set_write_timeout(Some((deadline / LOOKS).max(Duration::from_millis(1))));
+}
+
+/// What the kernel takes from here has not moved yet: it may wait for the other side. So what counts is what the other
+/// side has acknowledged.
+fn write_socket(mut socket: &TcpStream, bytes: &[u8], deadline: Duration) -> io::Result<()> {
+    let mut deadline = Deadline::new(deadline);
+    let mut sent = 0;
+    // What had been sent and acknowledged at the last look; bytes from before may count too.
+    let mut taken: Option<isize> = None;
+    while sent < bytes.len() {
+        match socket.write(&bytes[sent..]) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(sent) => bytes = &bytes[sent..],
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
+            Ok(now) => sent += now,
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
             Err(error) => return Err(error),
         }
-        if !bytes.is_empty() && start.elapsed() >= deadline {
+        if sent == bytes.len() {
+            break;
+        }
+        let now = sent as isize - unacknowledged(socket) as isize;
+        let before = taken.replace(now).unwrap_or(now);
+        deadline.note(usize::try_from(now - before).unwrap_or(0));
+        if deadline.has_passed() {
             return Err(ErrorKind::TimedOut.into());
         }
     }

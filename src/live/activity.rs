@@ -8,6 +8,7 @@
 use crate::access::Grant;
 use crate::error::Error;
 use crate::event::{Draft, Event, Frame};
+use crate::http::printable;
 use crate::hub::Hub;
 use crate::live::stats::{Figures, Stats};
 use crate::os::threads::Threads;
@@ -32,9 +33,6 @@ const TICKS_PER_STATS: u32 = 10;
 
 /// Requests that wait for a tick. When full, further ones are only counted, and the count is broadcast.
 const ACTIONS_MAX: usize = 256;
-
-/// The longest path that is shown, in characters. A longer one is cut.
-const PATH_CHARS_MAX: usize = 200;
 
 /// The service. Clones share it.
 #[derive(Clone)]
@@ -206,7 +204,8 @@ impl Shared {
     }
 
     fn describe(&self, action: &Action) -> String {
-        let path: String = (self.shown_path)(&action.path).chars().take(PATH_CHARS_MAX).collect();
+        let path = (self.shown_path)(&action.path);
+        let path = printable(&path);
         let millis = action.took.as_secs_f64() * 1_000.0;
         format!("Anonymous user: {} {path}, duration: {millis:.1}ms", action.method)
     }

@@ -1,8 +1,9 @@
-//! Two calls to the kernel that no library here offers as safe functions. This is all unsafe code of the crate.
+//! Calls to the kernel that no library here offers as safe functions. This is all unsafe code of the crate.
 #![expect(unsafe_code)]
 
 use socket2::SockRef;
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::{fs, io, ptr};
 
 /// Receives what has arrived; 0 bytes mean the end of the stream. Never blocks: fails with `WouldBlock` if nothing
@@ -11,6 +12,15 @@ pub(crate) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<u
     // SAFETY: it is the same memory, and the kernel writes only initialised bytes into it.
     let buffer = unsafe { &mut *(ptr::from_mut(buffer) as *mut [std::mem::MaybeUninit<u8>]) };
     SockRef::from(socket).recv_with_flags(buffer, libc::MSG_DONTWAIT)
+}
+
+/// How many bytes the kernel holds that the other side has not acknowledged yet (`SIOCOUTQ`, tcp(7)); 0 where it does not
+/// say.
+pub(crate) fn unacknowledged(socket: &TcpStream) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the socket stays open while it is borrowed, and the kernel writes one integer, for which there is room.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
 /// Gives back the memory in which the program's code was mapped while it started. Most of that code will not run
@@ -40,6 +50,25 @@ fn code(line: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    #[test]
+    fn what_the_other_side_has_not_taken_is_unacknowledged() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut other = listener.accept().unwrap().0;
+        assert_eq!(unacknowledged(&socket), 0);
+        socket.set_nonblocking(true).unwrap();
+        // Until both buffers are full.
+        while socket.write(&[0; 64 * 1024]).is_ok() {}
+        let before = unacknowledged(&socket);
+        assert!(before > 0);
+        let mut taken = vec![0; 64 * 1024];
+        while unacknowledged(&socket) >= before {
+            other.read_exact(&mut taken).unwrap();
+        }
+    }
 
     #[test]
     fn code_is_what_may_run_and_comes_from_a_file() {

@@ -1,5 +1,6 @@
 //! Calls to the kernel, and threads: what the standard library does not offer.
 
+pub(crate) mod deadline;
 pub(crate) mod kernel;
 pub mod threads;
 pub mod usage;

@@ -3,6 +3,7 @@
 //! A subscriber receives messages as JSON, `{"user","message","at"}`, beginning with the last fifty, and an event
 //! `presence` with `{"users":[…]}` whenever somebody comes or goes.
 
+use super::name::visible;
 use crate::app::{App, PageState};
 use crate::error::Error;
 use crate::event::Draft;
@@ -52,7 +53,7 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
     let mut stream = app.stream(request, Start::Latest(LATE_MESSAGES))?;
     // HEAD asks only what GET would answer: nobody comes in.
     if request.method == Method::GET {
-        stream.guards.push(Box::new(chat.presence.enter(user)));
+        stream.guards.push(Box::new(chat.presence.enter(&user)));
     }
     stream.snapshot = Some(Box::new(move || Some(chat.presence.frame())));
     Ok(Answer::stream(stream))
@@ -77,14 +78,15 @@ pub fn failure(error: &Error) -> Response {
     Response { body: body.to_string().into_bytes().into(), ..Response::error(error) }
 }
 
-fn check_user(name: &str) -> Result<&str, Error> {
-    let user = name.trim();
-    if user.is_empty() {
+/// The name as it is shown: visible, and no lookalike of another name by what cannot be seen.
+fn check_user(name: &str) -> Result<String, Error> {
+    if name.trim().is_empty() {
         return Err(Error::bad("who are you? give a name as `user`"));
     }
-    if user.chars().count() > USER_CHARS_MAX || user.chars().any(char::is_control) {
+    visible(name).filter(|user| user.chars().count() <= USER_CHARS_MAX).ok_or_else(|| {
         let max = USER_CHARS_MAX;
-        return Err(Error::bad(format!("`user` has at most {max} characters and no control characters")));
-    }
-    Ok(user)
+        Error::bad(format!(
+            "`user` has at most {max} characters, all of which can be seen: no control or format characters"
+        ))
+    })
 }

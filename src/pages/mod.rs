@@ -7,6 +7,7 @@ pub mod check;
 pub mod notifications;
 pub mod posts;
 pub mod wall;
+mod name;
 
 use crate::error::Error;
 use std::fmt;

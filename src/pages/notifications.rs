@@ -2,8 +2,8 @@
 //! devices), and `POST /notify/{id}` reaches them all and nobody else. Without an id both are for everyone.
 //!
 //! A notification is kept, so that a browser that was away for a moment is sent it when it comes back.
-//! `GET /time` and `GET /time/{id}` send the time of day, which is ephemeral. Anybody may ask for that, so it has
-//! topics of its own, which need no publish token.
+//! `POST` and `GET` on `/time` and `/time/{id}` send the time of day, which is ephemeral. Anybody may ask for that, so
+//! it has topics of its own, which need no publish token.
 
 use crate::app::App;
 use crate::error::Error;
@@ -13,7 +13,8 @@ use crate::http::{Answer, Request};
 use crate::topic::Topic;
 use http::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 use std::time::SystemTime;
 
 /// The longest user id, in bytes. A longer one is answered 400.
@@ -22,7 +23,8 @@ const USER_BYTES_MAX: usize = 200;
 #[derive(Deserialize)]
 struct Notification {
     event: Option<String>,
-    data: Value,
+    /// As it was sent: numbers of any length, and keys in their order.
+    data: Option<Box<RawValue>>,
     id: Option<String>,
 }
 
@@ -35,10 +37,13 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
 /// and were passed it.
 pub fn notify(app: &App, request: &Request) -> Result<Answer, Error> {
     let Notification { event, data, id } = request.json(r#"{"event":"…","data":"…"}"#)?;
-    let data = match data {
-        Value::Null => return Err(Error::bad("`data` is missing")),
-        Value::String(text) => text,
-        other => other.to_string(),
+    let data = data.ok_or_else(|| Error::bad("`data` is missing"))?;
+    let data = match data.get() {
+        // Text is sent without its quotes.
+        text if text.starts_with('"') => {
+            serde_json::from_str(text).map_err(|error| Error::bad(format!("`data` is no text: {error}")))?
+        }
+        other => other.to_owned(),
     };
     let topics = request.grant()?.publish().to_vec();
     let draft = Draft { topics, name: event, id, data, retry_millis: None };
@@ -59,7 +64,7 @@ pub fn send_time(app: &App, request: &Request) -> Result<Answer, Error> {
     let topics = request.grant()?.publish().to_vec();
     let draft = Draft { topics, name: Some("timeEvent".into()), data: time.into(), ..Draft::default() };
     // HEAD asks only what GET would answer: nothing is sent.
-    let reached = if request.method == Method::GET { app.broadcast(request, draft)? } else { 0 };
+    let reached = if request.method == Method::HEAD { 0 } else { app.broadcast(request, draft)? };
     Ok(Answer::json(&json!({ "reached": reached, "time": time })))
 }
 

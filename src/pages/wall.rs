@@ -3,6 +3,7 @@
 //! An event's name is the message's type (`red`, `yellow`, `blue`, any other), its id the message's number,
 //! its data the message as JSON, `{"id","data","type"}`. A newcomer is shown the last hundred.
 
+use super::name::visible;
 use crate::app::{App, PageState};
 use crate::decode::decode;
 use crate::error::Error;
@@ -60,12 +61,12 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
 /// Publishes a message. Answers 200 with the message and its number.
 pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let NewMessage { data, kind } = request.json(r#"{"data":"…","type":"red"}"#)?;
-    let kind = kind.trim();
-    if kind.is_empty() || kind.chars().count() > TYPE_CHARS_MAX {
-        return Err(Error::bad(format!(
-            "`type` has 1 to {TYPE_CHARS_MAX} characters; `red`, `yellow` and `blue` have columns of their own"
-        )));
-    }
+    let kind = visible(&kind).filter(|kind| kind.chars().count() <= TYPE_CHARS_MAX).ok_or_else(|| {
+        Error::bad(format!(
+            "`type` has 1 to {TYPE_CHARS_MAX} characters, no control or format characters among them; `red`, `yellow` and `blue` \
+             columns of their own"
+        ))
+    })?;
     if data.trim().is_empty() {
         return Err(Error::bad("`data` is empty"));
     }
@@ -73,12 +74,12 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let mut newest = wall.newest.lock();
     loop {
         let number = *newest + 1;
-        let message = Message { id: number, data: &data, kind };
+        let message = Message { id: number, data: &data, kind: &kind };
         let receipt = app.publish(
             request,
             Draft {
                 topics: vec![Topic::new(TOPIC)?],
-                name: Some(kind.into()),
+                name: Some(kind.clone()),
                 id: Some(number.to_string()),
                 data: serde_json::to_string(&message).expect("a number and two texts are JSON"),
                 retry_millis: None,

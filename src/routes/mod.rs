@@ -21,6 +21,9 @@ use table::{CHAT_MESSAGE, table};
 /// How long a browser waits that found no permit left: at random, so that they do not all try again at once.
 const FULL_RETRY_MILLIS: std::ops::RangeInclusive<u32> = 30_000..=60_000;
 
+/// The longest cause of a failure in the log, in characters. A longer one is cut.
+const CAUSE_CHARS_MAX: usize = 1_024;
+
 /// All routes of a server: those of the program around it come first, then callout's own.
 pub(crate) fn routes(own: Vec<Route>, pages: &Pages) -> Arc<[Route]> {
     own.into_iter().chain(table(pages)).collect()
@@ -85,7 +88,7 @@ impl Router {
     /// Nothing is published, read or listed before `access` has said yes.
     fn ask(&self, route: &Route, request: &mut Request) -> Result<Answer, Error> {
         let access = &self.app.access;
-        access.origins.check_site(&request.method, &request.headers)?;
+        access.origins.check_site(&request.method, &request.headers, route.effect(request))?;
         let wanted = route.wanted(request)?;
         request.grant = Some(access.grant(&request.headers, request.client, wanted)?);
         (route.handler)(&self.app, request)
@@ -142,7 +145,9 @@ fn allow(methods: &[&Method]) -> String {
 /// The answer to a request that failed, in the form that its route's clients expect.
 fn refusal(error: &Error, request: &Request) -> Response {
     if let Error::Internal(cause) = error {
-        log::error!("{} {}: {cause}", request.method, printable(request.path()));
+        // A cause may quote what the client sent.
+        let cause: String = cause.escape_debug().take(CAUSE_CHARS_MAX).collect();
+        log::error!("{} {}: {cause}", printable(request.method.as_str()), printable(request.path()));
     }
     match error {
         // Any other status would stop an EventSource for good.

@@ -1,15 +1,19 @@
 //! A route: a method, a path, who may take it, and the handler that answers.
 
-use crate::access::{Action, Wanted};
+use crate::access::{Action, Effect, Wanted};
 use crate::app::App;
 use crate::error::Error;
-use crate::http::{Answer, Request};
+use crate::http::{Answer, QUERY_BYTES_MAX, Request};
 use crate::pages::Page;
-use crate::topic::Topic;
+use crate::topic::{TOPIC_BYTES_MAX, Topic};
 use http::Method;
+use serde::Deserialize;
 
 /// The most topics that one request may name. More are answered 400.
 pub const TOPICS_MAX: usize = 100;
+
+// They fit into a query however long they are, each byte of them percent-encoded.
+const _: () = assert!(TOPICS_MAX * ("&topic=".len() + 3 * TOPIC_BYTES_MAX) <= QUERY_BYTES_MAX);
 
 /// Makes an answer of a request. Runs on the request's thread and may block.
 pub type Handler = Box<dyn Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync>;
@@ -43,16 +47,19 @@ impl Topics {
 
     /// The topics that stand in this query parameter, 1 to [`TOPICS_MAX`].
     pub fn in_query(parameter: &'static str) -> Topics {
-        Topics::from(move |request| {
-            let topics = request.query_all(parameter).map(|name| public_topic(&name));
-            let topics = topics.collect::<Result<Vec<_>, _>>()?;
-            if topics.is_empty() || topics.len() > TOPICS_MAX {
-                let (a, b, count) = (parameter, parameter, topics.len());
-                return Err(Error::bad(format!(
-                    "a stream takes 1 to {TOPICS_MAX} topics (`?{a}=a&{b}=b`), this request names {count}"
-                )));
+        Topics::from(move |request| public_topics(request.query_all(parameter).collect()))
+    }
+
+    /// The topics that stand in the query, as `topic`, and in the body: `{"topics":["a","b"]}`, or a form like the
+    /// query. 1 to [`TOPICS_MAX`] in all.
+    pub(super) fn in_body() -> Topics {
+        Topics::from(|request| {
+            let mut names: Vec<String> = request.query_all("topic").collect();
+            // A request that names nothing in the query has a body, also where its length is missing.
+            if names.is_empty() || !request.body.is_empty() {
+                names.extend(names_in_body(request)?);
             }
-            Ok(topics)
+            public_topics(names)
         })
     }
 
@@ -61,6 +68,49 @@ impl Topics {
     pub fn from(find: impl Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync + 'static) -> Topics {
         Topics(Box::new(find))
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    topics: Vec<String>,
+}
+
+fn names_in_body(request: &Request) -> Result<Vec<String>, Error> {
+    let text = request.text()?;
+    let is_json = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).starts_with('{');
+    if is_json {
+        return Ok(request.json::<Named>(r#"{"topics":["a","b"]}"#)?.topics);
+    }
+    let pairs = form_urlencoded::parse(text.trim_end().as_bytes());
+    pairs
+        .map(|(key, value)| if key == "topic" { Ok(value.into_owned()) } else { Err(not_topics()) })
+        .collect()
+}
+
+/// Whatever else is said in the body would be ignored, so it is refused.
+fn not_topics() -> Error {
+    Error::bad(
+        "the body names topics only, as `topic=a&topic=b` or `{\"topics\":[\"a\",\"b\"]}`; the rest belongs into the query",
+    )
+}
+
+/// The topics of these names, each once.
+fn public_topics(names: Vec<String>) -> Result<Vec<Topic>, Error> {
+    if names.is_empty() || names.len() > TOPICS_MAX {
+        let count = names.len();
+        return Err(Error::bad(format!(
+            "a request names 1 to {TOPICS_MAX} topics (`?topic=a&topic=b`), this one names {count}"
+        )));
+    }
+    let mut topics = Vec::with_capacity(names.len());
+    for name in names {
+        let topic = public_topic(&name)?;
+        if !topics.contains(&topic) {
+            topics.push(topic);
+        }
+    }
+    Ok(topics)
 }
 
 /// A topic of the topic API. Those of callout's own pages have their own routes.
@@ -107,6 +157,18 @@ impl Route {
         Route { page: Some(page), ..self }
     }
 
+    /// What taking this route does beside reading.
+    pub(super) fn effect(&self, request: &Request) -> Effect {
+        // The posts are JSON, and streams for those who want events.
+        let is_json = self.page == Some(Page::Posts) && !request.wants_events();
+        match (&self.publishes, &self.subscribes) {
+            (Some(_), _) => Effect::Publishes,
+            (None, Some(_)) if is_json => Effect::None,
+            (None, Some(_)) => Effect::Subscribes,
+            (None, None) => Effect::None,
+        }
+    }
+
     /// What the request asks for by taking this route.
     pub(super) fn wanted(&self, request: &Request) -> Result<Wanted, Error> {
         let topics =
@@ -142,6 +204,15 @@ pub fn post(
     handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
 ) -> Route {
     route(Method::POST, path, Box::new(handler))
+}
+
+/// `QUERY` on this path: a `GET` with a body (draft-ietf-httpbis-safe-method-w-body); see [`get`].
+pub(super) fn query(
+    path: &'static str,
+    handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
+) -> Route {
+    let method = Method::from_bytes(b"QUERY").expect("it is a valid method");
+    route(method, path, Box::new(handler))
 }
 
 /// `PATCH` on this path; see [`get`].

@@ -1,6 +1,6 @@
 //! The table: method, path, handler, and what access is asked.
 
-use super::route::{Route, Topics, delete, get, patch, post};
+use super::route::{Route, Topics, delete, get, patch, post, query};
 use crate::access::Action;
 use crate::api::{health, history, topics};
 use crate::app::App;
@@ -19,10 +19,15 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         get("/", |app, request| file(app, request, "index.html")),
         get("/pages/{name}", |app, request| file(app, request, &format!("{}.html", request.capture("name")))),
         get("/healthz", health::show),
+        get("/healthz/live", health::live),
+        get("/healthz/ready", health::ready),
         get("/history", history::topics).needs(Action::History),
         get("/history/{topic...}", history::events).needs(Action::History),
 
         get("/topics", topics::subscribe).subscribes(Topics::in_query("topic")),
+        query("/topics", topics::subscribe).subscribes(Topics::in_body()),
+        post("/topics", topics::publish).publishes(Topics::in_query("topic")),
+        post("/subscribe", topics::subscribe).subscribes(Topics::in_body()),
         get("/topics/{topic...}", topics::subscribe).subscribes(Topics::in_path("topic")),
         post("/topics/{topic...}", topics::publish).publishes(Topics::in_path("topic")),
         delete("/topics/{topic...}", topics::retract).publishes(Topics::in_path("topic")).needs(Action::Retract),
@@ -35,6 +40,8 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         post("/notify/{id}", notifications::notify).publishes(Topics::from(notifications::addressee)).of(Page::Notifications),
         get("/time", notifications::send_time).publishes(Topics::from(notifications::time_addressee)).of(Page::Notifications),
         get("/time/{id}", notifications::send_time).publishes(Topics::from(notifications::time_addressee)).of(Page::Notifications),
+        post("/time", notifications::send_time).publishes(Topics::from(notifications::time_addressee)).of(Page::Notifications),
+        post("/time/{id}", notifications::send_time).publishes(Topics::from(notifications::time_addressee)).of(Page::Notifications),
 
         get("/api/streams", activity::subscribe).subscribes(Topics::fixed(ACTIVITY)).of(Page::Activity),
 

@@ -22,6 +22,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Opens a history that feeds this hub.
 type OpenHistory = Box<dyn FnOnce(Hub) -> io::Result<Arc<dyn History>> + Send>;
@@ -140,6 +141,7 @@ impl Builder {
             activity,
             threads: threads.clone(),
             page_states: PageStates::default(),
+            draining: AtomicBool::new(false),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
         let (at, limits, proxies) = (config.listen, config.limits, config.trusted_proxies);

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// How often a drain looks whether everyone has left.
@@ -119,6 +120,12 @@ impl Server {
         &self.parts().app
     }
 
+    /// Says to those who ask `/healthz/ready` that nothing more should be sent here. Everything else goes on, so that
+    /// load balancers can notice before [`Server::stop`] closes the listener. Does not block.
+    pub fn announce_stop(&self) {
+        self.app().draining.store(true, Relaxed);
+    }
+
     /// Drains: no new connections, every stream is told when to come back and ended cleanly, requests under way are
     /// finished. Blocks until all have left, or for `grace`; then closes what is left, and the stores, which may take a
     /// second each. Says whether all had left. May be called from any thread but a handler's, whose own request would
@@ -132,6 +139,7 @@ impl Server {
         if running.is_none() {
             return listener.busy() == 0;
         }
+        self.announce_stop();
         listener.stop();
         app.hub.drain();
         while listener.busy() > 0 && until.is_none_or(|until| Instant::now() < until) {

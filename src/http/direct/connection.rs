@@ -5,18 +5,20 @@
 
 use super::body::{self, Failure};
 use super::head::{Framing, Head};
-use super::open::{Connections, Slot};
+use super::open::{Connections, Silence, Slot};
 use super::source::Source;
 use super::watch::Watch;
-use crate::client::{Client, Stream};
+use crate::client::{Client, Permit, Permits, Stream};
 use crate::error::Error;
 use crate::http::busy::{Busy, BusyGuard};
 use crate::http::proxies::Proxies;
-use crate::http::{Answer, Answered, Limits, Request, Response, Site, answer, log_request, printable};
+use crate::http::{Answer, Answered, HEAD_BYTES_MAX, LONG_HEADS_MAX, Limits, Request, Response, Site};
+use crate::http::{answer, log_request, printable};
 use crate::hub::wire::Wire;
+use crate::os::deadline::Deadline;
 use crate::os::threads::Threads;
 use http::header::CONNECTION;
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
 use socket2::SockRef;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
@@ -40,6 +42,7 @@ pub(super) struct Shared {
     pub(super) watch: Arc<Watch>,
     pub(super) busy: Busy,
     pub(super) connections: Arc<Connections>,
+    long_heads: Arc<Permits>,
     pub(super) threads: Threads,
 }
 
@@ -53,7 +56,8 @@ impl Shared {
     ) -> io::Result<Shared> {
         let (watch, threads) = (Watch::start(threads)?, threads.clone());
         let connections = Arc::new(Connections::new(limits.connections_max));
-        Ok(Shared { site, limits, proxies, watch, busy: Busy::new(), connections, threads })
+        let long_heads = Permits::new(LONG_HEADS_MAX);
+        Ok(Shared { site, limits, proxies, watch, busy: Busy::new(), connections, long_heads, threads })
     }
 }
 
@@ -64,6 +68,9 @@ pub(super) struct Connection {
     peer: SocketAddr,
     source: Source,
     wire: Wire,
+    silence: Arc<Silence>,
+    /// Held while a long head is read and answered.
+    long_head: Option<Permit>,
     shared: Arc<Shared>,
     /// Dropped after all else, so that a slot is free only when its descriptor is.
     slot: Slot,
@@ -88,15 +95,16 @@ impl Connection {
     pub(super) fn new(socket: Arc<TcpStream>, mut peer: SocketAddr, shared: Arc<Shared>) -> Connection {
         peer.set_ip(peer.ip().to_canonical());
         let slot = shared.connections.add(&socket);
-        let (source, wire) = (Source::new(socket.clone()), Wire::Socket(socket.clone()));
-        Connection { socket, peer, source, wire, shared, slot }
+        let silence = slot.silence();
+        let (source, wire) = (Source::new(socket.clone(), silence.clone()), Wire::Socket(socket.clone()));
+        Connection { socket, peer, source, wire, silence, long_head: None, shared, slot }
     }
 
     /// Serves the connection until it ends. Blocks.
     pub(super) fn serve(mut self) {
-        let mut first_head_until = Some(Instant::now() + self.shared.limits.head_deadline);
+        let mut first_head = Some(Deadline::new(self.shared.limits.head_deadline));
         loop {
-            let (mut request, busy) = match self.read(first_head_until.take()) {
+            let (mut request, busy) = match self.read(first_head.take()) {
                 Ok(read) => read,
                 Err(Unread::Refused(error, request)) => return self.refuse(&error, request.as_deref()),
                 Err(Unread::Closed) => return,
@@ -105,6 +113,9 @@ impl Connection {
             match answer(&*self.shared.site, &mut request) {
                 Answer::Full(response) => {
                     if !self.respond(&request, &response, began) {
+                        if response.status == StatusCode::LENGTH_REQUIRED {
+                            self.linger();
+                        }
                         return;
                     }
                 }
@@ -116,8 +127,15 @@ impl Connection {
     }
 
     /// Reads one request with its body. It counts as busy from the moment when its head is complete.
-    fn read(&mut self, first_head_until: Option<Instant>) -> Result<(Request, BusyGuard), Unread> {
-        let head = self.read_head(first_head_until)?;
+    fn read(&mut self, first_head: Option<Deadline>) -> Result<(Request, BusyGuard), Unread> {
+        self.long_head = None;
+        self.silence.begin();
+        let read = self.read_request(first_head)?;
+        if self.silence.end() { Ok(read) } else { Err(Unread::Closed) }
+    }
+
+    fn read_request(&mut self, first_head: Option<Deadline>) -> Result<(Request, BusyGuard), Unread> {
+        let head = self.read_head(first_head)?;
         let limits = &self.shared.limits;
         let busy = self.shared.busy.guard();
         self.source.skip(head.bytes);
@@ -131,8 +149,8 @@ impl Connection {
             let go_on = self.wire.write(b"HTTP/1.1 100 Continue\r\n\r\n", limits.pace.write_deadline);
             go_on.map_err(|_| Unread::Closed)?;
         }
-        let until = Instant::now() + limits.body_deadline;
-        match body::read(&mut self.source, head.framing, limits.body_bytes_max, until) {
+        let deadline = Deadline::new(limits.body_deadline);
+        match body::read(&mut self.source, head.framing, limits.body_bytes_max, deadline) {
             Ok(body) => request.body = body,
             Err(Failure::Refused(error)) => return Err(Unread::Refused(error, Some(Box::new(request)))),
             Err(Failure::Closed) => return Err(Unread::Closed),
@@ -142,19 +160,25 @@ impl Connection {
 
     /// Reads up to the end of a head. The first head of a connection has one deadline from the start; a
     /// later one may stay away for the idle deadline, and its own begins with its first byte.
-    fn read_head(&mut self, first_head_until: Option<Instant>) -> Result<Head, Unread> {
+    fn read_head(&mut self, first_head: Option<Deadline>) -> Result<Head, Unread> {
         let limits = &self.shared.limits;
         if self.source.buffered().is_empty() {
-            let until = first_head_until.unwrap_or_else(|| Instant::now() + limits.idle_deadline);
+            let idle = Instant::now() + limits.idle_deadline;
+            let until = first_head.map_or(idle, |deadline| deadline.at());
             // Nothing has come, so there is nothing to answer.
             self.source.fill(until).map_err(|_| Unread::Closed)?;
         }
-        let until = first_head_until.unwrap_or_else(|| Instant::now() + limits.head_deadline);
+        let mut deadline = first_head.unwrap_or_else(|| Deadline::new(limits.head_deadline));
         loop {
             if let Some(head) = Head::parse(self.source.buffered(), self.peer)? {
                 return Ok(head);
             }
-            self.source.fill(until).map_err(|error| match error.kind() {
+            if self.source.buffered().len() > HEAD_BYTES_MAX && self.long_head.is_none() {
+                let full = "too many long requests come at this moment; topics can be named in the body of `QUERY /topics`";
+                let permit = self.shared.long_heads.take();
+                self.long_head = Some(permit.map_err(|_| Error::Unavailable(full.into()))?);
+            }
+            self.source.fill_within(&mut deadline).map_err(|error| match error.kind() {
                 ErrorKind::TimedOut => Error::Timeout("request's head").into(),
                 _ => Unread::Closed,
             })?;
@@ -164,8 +188,10 @@ impl Connection {
     /// Writes a whole response, and says whether the connection may stay for another request.
     fn respond(&mut self, request: &Request, response: &Response, began: Instant) -> bool {
         let with_body = request.method != Method::HEAD;
-        let close =
-            (response.is_open && with_body) || wants_close(request) || self.shared.connections.wants_room();
+        // What follows a request of unknown length may be its body or the next request.
+        let is_lost = response.status == StatusCode::LENGTH_REQUIRED;
+        let is_open = response.is_open && with_body;
+        let close = is_open || is_lost || wants_close(request) || self.shared.connections.is_closed();
         let bytes = response.encode(close, with_body);
         let written = self.wire.write(&bytes, self.shared.limits.pace.write_deadline);
         let answered = Answered {
@@ -182,15 +208,16 @@ impl Connection {
 
     /// Writes a stream until it ends.
     fn follow(self, request: Request, response: &Response, stream: Stream, busy: BusyGuard, began: Instant) {
-        let (client, path) = (request.client, request.path().to_owned());
+        let (client, method, path) = (request.client, request.method.clone(), request.path().to_owned());
         let coding = request.stream_coding();
         // What is declared first is dropped last: the slot, and before that what the connection shares.
-        let Connection { slot: _slot, shared, socket, wire, source, .. } = self;
+        let Connection { slot: _slot, shared, socket, wire, source, long_head, .. } = self;
         let _busy = busy;
         // A stream may stay for days, and keeps nothing of the request for so long.
-        drop((request, source));
+        drop((request, source, long_head));
         let status = response.status.as_u16();
-        let answered = Answered { client, method: "GET", path: &path, status, took: began.elapsed() };
+        let method = method.as_str();
+        let answered = Answered { client, method, path: &path, status, took: began.elapsed() };
         shared.site.answered(&answered);
         // Without a size of its own the buffer grows up to 4 MB; where setting one fails, it may.
         let _ = SockRef::from(&*socket).set_send_buffer_size(SEND_BUFFER_BYTES);
@@ -198,12 +225,11 @@ impl Connection {
         let hang_up_guard = shared.watch.add(&socket, client.gone());
         let visit = shared.site.follow(client, response.encode_open(coding), stream);
         drop(hang_up_guard);
-        log::debug!("GET {}: the stream ended: {:?}", printable(&path), visit.end);
+        log::debug!("{method} {}: the stream ended: {:?}", printable(&path), visit.end);
         log_request(&Answered { took: began.elapsed(), ..answered }, visit.bytes);
     }
 
-    /// Answers what cannot be read any further, and ends the connection in a way that lets the answer
-    /// arrive.
+    /// Answers what cannot be read any further, and ends the connection.
     fn refuse(mut self, error: &Error, request: Option<&Request>) {
         let began = Instant::now();
         let bytes = self.shared.site.refuse(error, request).encode(true, true);
@@ -213,6 +239,11 @@ impl Connection {
         let client = request.map_or(self.peer.ip(), |request| request.client);
         let status = error.status().as_u16();
         log_request(&Answered { client, method, path, status, took: began.elapsed() }, bytes.len() as u64);
+        self.linger();
+    }
+
+    /// Ends the connection in a way that lets the answer arrive, whatever the peer still sends.
+    fn linger(&mut self) {
         self.wire.finish();
         let until = Instant::now() + LINGER;
         let mut discarded_bytes = 0;

@@ -4,10 +4,10 @@
 //! nobody can smuggle a second request past a proxy that reads it in the other way.
 
 use crate::error::Error;
-use crate::http::{HEAD_BYTES_MAX, HEADERS_MAX, Request};
+use crate::http::{HEAD_BYTES_MAX, HEADERS_MAX, QUERY_BYTES_MAX, Request, Target};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
-use memchr::memchr_iter;
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use memchr::{memchr, memchr_iter};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
@@ -62,22 +62,30 @@ impl Head {
         let mut parsed = httparse::Request::new(&mut []);
         let head_bytes = match parsed.parse_with_uninit_headers(bytes, fields) {
             Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
-            Ok(httparse::Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => {
+            Ok(httparse::Status::Partial) if bytes.len() >= bytes_max(bytes) => {
                 return Err(Error::HeadTooLarge);
             }
             Ok(httparse::Status::Partial) => return refuse_bare_lf(bytes).map(|()| None),
             Err(httparse::Error::TooManyHeaders) => return Err(Error::HeadTooLarge),
+            // What was wrong with the line can be told when all of it is there.
+            Err(httparse::Error::Version) if !bytes.contains(&b'\n') && bytes.len() < HEAD_BYTES_MAX => {
+                return Ok(None);
+            }
+            Err(httparse::Error::Version) if has_blank_in_target(bytes) => {
+                let right = "in a path or a query it is written `%20`";
+                return Err(Error::bad(format!("a blank cannot stand in the request's target: {right}")));
+            }
             Err(httparse::Error::Version) => return Err(Error::Version),
             Err(error) => return Err(Error::bad(format!("this is not an HTTP request: {error}"))),
         };
-        if head_bytes > HEAD_BYTES_MAX {
+        if head_bytes > HEAD_BYTES_MAX && head_bytes > bytes_max(bytes) {
             return Err(Error::HeadTooLarge);
         }
         refuse_bare_lf(&bytes[..head_bytes])?;
         let method = parsed.method.unwrap_or_default().parse().map_err(|_| Error::bad("not a method"))?;
-        let uri = target(parsed.path.unwrap_or_default())?;
+        let target = Target::parse(parsed.path.unwrap_or_default())?;
         let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-        let request = Request::new(method, uri, version, headers(parsed.headers)?, peer);
+        let request = Request::new(method, target, version, headers(parsed.headers)?, peer);
         check_host(&request)?;
         let framing = framing(&request)?;
         let expects_continue = expects_continue(&request)?;
@@ -93,10 +101,22 @@ fn refuse_bare_lf(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn target(text: &str) -> Result<Uri, Error> {
-    let uri: Uri = text.parse().map_err(|_| Error::bad("the request's target is not a path"))?;
-    let is_path = uri.path().starts_with('/') || uri.path() == "*";
-    if is_path { Ok(uri) } else { Err(Error::bad("the request's target is not a path")) }
+/// How long the head at the beginning of these bytes may be: its query has a limit of its own.
+fn bytes_max(bytes: &[u8]) -> usize {
+    let line = first_line(bytes);
+    let query = memchr(b'?', line).map_or(&[][..], |begin| &line[begin..]);
+    HEAD_BYTES_MAX + memchr(b' ', query).unwrap_or(query.len()).min(QUERY_BYTES_MAX)
+}
+
+/// Whether this is a request line of HTTP/1 but for blanks in its target, as programs send them that do not encode.
+fn has_blank_in_target(bytes: &[u8]) -> bool {
+    let line = first_line(bytes).trim_ascii_end();
+    let is_ours = line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0");
+    is_ours && memchr_iter(b' ', line).count() > 2
+}
+
+fn first_line(bytes: &[u8]) -> &[u8] {
+    &bytes[..memchr(b'\n', bytes).unwrap_or(bytes.len())]
 }
 
 fn headers(fields: &[Field]) -> Result<HeaderMap, Error> {

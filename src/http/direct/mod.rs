@@ -13,7 +13,7 @@ mod connection;
 use super::proxies::Proxies;
 use super::{Limits, Listener, Response, STACK_BYTES, Site};
 use crate::error::Error;
-use crate::hub::wire::send_now;
+use crate::hub::wire::{send_now, set_send_timeout};
 use crate::os::threads::Threads;
 use connection::{Connection, Shared};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -112,8 +112,10 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// The accept thread, which runs until the listener stops.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut logged_at: Option<Instant> = None;
-    while shared.connections.wait_for_room() {
+    loop {
         let error = match listener.accept() {
+            // It is accepted first, because only for somebody who is there others have to make room.
+            Ok(_) if !shared.connections.make_room() => return,
             Ok((socket, peer)) => match admit(socket, peer, shared) {
                 Ok(()) => continue,
                 Err(error) => error,
@@ -151,7 +153,7 @@ fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> io::Resul
 /// will notice.
 fn prepare(socket: &TcpStream, limits: Limits) {
     let _ = socket.set_nodelay(true);
-    let _ = socket.set_write_timeout(Some(limits.pace.write_deadline));
+    set_send_timeout(socket, limits.pace.write_deadline);
     #[cfg(target_os = "linux")]
     let _ = SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT));
 }

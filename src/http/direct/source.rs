@@ -1,6 +1,8 @@
 //! What comes in on a connection: a socket, and the bytes that were read from it and not used yet.
 
+use super::open::Silence;
 use crate::http::HEAD_BYTES_MAX;
+use crate::os::deadline::Deadline;
 use crate::os::kernel::receive_now;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
@@ -22,6 +24,8 @@ const QUICK: Duration = Duration::from_micros(50);
 pub(super) struct Source {
     socket: Arc<TcpStream>,
     buffer: Vec<u8>,
+    /// Since when nothing has come.
+    silence: Arc<Silence>,
     /// Whether the last bytes came quickly.
     is_quick: bool,
     /// The receive timeout that the socket has now, so that it is set only when it has to change.
@@ -29,8 +33,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(socket: Arc<TcpStream>) -> Source {
-        Source { socket, buffer: Vec::new(), is_quick: false, timeout: Duration::ZERO }
+    pub(super) fn new(socket: Arc<TcpStream>, silence: Arc<Silence>) -> Source {
+        Source { socket, buffer: Vec::new(), silence, is_quick: false, timeout: Duration::ZERO }
     }
 
     /// The bytes that were read and not used yet.
@@ -41,21 +45,30 @@ impl Source {
     /// Forgets so many of the buffered bytes, which have been used.
     pub(super) fn skip(&mut self, bytes: usize) {
         self.buffer.drain(..bytes);
+        if self.buffer.is_empty() && self.buffer.capacity() > 2 * HEAD_BYTES_MAX {
+            // A large body or head leaves nothing behind.
+            self.buffer = Vec::new();
+        }
     }
 
     /// Takes exactly so many bytes, reading what is missing. The errors are those of [`Source::fill`].
-    pub(super) fn take(&mut self, bytes: usize, until: Instant) -> io::Result<Vec<u8>> {
+    pub(super) fn take(&mut self, bytes: usize, deadline: &mut Deadline) -> io::Result<Vec<u8>> {
         while self.buffer.len() < bytes {
-            self.fill(until)?;
+            self.fill_within(deadline)?;
         }
         let taken = self.buffer[..bytes].to_vec();
         self.skip(bytes);
         Ok(taken)
     }
 
-    /// Reads what has arrived, and waits until that is at least one byte. `TimedOut` when none came in
-    /// time, `UnexpectedEof` when none will come.
-    pub(super) fn fill(&mut self, until: Instant) -> io::Result<()> {
+    /// As [`Source::fill`], and counts what comes as progress.
+    pub(super) fn fill_within(&mut self, deadline: &mut Deadline) -> io::Result<()> {
+        self.fill(deadline.at()).map(|bytes| deadline.note(bytes))
+    }
+
+    /// Reads what has arrived, and waits until that is at least one byte. Says how many bytes came; `TimedOut` when none
+    /// came in time, `UnexpectedEof` when none will come.
+    pub(super) fn fill(&mut self, until: Instant) -> io::Result<usize> {
         self.set_timeout(until)?;
         let filled = self.buffer.len();
         self.buffer.resize(filled + READ_BYTES.max(filled.min(HEAD_BYTES_MAX)), 0);
@@ -63,7 +76,10 @@ impl Source {
         self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Ok(()),
+            Ok(bytes) => {
+                self.silence.begin();
+                Ok(bytes)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
             Err(error) => Err(error),
         }

@@ -2,7 +2,7 @@
 
 use crate::support::hostile::exchange;
 use crate::support::witness::Witness;
-use crate::support::{Answer, Browser, Program, get, post, request};
+use crate::support::{Answer, Browser, Program, get, joined, post, request, server};
 use std::net::SocketAddr;
 
 const GOOD: &str = "https://good.example";
@@ -203,6 +203,10 @@ fn a_link_of_another_site_and_whoever_is_no_other_site_is_served() {
     let program = Program::serve(&["--cors", GOOD]);
     let link = "GET / HTTP/1.1\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate";
     assert_eq!(request(program.address, link, "").status, 200);
+    let to_posts = link.replace("GET /", "GET /api/posts");
+    assert_eq!(request(program.address, &to_posts, "").status, 200, "it is JSON");
+    let to_stream = format!("{to_posts}\r\nAccept: text/event-stream");
+    assert_eq!(request(program.address, &to_stream, "").status, 403);
     for fields in [
         "Sec-Fetch-Site: same-origin".to_owned(),
         "Sec-Fetch-Site: none".into(),
@@ -262,4 +266,77 @@ fn a_proxy_that_drops_the_port_is_told_what_to_pass_on() {
     for part in ["http://lan.example:8081", "host is lan.example", "$http_host"] {
         assert!(text.contains(part), "{text}");
     }
+}
+
+/// What browsers send where the page of another site makes them load an address.
+const LOADED: &[&str] = &[
+    // They say so themselves, to this machine and over HTTPS: a frame, an image, a script, a link.
+    "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe",
+    "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document",
+    "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image",
+    "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: script",
+    // Over plain HTTP they do not, but name the page.
+    "Accept: */*\r\nReferer: http://evil.example/",
+    "Accept: */*\r\nReferer: http://localhost.evil.example/localhost/",
+    "Accept: text/event-stream\r\nReferer: http://evil.example/",
+    // The page may keep its address to itself.
+    "Accept: image/avif,image/webp,image/svg+xml,image/*,*/*;q=0.8",
+    "Accept: text/css,*/*;q=0.1",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept: */*\r\nUpgrade-Insecure-Requests: 1",
+    "Accept: */*\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept-Language: en",
+];
+
+#[test]
+fn loading_an_address_from_another_site_publishes_nothing_and_lets_nobody_in() {
+    let server = server();
+    let mut ann = Browser::open(server.address(), "/sse/ann");
+    let mut room = Browser::open(server.address(), "/sse?user=bob");
+    joined(&server, 2);
+    for fields in LOADED {
+        for path in
+            ["/time/ann", "/time", "/sse?user=framed", "/sse/ann", "/topics/t", "/messages", "/check/x"]
+        {
+            let answer = request(server.address(), &format!("GET {path} HTTP/1.1\r\n{fields}"), "");
+            assert_eq!(answer.status, 403, "{path} {fields}: {answer:?}");
+        }
+    }
+    let cat = Browser::open(server.address(), "/sse?user=cat");
+    let users = |browser: &mut Browser| browser.next_named("presence").json()["users"].to_string();
+    loop {
+        let users = users(&mut room);
+        assert!(!users.contains("framed"), "{users}");
+        if users.contains("cat") {
+            break;
+        }
+    }
+    drop(cat);
+    assert_eq!(post(server.address(), "/notify/ann", r#"{"data":"probe"}"#).status, 200);
+    assert_eq!(ann.next().data, "probe", "no time came");
+}
+
+#[test]
+fn curl_and_callouts_own_pages_and_listed_origins_do_what_they_did() {
+    let program = Program::serve(&["--cors", GOOD]);
+    for fields in [
+        "Accept: */*\r\nUser-Agent: curl/8.5.0".to_owned(),
+        // `fetch` of Node, and PowerShell.
+        "Accept: */*\r\nAccept-Language: *\r\nSec-Fetch-Mode: cors\r\nUser-Agent: node".into(),
+        "User-Agent: Mozilla/5.0 (Windows NT 10.0; en-US) WindowsPowerShell/5.1".into(),
+        // Own pages, over HTTPS or on this machine, and over plain HTTP.
+        "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nUser-Agent: Mozilla/5.0\r\nAccept-Language: en".into(),
+        "Accept: text/event-stream\r\nReferer: http://localhost/sse.html\r\nUser-Agent: Mozilla/5.0".into(),
+        "Referer: https://LOCALHOST:443/notifications.html\r\nUser-Agent: Mozilla/5.0\r\nAccept-Language: en".into(),
+        // The address bar.
+        "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nUpgrade-Insecure-Requests: 1".into(),
+        format!("Sec-Fetch-Site: cross-site\r\nOrigin: {GOOD}\r\nAccept: text/event-stream"),
+        format!("Origin: {GOOD}\r\nReferer: {GOOD}/page\r\nUser-Agent: Mozilla/5.0\r\nAccept-Language: en"),
+    ] {
+        let answer = request(program.address, &format!("GET /time/ann HTTP/1.1\r\n{fields}"), "");
+        assert_eq!(answer.status, 200, "{fields}: {answer:?}");
+        drop(Browser::open_with(program.address, "/sse?user=ann", &format!("{fields}\r\n")));
+    }
+    // An EventSource whose browser keeps the page's address to itself.
+    let quiet = "User-Agent: Mozilla/5.0\r\nAccept-Language: en\r\n";
+    drop(Browser::open_with(program.address, "/topics/t", quiet));
 }

@@ -103,3 +103,21 @@ fn what_a_client_sends_never_enters_the_log_raw() {
         assert!(!log.is_empty(), "{listener}");
     }
 }
+
+#[test]
+fn a_line_of_the_log_is_cut_and_holds_no_control_or_direction_characters() {
+    for listener in ["direct", "tiny_http"] {
+        let program = Program::serve(&["--log", "debug", "--listener", listener]);
+        let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(12_000));
+        let method = format!("{} /topics/t HTTP/1.1\r\nHost: localhost\r\n\r\n", "M".repeat(12_000));
+        let chars =
+            "POST /topics/\u{202e}\u{2066}\u{9b}31m HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+        exchange_all(&program, &[long.as_bytes(), method.as_bytes(), chars.as_bytes()]);
+        program.signal("TERM");
+        let (_, log) = program.wait();
+        assert!(log.chars().all(|char| char == '\n' || matches!(char, ' '..='~')), "{listener}: {log:?}");
+        let longest = log.lines().map(str::len).max().unwrap_or_default();
+        assert!((256..400).contains(&longest), "{listener}: {longest} {log}");
+        assert!(log.contains(&format!("/{}... ", "x".repeat(252))), "{listener}: {log}");
+    }
+}

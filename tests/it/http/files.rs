@@ -86,9 +86,6 @@ fn a_folder_is_served_as_it_is_now() {
     folder.write("www/index.html", "<p>first");
     folder.write("www/chat.html", "<p>chat");
     folder.write("www/sub/a b.txt", "below");
-    for name in ["x.js", "x.css", "x.svg", "x.png", "x.ico", "x.json", "x"] {
-        folder.write(&format!("www/{name}"), name);
-    }
     let program = folder.serve();
     let first = get(program.address, "/");
     assert_eq!(first.body, b"<p>first");
@@ -99,16 +96,41 @@ fn a_folder_is_served_as_it_is_now() {
     assert_eq!((second.status, second.body), (200, b"<p>second".to_vec()));
     assert_eq!(get(program.address, "/pages/chat").body, b"<p>chat");
     assert_eq!(get(program.address, "/sub/a%20b.txt").body, b"below");
-    for (path, kind) in [
-        ("/x.js", "text/javascript; charset=utf-8"),
-        ("/x.css", "text/css; charset=utf-8"),
-        ("/x.svg", "image/svg+xml"),
-        ("/x.png", "image/png"),
-        ("/x.ico", "image/x-icon"),
-        ("/x.json", "application/json"),
-        ("/x", "text/plain; charset=utf-8"),
+}
+
+#[test]
+fn a_file_is_what_its_ending_says_in_whatever_case() {
+    let folder = Folder::new("types");
+    let program = folder.serve();
+    for (name, kind) in [
+        ("x.js", "text/javascript; charset=utf-8"),
+        ("x.min.mjs", "text/javascript; charset=utf-8"),
+        ("X.JS", "text/javascript; charset=utf-8"),
+        ("x.css", "text/css; charset=utf-8"),
+        ("x.HTML", "text/html; charset=utf-8"),
+        ("x.txt", "text/plain; charset=utf-8"),
+        ("x.json", "application/json"),
+        ("x.js.map", "application/json"),
+        ("x.webmanifest", "application/manifest+json"),
+        ("x.wasm", "application/wasm"),
+        ("x.svg", "image/svg+xml"),
+        ("x.png", "image/png"),
+        ("x.jpg", "image/jpeg"),
+        ("x.JPEG", "image/jpeg"),
+        ("x.webp", "image/webp"),
+        ("x.ico", "image/x-icon"),
+        ("x.woff2", "font/woff2"),
+        ("x.mp3", "audio/mpeg"),
+        ("x.mp4", "video/mp4"),
+        ("x.unheard-of", "application/octet-stream"),
+        ("x", "application/octet-stream"),
+        ("js", "application/octet-stream"),
     ] {
-        assert_eq!(get(program.address, path).header("content-type"), Some(kind), "{path}");
+        folder.write(&format!("www/{name}"), name);
+        let answer = get(program.address, &format!("/{name}"));
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{name}");
+        let has_policy = answer.header("content-security-policy").is_some();
+        assert_eq!(has_policy, kind.starts_with("text/html"), "{name}");
     }
 }
 

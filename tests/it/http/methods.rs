@@ -10,13 +10,17 @@ const ROUTES: &[(&str, &str)] = &[
     ("/index.html", "GET, HEAD, OPTIONS"),
     ("/pages/index", "GET, HEAD, OPTIONS"),
     ("/healthz", "GET, HEAD, OPTIONS"),
-    ("/topics?topic=a&topic=b", "GET, HEAD, OPTIONS"),
+    ("/healthz/live", "GET, HEAD, OPTIONS"),
+    ("/healthz/ready", "GET, HEAD, OPTIONS"),
+    ("/topics?topic=a&topic=b", "GET, QUERY, POST, HEAD, OPTIONS"),
+    ("/subscribe", "POST, OPTIONS"),
     ("/topics/attacked", "GET, POST, DELETE, HEAD, OPTIONS"),
     ("/sse?user=ann", "GET, HEAD, OPTIONS"),
     // The path that chat messages are posted to is also the stream of a user named `message`.
     ("/sse/message", "POST, GET, HEAD, OPTIONS"),
     ("/check/attacked", "GET, POST, HEAD, OPTIONS"),
     ("/notify", "POST, OPTIONS"),
+    ("/time", "GET, POST, HEAD, OPTIONS"),
 ];
 
 const STREAMS: &[&str] =

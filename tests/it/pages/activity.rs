@@ -71,6 +71,19 @@ fn what_was_answered_is_announced_without_query_and_address() {
 }
 
 #[test]
+fn what_is_announced_is_cut_and_holds_no_control_or_direction_characters() {
+    let server = server();
+    let at = server.address();
+    let mut browser = listen(&server);
+    for topic in ["\u{202e}gpj", "\u{2066}x", "\u{feff}\u{200b}", &"é".repeat(128)] {
+        publish(at, &format!("/topics/{topic}"), "x");
+        let said = action_comes(&mut browser, "/topics/");
+        assert!(said.chars().all(|char| matches!(char, ' '..='~')), "{said:?}");
+        assert!(said.len() < 330, "{said:?}");
+    }
+}
+
+#[test]
 fn a_stream_is_announced_once() {
     let server = server();
     let at = server.address();

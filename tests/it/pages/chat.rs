@@ -50,6 +50,37 @@ fn listening_without_a_name_is_a_clear_400() {
 }
 
 #[test]
+fn a_name_is_visible_and_no_lookalike_by_what_cannot_be_seen() {
+    let server = server();
+    let at = server.address();
+    let mut ann = Browser::open(at, "/sse?user=ann");
+    for name in [
+        "\u{200b}",
+        "\u{feff}",
+        "\u{3164}",
+        "\u{2800}",
+        "\u{e0041}",
+        "ann\u{200b}",
+        "ann\u{202e}",
+        "\u{2066}ann",
+        "an\u{ad}n",
+        "ann\u{fe0f}",
+        "ann\u{3164}",
+        "ann\u{34f}",
+    ] {
+        let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let opened = get(at, &format!("/sse?user={encoded}"));
+        let said = post(at, "/sse/message", json!({ "user": name, "message": "hi" }).to_string());
+        assert_eq!((opened.status, said.status), (400, 400), "{name:?}: {opened:?} {said:?}");
+    }
+    // Blanks of all kinds are one space, as a page shows them.
+    let _john = Browser::open(at, "/sse?user=John%C2%A0%20Smith");
+    users_become(&mut ann, &["John Smith", "ann"]);
+    let _amelie = Browser::open(at, "/sse?user=Ame%CC%81lie%20%E5%B1%B1%E7%94%B0%20%F0%9F%91%8D");
+    users_become(&mut ann, &["Ame\u{301}lie 山田 👍", "John Smith", "ann"]);
+}
+
+#[test]
 fn a_message_that_is_refused_is_told_in_the_chats_own_form_and_nobody_receives_it() {
     let server = server();
     let at = server.address();

@@ -131,6 +131,41 @@ fn data_is_text_as_it_is_or_any_other_json() {
 }
 
 #[test]
+fn data_that_is_no_text_is_sent_as_the_bytes_that_came() {
+    let server = server();
+    let at = server.address();
+    let mut ann = Browser::open(at, "/sse/ann");
+    for data in [
+        r#"{"b":1,"a":123456789012345678901234567890}"#,
+        r#"{ "b" : 1.0 , "b" : 2 }"#,
+        "[1e400, -0, 0.10]",
+        "0.30000000000000004441",
+        r#"["\u00e9", "é"]"#,
+        "{\n  \"a\": 1\n}",
+        "true",
+    ] {
+        let answer = post(at, "/notify/ann", format!(r#"{{"event":"note","data":{data}}}"#));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(next(&mut ann), data);
+    }
+    // Text is what its escapes say, without the quotes.
+    assert_eq!(post(at, "/notify/ann", r#"{"data":"\u00e9\n\"x\""}"#).status, 200);
+    assert_eq!(next(&mut ann), "é\n\"x\"");
+}
+
+#[test]
+fn the_time_is_sent_by_a_post_as_well() {
+    let server = server();
+    let at = server.address();
+    let mut ann = Browser::open(at, "/sse/ann");
+    joined(&server, 1);
+    for path in ["/time/ann", "/time"] {
+        assert_eq!(reached(&post(at, path, "")), 1, "{path}");
+        assert_eq!(ann.next().event, "timeEvent");
+    }
+}
+
+#[test]
 fn a_notification_with_an_id_of_its_own_can_be_sent_again_safely() {
     let server = server();
     let at = server.address();
@@ -164,8 +199,8 @@ fn what_cannot_be_sent_is_refused_and_nobody_receives_it() {
         assert_eq!(answer.status, 400, "{body}: {answer:?}");
         assert!(!answer.json()["error"].as_str().expect("an explanation").is_empty());
     }
-    let text = request(at, "POST /notify/ann HTTP/1.1\r\nContent-Type: text/plain", r#"{"data":"x"}"#);
-    assert_eq!(text.status, 415, "{text:?}");
+    let html = request(at, "POST /notify/ann HTTP/1.1\r\nContent-Type: text/html", r#"{"data":"x"}"#);
+    assert_eq!(html.status, 415, "{html:?}");
     let long = format!("/notify/{}", "n".repeat(201));
     assert_eq!(post(at, &long, r#"{"data":"x"}"#).status, 400);
     assert_eq!(post(at, "/notify/a%0Ab", r#"{"data":"x"}"#).status, 400);

@@ -129,7 +129,7 @@ fn an_edit_that_is_none_is_refused_and_changes_nothing() {
     }
     let large = patch(at, &path(&post), "", &json!({ "content": "x".repeat(1_000_000) }));
     assert_eq!(large.status, 413);
-    assert_eq!(patch(at, &path(&post), "\r\nContent-Type: text/plain", &json!({ "title": "t" })).status, 415);
+    assert_eq!(patch(at, &path(&post), "\r\nContent-Type: text/html", &json!({ "title": "t" })).status, 415);
     assert_eq!(read(at, &path(&post)), post);
 }
 

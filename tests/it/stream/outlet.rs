@@ -147,11 +147,12 @@ fn a_reader_that_drips_is_hung_up_on_at_the_write_deadline() {
     let server = server_with(|config| config.limits.pace.write_deadline = Duration::from_millis(500));
     let mut dripping = narrow_browser(&server);
     say(&server, "x".repeat(1_000_000));
-    let mut bytes = 0;
+    let began = Instant::now();
     while server.app().permits.in_use() > 0 {
-        bytes += dripping.raw.reader.get_mut().read(&mut [0; 1_000]).unwrap_or(0);
-        assert!(bytes < 900_000, "it was given all the time that it wanted");
-        // The slowness itself: 100 KB a second.
+        // It may be cut off during a read.
+        let _ = dripping.raw.reader.get_mut().read(&mut [0; 1]);
+        assert!(began.elapsed() < Duration::from_secs(10), "it was given all the time that it wanted");
+        // The slowness itself: 100 bytes a second.
         std::thread::sleep(Duration::from_millis(10));
     }
 }

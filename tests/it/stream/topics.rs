@@ -1,8 +1,12 @@
 //! The topic API: what goes in on a topic comes out to those who listen to it, and to nobody else.
 
-use crate::support::{Answer, Browser, Seen, get, post, publish, request, server, server_with};
+use crate::support::witness::{AT_ONCE, Witness};
+use crate::support::{
+    Answer, Browser, Raw, Seen, get, post, publish, request, server, server_with, status, until,
+};
 use callout::{Draft, Event, Topic};
 use std::collections::HashMap;
+use std::io::BufRead;
 use std::net::SocketAddr;
 
 /// The explanation in a refusal.
@@ -240,4 +244,162 @@ fn an_event_on_several_of_a_streams_topics_is_received_once() {
     }
     let mut late = Browser::open(server.address(), "/topics?topic=b&topic=a&last_event_id=earliest");
     (0..100).for_each(|number| assert_eq!(late.next().data, number.to_string()));
+}
+
+/// A name of 256 bytes, and each of them percent-encoded.
+fn long_topic(number: usize) -> (String, String) {
+    let name = format!("{number:04}{}", "é".repeat(126));
+    let encoded = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    (name, encoded)
+}
+
+#[test]
+fn one_event_is_published_on_several_topics_at_once_and_is_one_event() {
+    let server = server();
+    let at = server.address();
+    let address = "https://example.com/books/7";
+    let mut one = Browser::open(at, &format!("/topics?topic={address}"));
+    let mut both = Browser::open(at, &format!("/topics?topic=news&topic={address}"));
+    let path = format!("/topics?topic={address}&topic=news&topic=news&event=changed");
+    let id = publish(at, &path, "hello");
+    let seen = Seen { id, event: "changed".into(), data: "hello".into() };
+    assert_eq!((one.next(), both.next()), (seen.clone(), seen));
+    publish(at, "/topics/news", "probe");
+    assert_eq!(both.next().data, "probe", "it came once");
+    assert_eq!(server.app().history.status().events, 2);
+    for path in ["/topics", "/topics?topic=", "/topics?topic=a&topic=$chat", &many(101)] {
+        assert_eq!(post(at, path, "never").status, 400, "{path}");
+    }
+    publish(at, &many(100), "to a hundred");
+    for topic in ["t0", "t99"] {
+        let mut late = Browser::open(at, &format!("/topics/{topic}?last_event_id=earliest"));
+        assert_eq!(late.next().data, "to a hundred");
+    }
+}
+
+#[test]
+fn publishing_on_several_topics_needs_the_token() {
+    let server = server_with(|config| config.publish_token = Some("sesame".into()));
+    assert_eq!(post(server.address(), "/topics?topic=a", "x").status, 401);
+    let head = "POST /topics?topic=a HTTP/1.1\r\nAuthorization: Bearer sesame";
+    assert_eq!(request(server.address(), head, "x").status, 200);
+}
+
+#[test]
+fn the_last_id_is_taken_from_the_query_in_every_spelling() {
+    let server = server();
+    let at = server.address();
+    let first = publish(at, "/topics/t", "first");
+    publish(at, "/topics/t", "second");
+    for name in
+        ["last_event_id", "lastEventId", "lastEventID", "last-event-id", "Last-Event-ID", "LAST_EVENT_ID"]
+    {
+        let mut browser = Browser::open(at, &format!("/topics/t?{name}={first}"));
+        assert_eq!(browser.next().data, "second", "{name}");
+        let mut browser = Browser::open(at, &format!("/topics?topic=t&lastEventId=&{name}=earliest&last=1"));
+        assert_eq!(browser.next().data, "first", "{name}");
+        // What the browser saw since is newer than its address.
+        let mut browser = Browser::resume(at, &format!("/topics/t?{name}=earliest"), &first);
+        assert_eq!(browser.next().data, "second", "{name}");
+    }
+}
+
+#[test]
+fn a_hundred_topics_fit_into_a_request_however_long_they_are() {
+    let server = server();
+    let at = server.address();
+    let topics: Vec<(String, String)> = (0..100).map(long_topic).collect();
+    let query = topics.iter().map(|(_, encoded)| format!("topic={encoded}")).collect::<Vec<_>>().join("&");
+    let names: Vec<&str> = topics.iter().map(|(name, _)| name.as_str()).collect();
+    let mut browser = Browser::open(at, &format!("/topics?{query}"));
+    let body = serde_json::json!({ "topics": names }).to_string();
+    let mut others = ["QUERY /topics", "POST /subscribe"].map(|line| asked_with_body(at, line, "", &body));
+    for topic in [&topics[0], &topics[99]] {
+        let id = publish(at, &format!("/topics/{}", topic.1), &topic.0);
+        others.iter_mut().chain([&mut browser]).for_each(|browser| assert_eq!(browser.next().id, id));
+    }
+    let id = publish(at, &format!("/topics?{query}"), "to all");
+    others.iter_mut().chain([&mut browser]).for_each(|browser| assert_eq!(browser.next().id, id));
+    let too_long = request(at, &format!("GET /topics?{query}&x={} HTTP/1.1", "x".repeat(24 * 1024)), "");
+    assert_eq!(too_long.status, 431);
+    let too_long = request(at, &format!("GET /topics?topic=a HTTP/1.1\r\nX: {}", "x".repeat(17 * 1024)), "");
+    assert_eq!(too_long.status, 431, "only the query may be long");
+}
+
+fn asked_with_body(at: SocketAddr, line: &str, fields: &str, body: &str) -> Browser {
+    let mut raw = Raw::connect(at);
+    let bytes = body.len();
+    raw.send(format!("{line} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {bytes}\r\n\r\n{body}"));
+    Browser::asked_on(raw)
+}
+
+#[test]
+fn topics_are_named_in_the_body_as_json_or_as_a_form() {
+    let server = server();
+    let at = server.address();
+    publish(at, "/topics/a/b", "1");
+    publish(at, "/topics/c", "2");
+    for (fields, query, body) in [
+        ("", "?last_event_id=earliest", r#"{"topics":["a/b","c"]}"#),
+        ("Content-Type: application/json\r\n", "?last=2", "\u{feff} {\"topics\":[\"c\",\"a/b\"]}"),
+        ("Content-Type: text/plain\r\n", "?lastEventId=earliest", r#"{"topics":["a/b","c","c"]}"#),
+        ("Content-Type: application/x-www-form-urlencoded\r\n", "?last=9", "topic=a%2Fb&topic=c\r\n"),
+        ("", "?last=9&topic=c", "topic=a/b"),
+        ("", "?last=9&topic=c&topic=a/b", ""),
+    ] {
+        for path in ["QUERY /topics", "POST /subscribe"] {
+            let mut browser = asked_with_body(at, &format!("{path}{query}"), fields, body);
+            assert_eq!([browser.next().data, browser.next().data], ["1", "2"], "{path}{query} {body}");
+        }
+    }
+    let many: Vec<String> = (0..101).map(|number| number.to_string()).collect();
+    let many = serde_json::json!({ "topics": many }).to_string();
+    for body in [
+        "",
+        "{}",
+        r#"{"topics":[]}"#,
+        r#"{"topics":["$chat"]}"#,
+        r#"{"topics":[7]}"#,
+        r#"{"topics":["a"],"last":1}"#,
+        "topics=a",
+        "topic=a&last_event_id=earliest",
+        "hello",
+        &many,
+    ] {
+        for path in ["QUERY /topics", "POST /subscribe"] {
+            let answer = request(at, &format!("{path} HTTP/1.1"), body);
+            assert_eq!(answer.status, 400, "{path} {body}: {answer:?}");
+            refusal(&answer);
+        }
+    }
+}
+
+#[test]
+fn of_requests_with_a_long_query_only_so_many_are_read_at_one_moment() {
+    let server = server();
+    let mut witness = Witness::of_server(&server);
+    let mut long: Vec<Raw> = (0..65)
+        .map(|_| {
+            let mut raw = Raw::connect(server.address());
+            raw.send(format!("GET /topics?topic={}", "x".repeat(20 * 1024)));
+            raw.socket().set_nonblocking(true).unwrap();
+            raw
+        })
+        .collect();
+    let mut refused = None;
+    until("one is refused", || {
+        refused = long.iter_mut().position(|raw| raw.reader.fill_buf().is_ok());
+        refused.is_some()
+    });
+    let mut raw = long.remove(refused.unwrap());
+    raw.socket().set_nonblocking(false).unwrap();
+    raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
+    let everything = raw.everything();
+    assert_eq!(status(&everything), 503);
+    assert!(
+        everything.to_lowercase().contains("retry-after") && everything.contains("QUERY"),
+        "{everything}"
+    );
+    drop(long);
+    witness.assert_calm();
 }

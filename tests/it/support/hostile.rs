@@ -12,8 +12,8 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The pause between two bytes that drip, or two sips.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How much is read with one sip.
-const SIP_BYTES: usize = 16 * 1024;
+/// How much is read with one sip: together half of the least rate.
+const SIP_BYTES: usize = 10;
 
 /// A request that would be answered and would publish, if it were taken for one.
 pub const HIDDEN: &str =
