@@ -44,6 +44,7 @@ check: ## the whole gate: format, lints, docs and tests, for the default build a
 	$(CARGO) fmt --check
 	cd benches && $(CARGO) fmt --check
 	cd examples/clients/rust && $(CARGO) fmt --check
+	cd tests/clients/rust && $(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --features tls -- -D warnings
 	cd benches && $(CARGO) clippy --all-targets -- -D warnings

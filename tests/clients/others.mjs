@@ -46,13 +46,7 @@ export const CLIENTS = [
     command: page("fetch-event-source"),
     todo: "throw in `onclose`, or it stops after a drain",
   },
-  {
-    name: "event-source-polyfill",
-    where: "pages",
-    ...PAGE,
-    command: page("event-source-polyfill"),
-    todo: 'set `lastEventIdQueryParameterName: "last_event_id"`',
-  },
+  { name: "event-source-polyfill", where: "pages", ...PAGE, command: page("event-source-polyfill"), todo: ITSELF },
   { name: "sse.js", where: "pages", ...PAGE, command: page("sse.js"), todo: "set `autoReconnect: true`" },
   { name: "sseclient-py", where: "Python", ...PYTHON, command: python("with_sseclient"), todo: `${AGAIN}; with requests, \`stream=True\`` },
   {

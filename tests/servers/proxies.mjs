@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +24,7 @@ const PATH = `${process.env.PATH}:/usr/sbin`;
 // - `plain` is what one writes without reading on, for callout at the root and below a path.
 // - `file` is in `deploy/`, and `impatient` cuts it off after two seconds of silence.
 // - `compressed` compresses all that it may, if what is in `deploy/` does not compress already.
+// - `also` are the files that it refers to.
 // - `whole` makes a complete configuration of these, for a folder of its own, and `args` runs it.
 const PROXIES = {
   nginx: {
@@ -87,7 +88,8 @@ backend callout
     listening: (text, port) => text.replace("bind :80", `bind :${port}`),
     impatient: (text) => text.replaceAll(" 1m", " 2s"),
     compressed: (text) => text.replace("mode http", "mode http\n    compression algo gzip"),
-    whole: (text) => text,
+    also: ["haproxy-away.http"],
+    whole: (text, folder) => text.replaceAll("/etc/haproxy", folder),
     args: (file) => ["-db", "-f", file],
   },
   Apache: {
@@ -146,6 +148,7 @@ async function start(test, proxy, configure) {
   const folder = mkdtempSync(join(tmpdir(), "callout-proxy-"));
   const port = await freePort();
   const file = join(folder, proxy.file);
+  for (const name of proxy.also ?? []) copyFileSync(join(DEPLOY, name), join(folder, name));
   writeFileSync(file, proxy.whole(configure(port), folder, port));
   const rights = process.getuid() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   if (rights.uid) chownSync(folder, NOBODY, NOBODY);

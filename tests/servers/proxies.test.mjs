@@ -29,6 +29,9 @@ const STRANGER = "https://stranger.example";
 // The address that a client comes from.
 const CLIENT = "127.0.0.2";
 
+// What asks for a stream says that it does.
+const STREAM = { accept: "text/event-stream" };
+
 // Silence ends a stream after two seconds in the proxies, and these follow every 0.3 s.
 const HEARTBEATS = 10;
 const OFTEN = ["--heartbeat", "300ms"];
@@ -106,8 +109,20 @@ testEach("the server's end is passed on, and streams go on after it", async (tes
     await stream.has(`data: before ${signal}\n\n`);
     await callout.stop(signal);
     await until("the end is passed on", () => stream.hasEnded);
-    const away = await site.ask(`/topics/${TOPIC}`);
-    assert.ok([502, 503].includes(away.status), `${away.status}`);
+    // Also what names a stream's type as one that it takes, and is none.
+    const published = await site.ask(`/topics/${TOPIC}`, { method: "POST", headers: STREAM, body: "lost" });
+    assert.ok([502, 503].includes(published.status), `${published.status}`);
+    const away = await site.ask(`/topics/${TOPIC}`, { headers: STREAM });
+    const isTold = away.status === 200;
+    if (isTold) {
+      assert.equal(away.headers["content-type"], "text/event-stream");
+      // Pages of other sites come back too.
+      assert.equal(away.headers["access-control-allow-origin"], "*");
+      assert.equal(away.text, "retry: 1000\n\n");
+    } else {
+      assert.ok([502, 503].includes(away.status), `${away.status}`);
+    }
+    noted(name, "away", isTold ? "comes back" : "gives up");
     await callout.start();
     await callout.publish(TOPIC, `after ${signal}`);
     await until("it is asked again", async () => (await site.ask("/healthz")).status === 200);
@@ -198,10 +213,10 @@ function noted(name, what, value) {
 }
 
 node.test("docs/running.md shows what came out", () => {
-  const rows = Object.entries(notes).map(([name, { plainest, leaving }]) => ({ name, shown: `| ${plainest} | ${leaving} |` }));
+  const rows = Object.entries(notes).map(([name, { plainest, leaving, away }]) => ({ name, shown: `| ${plainest} | ${leaving} | ${away} |` }));
   console.log(rows.map(({ name, shown }) => `| ${name} ${shown}`).join("\n"));
   const running = readFileSync(new URL("../../docs/running.md", import.meta.url), "utf8");
-  const [, snippet] = /```nginx\n(.*?)```/s.exec(running);
+  const [, snippet] = /```nginx\n(.*?)\}\n```/s.exec(running);
   assert.ok(shipped("nginx").includes(snippet), "nginx's lines are those of `deploy/`");
   for (const { name, shown } of rows) {
     const row = running.split("\n").find((line) => line.startsWith(`| ${name} `));
@@ -257,7 +272,7 @@ class Site {
 
   // A stream; it ends with the test.
   async follow(test, path, headers = {}) {
-    const sent = this.#open(path, { headers: { accept: "text/event-stream", ...headers } });
+    const sent = this.#open(path, { headers: { ...STREAM, ...headers } });
     const [response] = await once(sent, "response");
     assert.equal(response.statusCode, 200);
     const stream = new Stream(sent, response);
