@@ -202,7 +202,7 @@ impl Origins {
         Err(Error::Forbidden(format!(
             "pages of other sites may not do this here: the origin is {origin}, and the host is {host}. If this is \
              callout's own page, the proxy in front has to pass the header `Host` on with its port (nginx: \
-             `proxy_set_header Host $http_host`); if it is another site that may, start callout with `--cors ORIGIN`"
+             `proxy_set_header Host $http_host`, Apache: `ProxyPreserveHost On`); if it is another site that may, start callout with `--cors ORIGIN`"
         )))
     }
 
