@@ -45,8 +45,8 @@ impl Publisher {
         self.publish_event(self.event(grant, draft)?)
     }
 
-    /// As [`Publisher::publish`], and counts the streams that the event reached: all that were subscribed and not
-    /// behind at that moment. Blocks until the hub has passed it on.
+    /// As [`Publisher::publish`], and counts the streams that the event reached: all that were subscribed at that
+    /// moment; of an ephemeral event, those among them that were not behind. Blocks until the hub has passed it on.
     pub fn publish_counted(&self, grant: &Grant, draft: Draft) -> Result<(Receipt, usize), Error> {
         let (event, reached) = self.event(grant, draft)?.counted();
         let receipt = self.publish_event(event)?;

@@ -4,7 +4,7 @@
 //! so do groups that gathered the same events.
 
 use super::chunk::Chunk;
-use super::outlet::{Batch, Outlet};
+use super::outlet::{Batch, Outlet, Sent};
 use super::{ClientId, Dispatch};
 use crate::topic::Topic;
 use slab::Slab;
@@ -15,6 +15,10 @@ use std::sync::Arc;
 /// costs time and nothing else.
 const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 const HASH_TURN: u32 = 29;
+
+/// The bytes of batches that are kept during a flush for groups to share. Past it a group makes its own batch and
+/// drops it, so that many groups with different events do not hold a batch each.
+const SHARED_BYTES: usize = 4 * 1024 * 1024;
 
 /// All groups, and the ways to find one: by its topics, by one of its topics, by one of its members.
 #[derive(Default)]
@@ -48,6 +52,9 @@ struct Position {
 struct Shared {
     gathered: Vec<u32>,
     batch: Batch,
+    /// How many events that is, and how many of them are kept.
+    events: u64,
+    kept_events: u64,
     /// Events whose publisher asked for a count.
     counted: Vec<u32>,
 }
@@ -107,10 +114,12 @@ impl Groups {
         }
     }
 
-    /// Passes each group's batch, with its number of events, to each of the group's outlets, and empties the groups.
-    /// `send` says whether an outlet took the batch.
-    pub(super) fn flush(&mut self, mut send: impl FnMut(&Batch, u64, &Outlet) -> bool) {
+    /// Passes each group's batch to each of the group's outlets by `send`, and empties the groups. Gives the number of
+    /// deliveries: events times the outlets that took them.
+    pub(super) fn flush(&mut self, mut send: impl FnMut(&Batch, &Outlet) -> Sent) -> u64 {
         let mut found: HashMap<u64, Shared> = HashMap::new();
+        let mut found_bytes = 0;
+        let mut deliveries = 0;
         for group in self.touched.drain(..) {
             // A group may have closed since it was touched.
             let Some(group) = self.groups.get_mut(group) else { continue };
@@ -118,21 +127,37 @@ impl Groups {
             let gathered = std::mem::take(&mut group.gathered);
             let hash = std::mem::take(&mut group.hash);
             // This also holds for a batch: groups that gathered the same events share one batch.
-            let shared = found.entry(hash).or_insert_with(|| Shared::new(gathered.clone(), &self.events));
-            let other = (shared.gathered != gathered).then(|| Shared::new(gathered, &self.events));
-            let Shared { gathered, batch, counted } = other.as_ref().unwrap_or(shared);
-            let mut reached = 0;
+            let own = match found.get(&hash) {
+                Some(shared) if shared.gathered == gathered => None,
+                _ => Some(Shared::new(gathered, &self.events)),
+            };
+            let Shared { batch, events, kept_events, counted, .. } =
+                own.as_ref().or_else(|| found.get(&hash)).expect("it is one or the other");
+            let mut reached = Reached::default();
             for (_, outlet) in &group.members {
+                let sent = send(batch, outlet);
+                deliveries += match sent {
+                    Sent::Straight | Sent::Queued => events,
+                    Sent::QueuedKept => kept_events,
+                    Sent::Dropped | Sent::Closed => &0,
+                };
                 // A browser that closed a moment ago is not reached, though its socket may take the bytes.
-                let is_there = counted.is_empty() || !outlet.has_hung_up();
-                reached += usize::from(send(batch, gathered.len() as u64, outlet) && is_there);
+                if !counted.is_empty() && !outlet.has_hung_up() {
+                    reached.note(sent);
+                }
             }
-            for count in counted.iter().filter_map(|&index| self.events[index as usize].count.as_ref()) {
+            for event in counted.iter().map(|&index| &self.events[index as usize]) {
+                let outlets = if event.id.is_some() { reached.by_kept } else { reached.by_all };
                 // The publisher may have gone.
-                let _ = count.send(reached);
+                let _ = event.count.as_ref().map(|count| count.send(outlets));
+            }
+            if let Some(own) = own.filter(|_| found_bytes < SHARED_BYTES) {
+                found_bytes += own.batch.all.frame().len();
+                found.entry(hash).or_insert(own);
             }
         }
         self.events.clear();
+        deliveries
     }
 
     fn open(&mut self, topics: Arc<[Topic]>) -> usize {
@@ -159,12 +184,29 @@ impl Groups {
     }
 }
 
+/// How many outlets took a batch.
+#[derive(Default)]
+struct Reached {
+    /// Those that took all of it.
+    by_all: usize,
+    /// Those that took its kept events, or all of it.
+    by_kept: usize,
+}
+
+impl Reached {
+    fn note(&mut self, sent: Sent) {
+        self.by_all += usize::from(matches!(sent, Sent::Straight | Sent::Queued));
+        self.by_kept += usize::from(matches!(sent, Sent::Straight | Sent::Queued | Sent::QueuedKept));
+    }
+}
+
 impl Shared {
     fn new(gathered: Vec<u32>, events: &[Dispatch]) -> Shared {
         let own: Vec<&Dispatch> = gathered.iter().map(|&index| &events[index as usize]).collect();
         let batch = batch(&own);
         let counted = gathered.iter().copied().filter(|&index| events[index as usize].count.is_some());
-        Shared { counted: counted.collect(), batch, gathered }
+        let kept_events = own.iter().filter(|dispatch| dispatch.id.is_some()).count() as u64;
+        Shared { counted: counted.collect(), events: own.len() as u64, kept_events, batch, gathered }
     }
 }
 

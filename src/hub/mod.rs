@@ -18,7 +18,7 @@ use crate::os::threads::{Threads, answer as answer_of};
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use groups::Groups;
-use outlet::{Outlet, Sent};
+use outlet::Outlet;
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
@@ -333,14 +333,7 @@ impl HubThread {
     /// Sends what was gathered: one batch per group, one write per client. Then registers those who asked for it.
     fn flush(&mut self) {
         let now = Instant::now();
-        let mut delivered = 0;
-        self.groups.flush(|batch, events, outlet| match outlet.send(batch, now) {
-            Sent::Straight | Sent::Queued => {
-                delivered += events;
-                true
-            }
-            Sent::Dropped | Sent::Closed => false,
-        });
+        let delivered = self.groups.flush(|batch, outlet| outlet.send(batch, now));
         self.gathered_bytes = 0;
         self.counters.delivered.fetch_add(delivered, Relaxed);
         self.counters.last.store(self.last.key(), Release);

@@ -67,6 +67,8 @@ pub enum Sent {
     Straight,
     /// It waits for the client's thread.
     Queued,
+    /// Only its kept events wait for the client's thread: the browser is behind, and the others are ephemeral.
+    QueuedKept,
     /// It was dropped: the browser is behind, and all of its events are ephemeral.
     Dropped,
     /// The visit is over, perhaps just now because the queue was full.
@@ -135,6 +137,7 @@ impl Outlet {
     /// Passes a batch on: straight if the browser is not behind, else through the queue. Never
     /// blocks.
     pub fn send(&self, batch: &Batch, now: Instant) -> Sent {
+        // Whoever may write to a socket is decided under the outlet's lock, and nobody blocks while holding it.
         let mut state = self.state.lock();
         if !state.open {
             return Sent::Closed;
@@ -157,14 +160,16 @@ impl Outlet {
         // A frame whose beginning was sent has to be finished, and the first one that does not fit makes
         // the client's thread wait for room, with its deadline. An ephemeral event is dropped only for a
         // browser that is behind already.
-        let chunk = if sent > 0 || state.queued == 0 {
-            &batch.all
-        } else {
-            let is_less = |kept: &Chunk| kept.data_bytes() < batch.all.data_bytes();
-            state.missed |= batch.kept.as_ref().is_none_or(is_less);
-            match &batch.kept {
-                Some(kept) => kept,
-                None => return Sent::Dropped,
+        let (chunk, taken) = match &batch.kept {
+            _ if sent > 0 || state.queued == 0 => (&batch.all, Sent::Queued),
+            Some(kept) if kept.data_bytes() == batch.all.data_bytes() => (kept, Sent::Queued),
+            Some(kept) => {
+                state.missed = true;
+                (kept, Sent::QueuedKept)
+            }
+            None => {
+                state.missed = true;
+                return Sent::Dropped;
             }
         };
         let Range { start, end } = chunk.range(self.coding);
@@ -179,7 +184,7 @@ impl Outlet {
             Ok(()) => {
                 state.queued += 1;
                 state.queued_bytes += bytes;
-                Sent::Queued
+                taken
             }
             // The client's thread is gone.
             Err(_) => self.close(&mut state, End::HungUp),

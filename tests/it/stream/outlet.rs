@@ -1,6 +1,6 @@
 //! The way to one browser: straight or by its own thread, and gone when it takes too little.
 
-use crate::support::{Browser, Raw, Seen, narrow_socket, publish, server, server_with, until};
+use crate::support::{Browser, Raw, Seen, joined, narrow_socket, publish, server, server_with, until};
 use callout::event::{Event, Frame};
 use callout::hub::Dispatch;
 use callout::{Draft, Server, Topic};
@@ -204,4 +204,24 @@ fn a_heartbeat_comes_after_silence_and_not_while_events_flow() {
     let (heartbeats, most) =
         (quiet.parser.comments - 1, opened.elapsed().div_duration_f64(HEARTBEAT) as usize);
     assert!((3..=most).contains(&heartbeats), "{heartbeats} heartbeats, {most} at most");
+}
+
+#[test]
+fn an_ephemeral_event_counts_the_browsers_that_it_reached_and_a_kept_one_those_that_will_get_it() {
+    let server = server();
+    let mut live = Browser::open(server.address(), "/topics/t");
+    let _behind = narrow_browser(&server);
+    joined(&server, 2);
+    // Less than its queue holds, and more than its socket.
+    until("it is behind", || {
+        say(&server, sized(0, 4_000));
+        live.next();
+        server.app().hub.survey().behind == 1
+    });
+    let draft =
+        |data: &str| Draft { topics: vec![Topic::new("t").unwrap()], data: data.into(), ..Draft::default() };
+    assert_eq!(server.broadcast(draft("now")).unwrap(), 1);
+    let (event, reached) = event("kept".into()).counted();
+    server.app().history.publish(event).unwrap();
+    assert_eq!(server.app().hub.count(&reached), 2);
 }
