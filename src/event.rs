@@ -191,9 +191,9 @@ fn check_name(name: &str) -> Result<(), Error> {
             "an event cannot be named `{name}`: browsers use that name for the connection itself"
         )));
     }
-    if name == RESET {
+    if matches!(name, RESET | "drain") {
         return Err(Error::bad(format!(
-            "an event cannot be named `{RESET}`: streams say with it that there is a gap"
+            "an event cannot be named `{name}`: streams say with it that there is a gap, or that they end"
         )));
     }
     Ok(())
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_would_break_the_stream_or_the_browser_is_refused() {
-        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", &"n".repeat(256)] {
+        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", "drain", &"n".repeat(256)] {
             assert!(Event::new(Draft { name: Some(name.into()), ..draft("") }).is_err(), "{name:?}");
         }
         for id in ["", "a b", "a\nb", "é", "earliest", "0123456789abcdef", "a:b", &"i".repeat(65)] {

@@ -24,9 +24,11 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
 
         get("/topics", topics::subscribe).subscribes(Topics::in_query("topic")),
         get("/topics/{topic...}", topics::subscribe).subscribes(Topics::in_path("topic")),
+        post("/topics", topics::publish).publishes(Topics::in_query("topic")),
         post("/topics/{topic...}", topics::publish).publishes(Topics::in_path("topic")),
 
         get("/sse", chat::subscribe).subscribes(Topics::fixed(chat::TOPIC)).of(Page::Chat),
+        post(chat::GOODBYE, chat::goodbye).of(Page::Chat),
         post(CHAT_MESSAGE, chat::publish).publishes(Topics::fixed(chat::TOPIC)).of(Page::Chat),
 
         get("/sse/{id}", notifications::subscribe).subscribes(Topics::from(notifications::received)).of(Page::Notifications),

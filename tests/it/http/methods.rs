@@ -10,7 +10,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/index.html", "GET, HEAD, OPTIONS"),
     ("/pages/index", "GET, HEAD, OPTIONS"),
     ("/healthz", "GET, HEAD, OPTIONS"),
-    ("/topics?topic=a&topic=b", "GET, HEAD, OPTIONS"),
+    ("/topics?topic=a&topic=b", "GET, POST, HEAD, OPTIONS"),
     ("/topics/attacked", "GET, POST, HEAD, OPTIONS"),
     ("/sse?user=ann", "GET, HEAD, OPTIONS"),
     // The path that chat messages are posted to is also the stream of a user named `message`.
