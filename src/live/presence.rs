@@ -55,11 +55,18 @@ struct Users {
     streams: BTreeMap<String, usize>,
     /// The streams that are open and have not said goodbye, by their tokens, with their users.
     tokens: HashMap<String, String>,
-    /// Users whose last stream ended, and until when they stay. A user who came back is in [`Users::streams`] with a
-    /// stream, and one who came back and went again is here once more.
-    grace: VecDeque<(Instant, String)>,
+    /// Streams that ended without a goodbye and were their users' last, in the order in which their graces end. A
+    /// user who came back has a stream in [`Users::streams`], and one who went again is here once more.
+    grace: VecDeque<Ended>,
     /// Somebody came or went since the last event.
     is_changed: bool,
+}
+
+/// A stream within the grace.
+struct Ended {
+    until: Instant,
+    user: String,
+    token: String,
 }
 
 impl Presence {
@@ -81,9 +88,12 @@ impl Presence {
         Present { presence: self.clone(), token }
     }
 
-    /// The browser of the stream with this token has said goodbye. Where there is no such stream, nothing changes.
+    /// The browser of the stream with this token has said goodbye; the end of the stream may have been noticed before.
+    /// Where there is no such stream, nothing changes.
     pub fn leave(&self, token: &str) {
         self.end(token, Duration::ZERO);
+        self.room.users.lock().forgo(|ended| ended.token == token);
+        self.look();
     }
 
     fn end(&self, token: &str, grace: Duration) {
@@ -122,21 +132,26 @@ impl Users {
             self.streams.remove(&user);
             self.is_changed = true;
         } else {
-            self.grace.push_back((Instant::now() + grace, user));
+            self.grace.push_back(Ended { until: Instant::now() + grace, user, token: token.to_owned() });
+        }
+    }
+
+    /// Ends the grace of a stream: its user goes, unless the user came back.
+    fn forgo(&mut self, is_it: impl Fn(&Ended) -> bool) {
+        let Some(at) = self.grace.iter().position(is_it) else { return };
+        let Some(ended) = self.grace.remove(at) else { return };
+        // A user who went again has come back before, so an earlier end says nothing any more.
+        let went_again = self.grace.range(at..).any(|later| later.user == ended.user);
+        if !went_again && self.streams.get(&ended.user) == Some(&0) {
+            self.streams.remove(&ended.user);
+            self.is_changed = true;
         }
     }
 
     /// Lets those go whose grace is over.
     fn sweep(&mut self, now: Instant) {
-        while let Some((until, _)) = self.grace.front()
-            && *until <= now
-        {
-            let Some((_, user)) = self.grace.pop_front() else { return };
-            let went_again = self.grace.iter().any(|(_, other)| *other == user);
-            if self.streams.get(&user) == Some(&0) && !went_again {
-                self.streams.remove(&user);
-                self.is_changed = true;
-            }
+        while self.grace.front().is_some_and(|ended| ended.until <= now) {
+            self.forgo(|_| true);
         }
     }
 }
@@ -176,7 +191,7 @@ impl Drop for Present {
 fn broadcast(publisher: &Publisher, hub: &Hub, room: &Room, changes: &Receiver<()>) {
     let grant = Grant::of_program(std::slice::from_ref(&room.topic));
     loop {
-        let next = room.users.lock().grace.front().map(|(until, _)| *until);
+        let next = room.users.lock().grace.front().map(|ended| ended.until);
         let looked = match next {
             Some(until) => changes.recv_deadline(until),
             None => changes.recv().map_err(|_| RecvTimeoutError::Disconnected),

@@ -155,6 +155,17 @@ fn who_says_goodbye_leaves_at_once() {
     users_become(&mut bob, &["ann", "bob", "carl"]);
     assert_eq!(post(at, &format!("/{}", goodbye[1]), "").status, 204);
     assert_eq!(users(&mut bob), ["bob", "carl"]);
+    drop(tabs);
+    // The end of the stream may come first.
+    drop(Browser::open(at, "/sse?user=dora"));
+    until("the server has noticed", || server.app().permits.in_use() == 2);
+    let dora = Browser::open(at, "/sse?user=dora");
+    let goodbye = dora.parser.comment.split_once(" goodbye=").unwrap().1.to_owned();
+    users_become(&mut bob, &["bob", "carl", "dora"]);
+    drop(dora);
+    until("the server has noticed", || server.app().permits.in_use() == 2);
+    post(at, &format!("/{goodbye}"), "");
+    assert_eq!(users(&mut bob), ["bob", "carl"]);
     assert!(said.elapsed() < AT_ONCE, "{:?}", said.elapsed());
 }
 
