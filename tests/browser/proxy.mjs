@@ -29,6 +29,8 @@ export async function proxied(test, callout, treat) {
 export function forward(from, answer) {
   answer.writeHead(from.statusCode, from.headers);
   from.pipe(answer);
+  // What was cut off behind the proxy is cut off before it.
+  from.on("close", () => from.complete || answer.destroy());
 }
 
 // Answers with text, as a proxy does that has nothing behind it.

@@ -1,6 +1,7 @@
 // Chromium, by Playwright, whose pages have the methods that the tests use.
 
 import { chromium } from "playwright-core";
+import { PATIENCE_MILLIS } from "../waiting.mjs";
 
 export const PROGRAM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
@@ -29,6 +30,7 @@ export async function launch(options = {}) {
 
     async newPage(complain) {
       const page = await context.newPage();
+      page.setDefaultTimeout(PATIENCE_MILLIS);
       // A violation of the content security policy is an error on the console too.
       page.on("console", (message) => {
         if (["error", "warning"].includes(message.type())) complain(message.text());

@@ -7,6 +7,7 @@ import { Page } from "./page.mjs";
 export const PROGRAM = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
 
 export const CANNOT = {
+  cache: "under WebDriver Firefox keeps no page for the back button",
   freeze: "WebDriver BiDi has no command that freezes a page",
 };
 

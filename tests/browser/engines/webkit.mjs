@@ -16,7 +16,8 @@ export const CANNOT = {
   emulation: "WebDriver sets neither the colours nor a narrow window",
 };
 
-// How long the driver has to answer for the first time, and how often it is asked.
+// How long the driver has to answer a command, and for the first time at all, and how often it is asked.
+const ANSWER_MILLIS = 30_000;
 const START_MILLIS = 20_000;
 const AGAIN_MILLIS = 20;
 
@@ -58,7 +59,8 @@ export async function launch() {
   let last = Promise.resolve();
   const ask = (method, path, body) => {
     const asked = last.then(async () => {
-      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
+      const request = { method, body: body && JSON.stringify(body), signal: AbortSignal.timeout(ANSWER_MILLIS) };
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, request);
       const { value } = await answer.json();
       if (!answer.ok) throw new Error(`WebDriver: ${value.error}: ${value.message}`);
       return value;
@@ -75,7 +77,8 @@ export async function launch() {
   }
   const { sessionId } = await ask("POST", "/session", { capabilities: {} });
   const session = `/session/${sessionId}`;
-  let first = await ask("GET", `${session}/window`);
+  // The driver opens a page beside one that is open. So its first window stays, and is no test's.
+  const first = await ask("GET", `${session}/window`);
   return {
     async close() {
       await ask("DELETE", session);
@@ -86,8 +89,8 @@ export async function launch() {
 
     async newPage() {
       // A window, because a tab behind another is hidden.
-      const handle = first ?? (await ask("POST", `${session}/window/new`, { type: "window" })).handle;
-      first = null;
+      const opened = [ask("POST", `${session}/window`, { handle: first }), ask("POST", `${session}/window/new`, { type: "window" })];
+      const [, { handle }] = await Promise.all(opened);
       const tell = (method, path, body) => {
         // Both are queued at once, so that no other page comes in between.
         const chosen = ask("POST", `${session}/window`, { handle });
