@@ -16,21 +16,22 @@ test: ## run the tests
 test-kill: ## kill -9 the server 300 times, twice over, and cut the power some 3,000 times (some minutes)
 	KILL_ROUNDS=300 $(CARGO) test --test it -- disk::kill disk::power posts::kill
 
-test-browser: tests/browser/node_modules ## try the pages and the library in Chromium; pictures go to target/screenshots
+test-browser: tests/browser/node_modules ## try the pages and the library in Chromium, Firefox and WebKit (BROWSERS=chromium chooses); pictures go to target/screenshots
 	$(CARGO) build --release
-	node --test tests/browser
+	node --test --test-reporter=spec --test-reporter-destination=stdout \
+		--test-reporter=./tests/browser/table.mjs --test-reporter-destination=stdout tests/browser
 
 test-examples: tests/browser/node_modules examples/clients/pages/node_modules ## run the clients and pages of examples/clients, and kill the server meanwhile
 	$(CARGO) build --release
-	node --test tests/clients/clients.test.mjs tests/clients/pages.test.mjs
+	BROWSERS=chromium node --test tests/clients/clients.test.mjs tests/clients/pages.test.mjs
 
 test-clients: tests/browser/node_modules tests/clients/node/node_modules ## run other people's clients against the server, and kill and drain it meanwhile
 	$(CARGO) build --release
-	node --test tests/clients/others.test.mjs
+	BROWSERS=chromium node --test tests/clients/others.test.mjs
 
 test-proxies: tests/browser/node_modules ## put nginx, Caddy, haproxy and Apache in front of the server
 	$(CARGO) build --release
-	node --test tests/servers
+	BROWSERS=chromium node --test tests/servers
 
 screenshots: tests/browser/node_modules ## make the README's pictures again
 	$(CARGO) build --release

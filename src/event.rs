@@ -249,9 +249,9 @@ fn check_name(name: &str) -> Result<(), Error> {
             "an event cannot be named `{name}`: browsers use that name for the connection itself"
         )));
     }
-    if name == RESET {
+    if matches!(name, RESET | "drain") {
         return Err(Error::bad(format!(
-            "an event cannot be named `{RESET}`: the server tells browsers with it that there is a gap"
+            "an event cannot be named `{name}`: the server tells browsers with it of a gap or of the end of a stream"
         )));
     }
     if name == RETRACT {
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn what_would_break_the_stream_or_the_browser_is_refused() {
-        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", "retract", &"n".repeat(256)] {
+        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", "retract", "drain", &"n".repeat(256)] {
             assert!(Event::new(Draft { name: Some(name.into()), ..draft("") }).is_err(), "{name:?}");
         }
         for id in ["", "a b", "a\nb", "é", "earliest", "0123456789abcdef", "a:b", &"i".repeat(65)] {

@@ -47,7 +47,7 @@ let dropped = 0;
 let paused = false;
 let drawing = false;
 
-const stream = connect({ url: "/api/streams", resume: false });
+const stream = connect({ url: "api/streams", resume: false });
 stream.on("stats", (event) => {
   stats = event.json();
   samples = [...recent(), { at: Date.now(), stats }];

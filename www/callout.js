@@ -1,4 +1,4 @@
-// callout in a web page: one stream for all tabs of an origin, which reconnects by itself.
+// callout in a web page or in a worker: one stream for all tabs of an origin, which reconnects by itself.
 //
 //   const news = connect({ topics: ["news"] });
 //   news.on("message", (event) => console.log(event.data));
@@ -28,24 +28,47 @@ const STALL_MILLIS = 2500;
 // The longest delay between two attempts unless the server asks for more, and the one after which `publish` gives up.
 const LONG_MILLIS = 30_000;
 
+// The least delay while the browser says that it is offline. It says so without internet too, and the server may be on
+// this machine or in this building.
+const OFFLINE_MILLIS = 5000;
+
+// A publication without an answer for so long is repeated.
+const ANSWER_MILLIS = 10_000;
+
+// The names of the library's own events. No event of the stream is dispatched under them, because a publisher may use
+// them too. `reset` is the server's, which refuses it to publishers.
+const OWN = ["state", "error"];
+
 // Without HTTP/2 a browser has six connections to a server, for all its tabs. When more streams than this are open,
 // hidden tabs close theirs.
 const STREAMS_MAX = 4;
 
-// Where the browser stores nothing, a page that is loaded again starts without a last id.
+// The folder that this file came from: callout is there, whatever path a proxy has put it under.
+const HOME = new URL(".", import.meta.url);
+
+// Where the browser stores nothing, and in a worker, what is loaded again starts without a last id.
 let storage = {};
 try {
   storage = sessionStorage;
 } catch {}
 
-// Opens a stream on a url, or on topics. A relative url belongs to the server that this file came from.
+// A worker is never hidden.
+const isHidden = () => globalThis.document?.hidden;
+
+// Opens a stream on a url, or on topics. A relative url is taken from the folder that this file came from.
 export function connect(wanted) {
   // A string has none of these fields: it is the url itself.
-  const { topics, url: at = topics ? "/" : wanted, resume = true, background } = wanted;
-  const url = new URL(topics ? "/topics" : at, new URL(at, import.meta.url));
+  const { topics, url: at = topics ? "." : wanted, resume = true, background } = wanted;
+  // Where callout is: with topics that is what `url` says, with or without a slash at its end.
+  const given = new URL(topics ? at.replace(/\/?$/, "/") : at, HOME);
+  const home = topics || !given.href.startsWith(HOME.href) ? new URL(topics ? "." : "/", given) : HOME;
+  const url = topics ? new URL("topics", home) : given;
   for (const topic of topics ?? []) url.searchParams.append("topic", topic);
+  // One topic needs no naming. Of several, each event says its own.
+  const only = topics?.length === 1 ? topics[0] : undefined;
+  if (topics?.length > 1) url.searchParams.append("with", "topic");
   const key = `callout:${url}`;
-  const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish: publish.bind(null, url) });
+  const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish: publish.bind(null, home) });
   stream.on = stream.addEventListener;
   stream.off = stream.removeEventListener;
 
@@ -54,8 +77,9 @@ export function connect(wanted) {
   // A snapshot (presence, statistics) follows in the tab's own stream, which must not end before. The opening comment
   // says whether one follows; until then nobody knows.
   let snapshot;
-  // The stream that it reads. `cut` ends that stream, or the pause before the next.
-  let cut, heard;
+  // The stream that it reads. `cut` ends that stream, or the pause before the next; `isUrgent` says that there is to be
+  // no pause. `goodbye` is where the server is told that the stream will not come back, if it wants to know.
+  let cut, heard, isUrgent, goodbye;
   let beat = 15; // seconds between heartbeats
   let retry = 1000; // milliseconds
   // What it has seen: the last id, and the newest ones.
@@ -81,8 +105,15 @@ export function connect(wanted) {
   function close() {
     for (const name in handlers) removeEventListener(name, handlers[name], true);
     clearInterval(ticker);
+    if (goodbye && (leading || !navigator.locks)) leave(new URL(goodbye, home)).catch(() => {});
     stop();
     apply({ state: "closed" });
+  }
+
+  // Says goodbye, unless another tab goes on. A page that is reloaded comes back, so a page that is left says nothing.
+  async function leave(to) {
+    const { pending = [] } = (await navigator.locks?.query()) ?? {};
+    if (!pending.some(({ name }) => name === key)) await fetch(to, { method: "POST", keepalive: true });
   }
 
   // ---- the tabs ----
@@ -119,21 +150,21 @@ export function connect(wanted) {
   // when the tab is shown.
   async function makeRoom() {
     // A page on its way into the back/forward cache has stopped already; with a lock it would not be cached.
-    if (!document.hidden || background || !turn) return;
+    if (!isHidden() || background || !turn) return;
     // Without locks nobody can count the streams.
     if (!navigator.locks) return stop();
     await navigator.locks.request("callout", async () => {
       const { held } = await navigator.locks.query();
       const streams = held.filter(({ name }) => name.startsWith("callout:"));
-      if (document.hidden && streams.length > STREAMS_MAX) stop();
+      if (isHidden() && streams.length > STREAMS_MAX) stop();
     });
   }
 
-  const look = () => (document.hidden ? makeRoom() : start());
+  const look = () => (isHidden() ? makeRoom() : start());
 
   function tick() {
     if (leading) broadcast();
-    else quiet = document.hidden ? 0 : quiet + 1;
+    else quiet = isHidden() ? 0 : quiet + 1;
     if (quiet === SILENT_TICKS) queue(true);
     if (Date.now() > heard + beat * STALL_MILLIS) cut();
   }
@@ -163,7 +194,8 @@ export function connect(wanted) {
     }
     // The position at which a stream begins has an id and no data.
     if (event?.data == null) return;
-    for (const type of new Set([event.name, "*"])) emit(type, { ...event, json: () => JSON.parse(event.data) });
+    const types = new Set(OWN.includes(event.name) ? "*" : [event.name, "*"]);
+    for (const type of types) emit(type, { ...event, json: () => JSON.parse(event.data) });
   }
 
   const emit = (type, detail) => stream.dispatchEvent(Object.assign(new Event(type), detail));
@@ -176,11 +208,13 @@ export function connect(wanted) {
       const state = navigator.onLine ? "reconnecting" : "offline";
       if ((leading || behind) && stream.state !== "connecting") broadcast({ state });
       // Asked again, because a handler may have closed the stream.
-      if ((leading || behind) && navigator.onLine && !pause) {
+      if ((leading || behind) && !pause) {
+        isUrgent = false;
         // If it breaks or is cut, the next one goes on from the last id.
         await read().catch(() => {});
         heard = NaN;
-        pause = retry;
+        goodbye = "";
+        pause = isUrgent ? 0 : navigator.onLine ? retry : Math.max(retry, OFFLINE_MILLIS);
         // Unless the server says how long: longer each time, and not all tabs at once.
         retry = Math.min(retry * (1.5 + Math.random()), LONG_MILLIS);
       } else {
@@ -196,8 +230,14 @@ export function connect(wanted) {
     cut = () => ending.abort();
     heard = Date.now();
     if (id) url.searchParams.set("last_event_id", id);
-    const answer = await fetch(url, { headers: { accept: "text/event-stream" }, signal: ending.signal });
-    if (answer.status !== 200) return broadcast({ error: { ...(await refusal(answer)) } });
+    // Without `no-store` Firefox lets a fetch wait for the end of another of the same url.
+    const request = { headers: { accept: "text/event-stream" }, cache: "no-store", signal: ending.signal };
+    const answer = await fetch(url, request);
+    if (answer.status !== 200 || !/^text\/event-stream\b/i.test(typeOf(answer))) {
+      const { data, status } = await refusal(answer);
+      broadcast({ error: { data, status } });
+      return ending.abort();
+    }
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let rest = ""; ; ) {
       const { done, value } = await reader.read();
@@ -210,14 +250,18 @@ export function connect(wanted) {
     }
   }
 
-  function take({ "": comment, event: name = "message", data, id, retry: delay = retry }) {
-    [, beat, snapshot] = /heartbeat=(\S+)( snapshot)?/.exec(comment) ?? [0, beat, snapshot];
+  function take({ "": comment, event: name = "message", data, id, topic = only, retry: delay = retry }) {
+    const opening = /heartbeat=(\S+)( snapshot)?(?: goodbye=(\S+))?/.exec(comment);
+    if (opening) [, beat, snapshot, goodbye] = opening;
     if (data && !id) snapshot = "";
     retry = Number(delay);
-    broadcast({ state: comment ? "live" : stream.state, event: { id, name, data } });
+    broadcast({ state: opening ? "live" : stream.state, event: { id, name, data, topic } });
   }
 
-  const wake = () => cut();
+  const wake = () => {
+    isUrgent = true;
+    cut();
+  };
   const handlers = {
     pagehide: stop,
     freeze: stop,
@@ -234,20 +278,39 @@ export function connect(wanted) {
   return stream;
 }
 
-// Publishes, again and again while no answer comes: the event's own id makes that safe.
-async function publish(url, topic, data, { id = `${Date.now()}-${Math.random()}`, token, ...given } = {}) {
+// Publishes, again and again while callout does not answer: the event's own id makes that safe. The topics are in the
+// query, because proxies rewrite paths.
+async function publish(home, topic, data, { id = `${Date.now()}-${Math.random()}`, token, ...given } = {}) {
   const query = new URLSearchParams(id === null ? given : { id, ...given });
-  const to = new URL(`/topics/${encodeURIComponent(topic)}?${query}`, url);
+  for (const name of [topic].flat()) query.append("topic", name);
+  const to = new URL(`topics?${query}`, home);
   const body = typeof data === "string" ? data : JSON.stringify(data);
   const headers = token ? { authorization: `Bearer ${token}` } : {};
   for (let pause = 500; ; pause *= 2) {
-    const answer = await fetch(to, { method: "POST", body, headers }).catch((error) => {
-      if (id === null || pause > LONG_MILLIS) throw error;
-    });
-    if (answer?.ok) return answer.json();
-    if (answer) throw await refusal(answer);
+    try {
+      return await post(to, { body, headers });
+    } catch (error) {
+      if (error.isFinal || id === null || pause > LONG_MILLIS) throw error;
+    }
     await new Promise((done) => setTimeout(done, pause));
   }
+}
+
+// Asks once. The error is final where another attempt would fail the same way.
+async function post(to, { body, headers }) {
+  // A redirect that is followed may turn the POST into a GET, which publishes nothing and opens a stream.
+  const request = { method: "POST", body, headers, redirect: "manual", signal: AbortSignal.timeout(ANSWER_MILLIS) };
+  const answer = await fetch(to, request);
+  if (answer.ok && /json/.test(typeOf(answer))) return answer.json();
+  if (answer.type === "opaqueredirect") {
+    // A page is not shown where a redirect leads, but where it has arrived.
+    const { url = "elsewhere" } = await fetch(to, { method: "HEAD" }).catch(() => ({}));
+    const data = `redirected to ${url}: a publication is not redirected, so connect to that address`;
+    throw Object.assign(new Error(data), { data, status: 0, isFinal: true });
+  }
+  const error = await refusal(answer);
+  // 502, 503 and 504 without callout's words are a proxy's, while callout is away.
+  throw Object.assign(error, { isFinal: error.isCallouts || answer.status < 502 });
 }
 
 // A block of lines as an object of its fields. A comment is a field without a name.
@@ -260,8 +323,13 @@ function parse(text) {
   return block;
 }
 
-// Why a request was refused, in the server's words.
+const typeOf = (answer) => answer.headers.get("content-type") ?? "";
+
+// Why a request was refused: in callout's words, or else what came in the place of its answer.
 async function refusal(answer) {
-  const { error = `status ${answer.status}` } = await answer.json().catch(() => ({}));
-  return Object.assign(new Error(error), { data: error, status: answer.status });
+  const { status, url } = answer;
+  const type = typeOf(answer) || "something without a type";
+  const { error } = /json/.test(type) ? await answer.json().catch(() => ({})) : {};
+  const data = error ?? (answer.ok ? `${url} answered with ${type}, which is not callout` : `status ${status}`);
+  return Object.assign(new Error(data), { data, status, isCallouts: Boolean(error) });
 }

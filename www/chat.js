@@ -1,7 +1,7 @@
 // The chat: one stream for the messages and for who is here, one POST for each message.
 
 import { connect } from "./callout.js";
-import { $, ask, element, orNull, showState, showTrouble, time } from "./page.js";
+import { $, ask, element, orNull, refocus, showState, showTrouble, time } from "./page.js";
 
 // Messages on the page; the oldest are removed first.
 const MESSAGES_MAX = 500;
@@ -40,7 +40,7 @@ function join() {
   $("user").value = wanted;
   orNull(() => localStorage.setItem(NAME_KEY, wanted));
   // Each new stream begins with the latest messages, also after a reload.
-  stream = connect({ url: `/sse?${new URLSearchParams({ user: name })}`, resume: false });
+  stream = connect({ url: `sse?${new URLSearchParams({ user: name })}`, resume: false });
   stream.on("state", () => show(stream.state));
   stream.on("message", (event) => isNew(event.id) && showMessage(event.json()));
   stream.on("presence", (event) => showUsers(event.json()));
@@ -76,7 +76,7 @@ async function send() {
   if (!name && !join()) return;
   $("send").disabled = true;
   try {
-    await ask("POST", "/sse/message", { user: name, message: text });
+    await ask("POST", "sse/message", { user: name, message: text });
     showTrouble("");
     // Unless it was changed in the meantime.
     if ($("message").value === text) $("message").value = "";
@@ -85,7 +85,7 @@ async function send() {
     showTrouble(`Not sent: ${error.message}.`);
   } finally {
     $("send").disabled = false;
-    $("message").focus();
+    refocus($("message"), $("send"));
   }
 }
 

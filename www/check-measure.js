@@ -3,6 +3,8 @@
 // It reads the streams itself and shares none with other tabs, because the way itself is what is measured. Nothing is
 // judged here; `check-words.js` does that.
 
+import { HOME } from "./page.js";
+
 // A request without an answer for so long has failed, and an event that has not arrived by then is held up.
 export const PATIENCE_MILLIS = 10_000;
 
@@ -12,6 +14,10 @@ export const OPENING_MILLIS = 2000;
 // Events to measure with, and the pause between them, which is longer than the intervals at which proxies usually flush.
 export const EVENTS = 6;
 export const PAUSE_MILLIS = 400;
+
+// Events that a browser misses before it reconnects: together they are larger than what a proxy lets through as it is
+// because it is small.
+export const MISSED_EVENTS = 24;
 
 // How soon the server has to notice that a browser left, and how long the page waits for that.
 export const LEFT_MILLIS = 1000;
@@ -81,17 +87,19 @@ export async function leave(stream, send) {
 export async function resume(id, before, missed, send, signal) {
   const lastId = before.events.at(-1)?.id;
   if (!lastId) return null;
+  const more = Array.from({ length: MISSED_EVENTS - missed.length }, send);
+  missed = [...missed, ...(await Promise.all(more))].sort((a, b) => (a.id < b.id ? -1 : 1));
   const stream = subscribe(id, signal, lastId);
   await until(() => stream.events.length >= missed.length || stream.end, PATIENCE_MILLIS, signal);
   const wanted = [...missed, await send()].map((event) => event.id);
   await until(() => stream.events.at(-1)?.id === wanted.at(-1) || stream.end, PATIENCE_MILLIS, signal);
   stream.close();
-  return { stream, missed, wanted, received: stream.events.map((event) => event.id) };
+  return { before, stream, missed, wanted, received: stream.events.map((event) => event.id) };
 }
 
 // The version of HTTP that the browser speaks with the server, or with the proxy that is next to the browser.
 export function protocol(id) {
-  const url = new URL(`/check/${id}`, location.href).href;
+  const url = new URL(`check/${id}`, HOME).href;
   return performance.getEntriesByName(url).at(-1)?.nextHopProtocol;
 }
 
@@ -105,7 +113,7 @@ export function subscribe(id, signal, lastId) {
   stream.close = () => ending.abort();
   const headers = { accept: "text/event-stream" };
   if (lastId) headers["last-event-id"] = lastId;
-  read(stream, fetch(`/check/${id}`, { headers, cache: "no-store", signal: ending.signal })).then(
+  read(stream, fetch(new URL(`check/${id}`, HOME), { headers, cache: "no-store", signal: ending.signal })).then(
     () => finish(stream, "it ended"),
     (error) => finish(stream, stream.isRefused ? error.message : "the connection broke"),
   );
@@ -119,35 +127,41 @@ async function read(stream, answering) {
     throw new Error(await reason(answer));
   }
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let fields = {};
   for (let rest = ""; ; ) {
     const { done, value } = await reader.read();
     if (done) return;
     stream.heard = now();
-    const blocks = (rest + value).split("\n\n");
-    rest = blocks.pop();
-    blocks.forEach((block) => take(stream, block));
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+      if (line && name) fields[name] = value;
+      else if (line) hear(stream, value);
+      else {
+        take(stream, fields);
+        fields = {};
+      }
+    }
   }
 }
 
-function take(stream, block) {
-  const fields = {};
-  for (const line of block.split("\n")) {
-    const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
-    fields[name] = value;
-  }
+// Takes a comment. The first is the greeting, and those after it are heartbeats.
+function hear(stream, comment) {
+  if (stream.opened) stream.beats += 1;
+  stream.opened ??= stream.heard;
+  stream.heartbeat_secs = Number(/heartbeat=([\d.]+)/.exec(comment)?.[1] ?? stream.heartbeat_secs);
+}
+
+function take(stream, { id, event, data }) {
   // A stream begins with the greeting. A server that has no permit left for a stream sends only the time after which
   // to reconnect, because a status other than 200 would stop an EventSource for good.
-  if (!stream.opened && "retry" in fields) {
+  if (!stream.opened) {
     Object.assign(stream, { isRefused: true, isFull: true });
     throw new Error("the server has as many streams as it may have");
   }
-  // The first comment is the greeting, and those after it are heartbeats.
-  if (stream.opened && "" in fields) stream.beats += 1;
-  stream.opened ??= stream.heard;
-  stream.heartbeat_secs = Number(/heartbeat=([\d.]+)/.exec(fields[""])?.[1] ?? stream.heartbeat_secs);
-  // The position at which a stream begins has an id too; a server that ends the stream sends only `retry`.
-  stream.isDrained = "retry" in fields && !("id" in fields);
-  if ("data" in fields) stream.events.push({ id: fields.id, name: fields.event, at: stream.heard });
+  stream.isDrained = event === "drain";
+  if (data !== undefined) stream.events.push({ id, name: event, at: stream.heard });
 }
 
 function finish(stream, end) {
@@ -163,7 +177,7 @@ export async function post(id, signal) {
   let answer;
   try {
     const deadline = AbortSignal.timeout(PATIENCE_MILLIS);
-    answer = await fetch(`/check/${id}`, { method: "POST", signal: AbortSignal.any([deadline, signal]) });
+    answer = await fetch(new URL(`check/${id}`, HOME), { method: "POST", signal: AbortSignal.any([deadline, signal]) });
   } catch (error) {
     if (error.name !== "TimeoutError") throw new Error("the server cannot be reached.");
     throw new Error(`no answer within ${PATIENCE_MILLIS / 1000} s. Do other tabs hold all connections to this host?`);
@@ -178,7 +192,7 @@ export async function post(id, signal) {
 // The server's figures, or null if there is no answer.
 export async function health() {
   try {
-    const answer = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MILLIS) });
+    const answer = await fetch(new URL("healthz", HOME), { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MILLIS) });
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;

@@ -19,6 +19,7 @@ export const TITLES = {
   lasting: "A stream lasts",
   presence: "Leaving is noticed",
   resume: "Reconnecting misses nothing",
+  replay: "What was missed arrives at once",
   http: "Many streams at a time",
   clock: "The clocks agree",
 };
@@ -111,6 +112,18 @@ export function resuming(resumed) {
     return bad("The missed events did not arrive: the server was not told the last id.", "header");
   }
   return bad(`Of ${wanted.length} events ${received.length} arrived, or in another order.`, "buffering");
+}
+
+// How long it took from the request until the missed events were there, beside how long a stream takes to open.
+export function replay(resumed) {
+  if (!resumed || resumed.stream.isRefused) return none("Cannot be tried without reconnecting.");
+  const { before, stream, missed } = resumed;
+  const last = stream.events.find(({ id }) => id === missed.at(-1).id);
+  if (!last) return bad(`Held up, or lost: the ${missed.length} events did not arrive together.`, "buffering");
+  const took = last.at - stream.began;
+  const text = `The last of ${missed.length} missed events arrived ${spent(took)} after the page asked for them`;
+  if (took - (before.opened - before.began) < 2 * LATE_MILLIS) return good(`${text}.`);
+  return bad(`Held up: ${text[0].toLowerCase()}${text.slice(1)}. A large piece is treated otherwise than a small one.`, "buffering");
 }
 
 // A stream that goes on, and the cuts before it.

@@ -49,12 +49,15 @@ async function check() {
     const left = await measure.leave(stream, send);
     show("presence", words.presence(left));
     show("resume", words.wait("Reconnecting …"));
-    show("resume", words.resuming(await measure.resume(id, stream, left.missed, send, signal)));
+    const resumed = await measure.resume(id, stream, left.missed, send, signal);
+    show("resume", words.resuming(resumed));
+    show("replay", words.replay(resumed));
   } catch (error) {
     if (signal.aborted) return;
-    for (const name in words.TITLES) {
-      if (name !== "lasting" && verdict(name) === "wait") show(name, words.none(`Could not be tried: ${error.message}`));
-    }
+    // What failed is bad, and what comes after it was not tried.
+    const failed = Object.keys(words.TITLES).filter((name) => name !== "lasting" && verdict(name) === "wait");
+    const isBad = (at) => at === 0 && verdict("open") === "good";
+    failed.forEach((name, at) => show(name, (isBad(at) ? words.bad : words.none)(`Could not be tried: ${error.message}`)));
   }
   if (signal.aborted) return;
   $("findings").ariaBusy = "false";
@@ -121,14 +124,16 @@ function showFinding(name, { verdict, text, cure }) {
 
 const verdict = (name) => $(`finding-${name}`).dataset.verdict;
 
+// The headline is what the worst finding says.
 function summarize() {
   const titles = (wanted) => Object.keys(words.TITLES).filter((name) => verdict(name) === wanted);
-  const [bad, look] = [titles("bad"), titles("look")];
+  const [bad, none, look] = [titles("bad"), titles("none"), titles("look")];
   const list = (names) => names.map((name) => `“${words.TITLES[name]}”`).join(", ");
   let text = "All is well between this browser and callout.";
   if ($("findings").querySelector("#cure-streams")) text = "The server has as many streams as it may have.";
-  else if ($("finding-pace").querySelector("#cure-buffering")) text = "Something between this browser and callout holds events up.";
+  else if ($("findings").querySelector("[data-verdict=bad] #cure-buffering")) text = "Something between this browser and callout holds events up.";
   else if (bad.length) text = `Something is wrong: ${list(bad)}.`;
+  else if (none.length) text = `Not everything could be tried: ${list(none)}.`;
   else if (look.length) text = `It works. Have a look at ${list(look)}.`;
   if ($("summary").textContent !== text) $("summary").textContent = text;
 }

@@ -1,7 +1,7 @@
 // The start page: the server's figures, and what is published to `news` at this moment.
 
 import { connect } from "./callout.js";
-import { $, element, showState, span, time } from "./page.js";
+import { $, HOME, element, showState, span, time } from "./page.js";
 
 // Without a stream of figures the server is asked for them so often.
 const ASK_MILLIS = 5000;
@@ -9,7 +9,7 @@ const ASK_MILLIS = 5000;
 // Messages on the page; the oldest are removed first.
 const MESSAGES_MAX = 5;
 
-const stats = connect({ url: "/api/streams", resume: false });
+const stats = connect({ url: "api/streams", resume: false });
 const news = connect({ topics: ["news"] });
 
 stats.on("stats", (event) => showFigures(event.json()));
@@ -56,7 +56,7 @@ async function refresh() {
 
 async function readHealth() {
   try {
-    const answer = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(ASK_MILLIS) });
+    const answer = await fetch(new URL("healthz", HOME), { cache: "no-store", signal: AbortSignal.timeout(ASK_MILLIS) });
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;

@@ -79,7 +79,7 @@ function notify() {
 
 // Sends to one user or to everyone, and shows how many streams that reached.
 async function send(what, body, headers) {
-  const path = isForAll() ? `/${what}` : pathOf(what, $("user").value.trim());
+  const path = isForAll() ? what : pathOf(what, $("user").value.trim());
   if (!path) {
     showTrouble("Enter the user, or choose everyone.");
     return $("user").focus();
@@ -105,7 +105,7 @@ function isForAll() {
 
 // The path of a user. There is none for `.` and `..`, which a browser takes for folders.
 function pathOf(what, user) {
-  return user && !/^\.\.?$/.test(user) && `/${what}/${encode(user)}`;
+  return user && !/^\.\.?$/.test(user) && `${what}/${encode(user)}`;
 }
 
 // Encodes the single quotes too: in the commands they would end the url.

@@ -24,6 +24,11 @@ export function arrange(parent, children) {
   children.forEach((child, at) => parent.children[at] === child || parent.insertBefore(child, parent.children[at] ?? null));
 }
 
+// Gives the focus back after a request whose button was disabled meanwhile, unless the person has moved it elsewhere.
+export function refocus(element, button) {
+  if ([document.body, button].includes(document.activeElement)) element.focus();
+}
+
 // The time of day; with the date unless it is today.
 export function time(at) {
   const then = new Date(at);
@@ -64,13 +69,16 @@ export function showTrouble(text) {
   $("trouble").hidden = !text;
 }
 
+// The folder that the pages came from: callout is there, whatever path a proxy has put it under.
+export const HOME = new URL(".", import.meta.url);
+
 // Sends a request, with JSON if there is a body, and returns the answer's JSON. The error says in words why there is
 // none.
 export async function ask(method, path, body, headers) {
   const json = body && { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
   let answer;
   try {
-    answer = await fetch(path, { method, ...json, signal: AbortSignal.timeout(ANSWER_MILLIS) });
+    answer = await fetch(new URL(path, HOME), { method, ...json, signal: AbortSignal.timeout(ANSWER_MILLIS) });
   } catch (error) {
     const isLate = error.name === "TimeoutError";
     throw new Error(isLate ? "no answer in time; the request may have arrived all the same" : "the server cannot be reached");
@@ -92,8 +100,8 @@ export function orNull(act) {
 
 // ---- commands ----
 
-// The commands on a page name the host that the page came from, and can be copied.
-for (const origin of document.querySelectorAll(".origin")) origin.textContent = location.origin;
+// The commands on a page name the address that the page came from, and can be copied.
+for (const origin of document.querySelectorAll(".origin")) origin.textContent = HOME.href.slice(0, -1);
 
 for (const command of document.querySelectorAll(".command")) {
   const code = command.querySelector("code");

@@ -174,7 +174,7 @@ async function store(card) {
   card.save.disabled = card.saving = true;
   showError(card, "");
   try {
-    const saved = await ask("PATCH", `/api/posts/${id}`, { title, content }, { "if-match": `"${version}"` });
+    const saved = await ask("PATCH", `api/posts/${id}`, { title, content }, { "if-match": `"${version}"` });
     card.saving = false;
     adopt(card, saved);
     const draft = drafts.get(id);
@@ -187,7 +187,7 @@ async function store(card) {
     showError(card, `Not saved: ${error.message}.`);
     if (error.status === 412) {
       // If the post cannot be read now, the stream will bring it.
-      await ask("GET", `/api/posts/${id}`).then((post) => adopt(card, post), () => {});
+      await ask("GET", `api/posts/${id}`).then((post) => adopt(card, post), () => {});
     }
     rebase(card.post);
     if (!drafts.has(id)) return end(card);

@@ -1,6 +1,6 @@
 // New posts: the form in which one is written, and the button that adds a random one.
 
-import { $, ask, element, orNull, showTrouble } from "./page.js";
+import { $, ask, element, orNull, refocus, showTrouble } from "./page.js";
 import { tagLink } from "./posts-feeds.js";
 
 const FIELDS_KEY = "callout.posts.new";
@@ -14,7 +14,7 @@ async function publish(event) {
   const wanted = Object.fromEntries(new FormData(form));
   button.disabled = true;
   try {
-    const post = await ask("POST", "/api/posts", wanted);
+    const post = await ask("POST", "api/posts", wanted);
     orNull(() => localStorage.setItem(NAME_KEY, wanted.author));
     // Unless they were changed in the meantime.
     for (const name of ["title", "content"]) if (form[name].value === wanted[name]) form[name].value = "";
@@ -24,19 +24,19 @@ async function publish(event) {
     showTrouble(`Not published: ${error.message}.`);
   } finally {
     button.disabled = false;
-    $("title").focus();
+    refocus($("title"), button);
   }
 }
 
 async function addRandom() {
   $("random").disabled = true;
   try {
-    showPublished(await ask("POST", "/api/generate/post"));
+    showPublished(await ask("POST", "api/generate/post"));
   } catch (error) {
     showTrouble(`No post was added: ${error.message}.`);
   } finally {
     $("random").disabled = false;
-    $("random").focus();
+    refocus($("random"), $("random"));
   }
 }
 

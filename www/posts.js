@@ -19,7 +19,7 @@ const REREAD_MILLIS = 10_000;
 const OLDER_FAILED = "Older posts could not be read";
 
 // The page's streams, and the view: what is shown and what is known of it.
-const feeds = connect({ url: "/api/feeds", resume: false });
+const feeds = connect({ url: "api/feeds", resume: false });
 let view = { name: "", posts: [] };
 
 // The cards on the page by their post's id.
@@ -53,7 +53,7 @@ function show(wanted = location.hash.slice(1)) {
 }
 
 function subscribe(shown) {
-  const url = shown.feed ? `/api/feeds/${encodeURIComponent(shown.feed)}` : `/api/posts/${encodeURIComponent(shown.post)}`;
+  const url = shown.feed ? `api/feeds/${encodeURIComponent(shown.feed)}` : `api/posts/${encodeURIComponent(shown.post)}`;
   shown.stream = connect({ url, resume: false });
   shown.stream.on("state", showStates);
   shown.stream.on("data", (event) => {
@@ -85,9 +85,10 @@ feeds.on("data", (event) => {
   // While the address names no feed, the fullest is shown.
   if (view.name || !state.feeds.length) return;
   const fullest = `feed=${state.feeds.reduce((most, feed) => (feed.posts > most.posts ? feed : most)).name}`;
-  // An address that names another element of this page stays.
-  if (location.hash) show(fullest);
-  else location.replace(`#${fullest}`);
+  // An address that names another element of this page stays. Nobody followed a link, so the focus stays too: there is
+  // no `hashchange`.
+  if (!location.hash) history.replaceState(null, "", `#${fullest}`);
+  show(fullest);
 });
 
 // A feed or a post that does not exist is no reason to call the page offline.
@@ -173,7 +174,7 @@ async function readTop({ feed, wanted }) {
   let next;
   do {
     const query = new URLSearchParams({ limit: Math.min(wanted - posts.length, LIMIT_MAX), ...(next && { before: next }) });
-    const page = await ask("GET", `/api/feeds/${encodeURIComponent(feed)}?${query}`);
+    const page = await ask("GET", `api/feeds/${encodeURIComponent(feed)}?${query}`);
     posts.push(...page.posts);
     next = page.next;
   } while (next && posts.length < wanted);

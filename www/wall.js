@@ -1,7 +1,7 @@
 // The wall: one stream; the type of each message says in which column it is shown.
 
 import { connect } from "./callout.js";
-import { $, ask, element, showState, showTrouble } from "./page.js";
+import { $, ask, element, refocus, showState, showTrouble } from "./page.js";
 
 // Messages in one column; the oldest are removed first.
 const MESSAGES_MAX = 100;
@@ -10,7 +10,7 @@ const MESSAGES_MAX = 100;
 const TYPES = ["red", "yellow", "blue"];
 
 // Every load begins with the last hundred messages, wherever this tab was before.
-const wall = connect({ url: "/messages", resume: false });
+const wall = connect({ url: "messages", resume: false });
 for (const type of TYPES) wall.on(type, (event) => show($(type), event.json()));
 wall.on("*", (event) => {
   if (event.name !== "reset" && !TYPES.includes(event.name)) show($("others"), event.json());
@@ -71,7 +71,7 @@ async function put() {
   if (!type) return $("other").focus();
   $("send").disabled = true;
   try {
-    await ask("POST", "/messages", { data: text, type });
+    await ask("POST", "messages", { data: text, type });
     showTrouble("");
     // Unless it was changed in the meantime.
     if ($("text").value === text) $("text").value = "";
@@ -79,7 +79,7 @@ async function put() {
     showTrouble(`Not sent: ${error.message}.`);
   } finally {
     $("send").disabled = false;
-    $("text").focus();
+    refocus($("text"), $("send"));
   }
 }
 

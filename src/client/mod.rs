@@ -27,8 +27,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// A comment for the times when there is nothing to say.
-const HEARTBEAT: &[u8] = b":\n\n";
+/// A comment for the times when there is nothing to say. No empty line ends it: some clients hand out a message at
+/// each empty line, whatever stood before it.
+const HEARTBEAT: &[u8] = b":\n";
 
 /// What a new stream's browser is told to wait before it comes back: a delay of its own for each, so that
 /// they do not all come back at once.
@@ -110,8 +111,7 @@ impl Client {
             Ok(resume) => resume,
             Err(error) => return self.postpone(head, &error),
         };
-        let mut opening =
-            hello(self.pace.heartbeat, stream.snapshot.is_some(), &resume.position).into_bytes();
+        let mut opening = hello(self.pace.heartbeat, stream, &resume.position).into_bytes();
         if let (true, Start::After(asked)) = (resume.gap, stream.start()) {
             opening.extend_from_slice(&reset(asked, &resume.position));
         }
@@ -209,7 +209,7 @@ impl Client {
 
     /// Ends the body, so that the browser sees that nothing was cut off.
     fn end(&mut self, head: Vec<u8>, retry_millis: u32) -> io::Result<End> {
-        let mut bytes = [head, self.encode(format!("retry: {retry_millis}\n\n").as_bytes())].concat();
+        let mut bytes = [head, self.encode(come_back(retry_millis).as_bytes())].concat();
         if self.coding == Coding::Chunked {
             bytes.extend_from_slice(LAST_CHUNK);
         }
@@ -239,11 +239,23 @@ impl Client {
 
 /// What opens every stream. The comment fires `onopen`, pushes through buffers, keeps data that begins with
 /// U+FEFF from being taken for a byte order mark, and says how many seconds of silence are usual, so that
-/// a page can tell when a stream is dead, and whether a snapshot will follow the replay.
-fn hello(heartbeat: Duration, has_snapshot: bool, position: &str) -> String {
+/// a page can tell when a stream is dead, whether a snapshot will follow the replay, and where to say goodbye.
+///
+/// What is no message bears a name and no data. An EventSource takes the position from it and dispatches nothing; a
+/// client that hands it to its program hands out an event `open`, which cannot be taken for a message.
+fn hello(heartbeat: Duration, stream: &Stream, position: &str) -> String {
     let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
-    let snapshot = if has_snapshot { " snapshot" } else { "" };
-    format!(":ok heartbeat={heartbeat_secs}{snapshot}\n\nretry: {retry_millis}\nid: {position}\n\n")
+    let snapshot = if stream.snapshot.is_some() { " snapshot" } else { "" };
+    let goodbye = stream.goodbye.as_ref().map(|path| format!(" goodbye={path}")).unwrap_or_default();
+    format!(
+        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}\nevent: open\nretry: {retry_millis}\nid: {position}\n\n"
+    )
+}
+
+/// The last block of a stream whose browser is to come back after this delay. It bears a name and no data; see
+/// [`hello`].
+pub fn come_back(retry_millis: u32) -> String {
+    format!("event: drain\nretry: {retry_millis}\n\n")
 }
 
 /// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.

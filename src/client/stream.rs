@@ -19,6 +19,8 @@ pub struct Stream {
     start: Start,
     /// The present state, for topics that have one.
     pub snapshot: Option<Snapshot>,
+    /// Where the browser can say that it will not come back: a path and query, relative to where callout is.
+    pub goodbye: Option<String>,
     /// Whatever has to end with the stream (its permit, its name among those present): dropped when the stream
     /// is over.
     pub guards: Vec<Box<dyn Any + Send>>,
@@ -30,7 +32,7 @@ impl Stream {
         let mut topics = grant.subscribe().to_vec();
         topics.sort_unstable();
         topics.dedup();
-        Stream { topics: topics.into(), start, snapshot: None, guards: Vec::new() }
+        Stream { topics: topics.into(), start, snapshot: None, goodbye: None, guards: Vec::new() }
     }
 
     /// Its topics: sorted, without doubles.

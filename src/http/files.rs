@@ -1,4 +1,6 @@
-//! The files under `www/`: compiled in, or read from a directory while one works on them.
+//! The files under `www/`, which are compiled in, and those of a folder, which come first.
+//!
+//! The links of a page are relative, so that a proxy may put callout under any path.
 
 use super::{Request, Response, printable, template};
 use crate::error::Error;
@@ -58,19 +60,16 @@ const CONTENT_TYPES: &[(&[&str], &str)] = &[
     (&["webm"], "video/webm"),
 ];
 
+/// The attributes of a page that hold a link.
+const LINKS: [&str; 2] = [" href=\"", " src=\""];
+
 /// The files under `www/`, some of them hidden.
 pub struct Files {
-    source: Source,
+    embedded: HashMap<&'static str, File>,
+    /// A folder whose files come first, read anew for each request.
+    folder: Option<PathBuf>,
     /// The pages that are switched off.
     hidden: Vec<String>,
-}
-
-/// Where files come from.
-enum Source {
-    /// The binary itself.
-    Embedded(HashMap<&'static str, File>),
-    /// A directory, read anew for each request.
-    Directory(PathBuf),
 }
 
 /// A file's bytes and the tag by which a browser knows whether it has them already.
@@ -80,21 +79,14 @@ pub struct File {
 }
 
 impl Files {
-    /// The files of this directory, or those that are compiled in. `hidden` names demo pages that are switched off
+    /// The files that are compiled in, and before them those of this folder. `hidden` names demo pages that are switched off
     /// (`chat`, `activity`, `notifications`, `wall`, `posts`): there are no files of theirs, and what leads to them
     /// is left out of the other pages.
-    pub fn new(directory: Option<PathBuf>, hidden: &[&str]) -> Files {
+    pub fn new(folder: Option<PathBuf>, hidden: &[&str]) -> Files {
         let hidden: Vec<String> = hidden.iter().map(|&page| page.into()).collect();
-        let source = match directory {
-            Some(directory) => Source::Directory(directory),
-            None => Source::Embedded(
-                EMBEDDED
-                    .iter()
-                    .map(|&(name, bytes)| (name, File::new(shown(name, bytes.into(), &hidden))))
-                    .collect(),
-            ),
-        };
-        Files { source, hidden }
+        let embedded =
+            EMBEDDED.iter().map(|&(name, bytes)| (name, File::new(shown(name, bytes.into(), &hidden))));
+        Files { embedded: embedded.collect(), folder, hidden }
     }
 
     /// Answers with the file of this name (`sse.html`), or 304 if the browser has it.
@@ -104,12 +96,14 @@ impl Files {
         if self.hidden.iter().any(|page| page == page_of(name)) {
             return Err(missing());
         }
-        match &self.source {
-            Source::Embedded(files) => Ok(files.get(name).ok_or_else(missing)?.answer(request, name)),
-            Source::Directory(directory) => {
-                let bytes = read_page(directory, name)?.ok_or_else(missing)?;
-                Ok(File::new(shown(name, bytes.into(), &self.hidden)).answer(request, name))
-            }
+        let own = self.folder.as_deref().map(|folder| read_page(folder, name)).transpose()?.flatten();
+        let own = own.map(|bytes| File::new(shown(name, bytes.into(), &self.hidden)));
+        let file = own.as_ref().or_else(|| self.embedded.get(name)).ok_or_else(missing)?;
+        // `/pages/wall` is `wall.html`, whose links lead from one folder further up.
+        let depth = |path: &str| path.matches('/').count();
+        match depth(request.path()).saturating_sub(1 + depth(name)) {
+            0 => Ok(file.answer(request, name)),
+            levels => Ok(File::new(lifted(&file.bytes, levels)).answer(request, name)),
         }
     }
 }
@@ -178,25 +172,44 @@ fn without_page(mut html: String, page: &str) -> String {
     html
 }
 
-/// Reads a file of the directory, a page in the directory's template if it has one. None if there is no such file.
-fn read_page(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+/// The page with its relative links leading from so many folders further up.
+fn lifted(html: &[u8], levels: usize) -> Cow<'static, [u8]> {
+    let mut html = String::from_utf8_lossy(html).into_owned();
+    for attribute in LINKS {
+        let mut parts = html.split(attribute);
+        let mut lifted = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let link = part.split('"').next().unwrap_or_default();
+            // Not an address of its own, not from the root, and not a place in the page.
+            let is_relative = !link.contains(':') && !link.starts_with(['/', '#']);
+            lifted += attribute;
+            lifted += &"../".repeat(if is_relative { levels } else { 0 });
+            lifted += part;
+        }
+        html = lifted;
+    }
+    html.into_bytes().into()
+}
+
+/// Reads a file of the folder, a page in the folder's template if it has one. None if there is no such file.
+fn read_page(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
     let own = match name {
         template::NAME => None,
-        _ => read(directory, name)?,
+        _ => read(folder, name)?,
     };
     let (true, Some(bytes)) = (is_page(name), &own) else { return Ok(own) };
-    let Some(template) = read(directory, template::NAME)? else { return Ok(own) };
+    let Some(template) = read(folder, template::NAME)? else { return Ok(own) };
     let (template, page) = (String::from_utf8_lossy(&template), String::from_utf8_lossy(bytes));
     Ok(template::render(&template, name, &page).map(String::into_bytes).or(own))
 }
 
-fn read(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
-    // Only names that lead down: nothing outside the directory is to be had.
+fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    // Only names that lead down: nothing outside the folder is to be had.
     let leads_down = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     if !leads_down {
         return Ok(None);
     }
-    match std::fs::read(directory.join(name)) {
+    match std::fs::read(folder.join(name)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_no_file(error.kind()) => Ok(None),
         Err(error) => Err(Error::Internal(format!("failed to read {name:?}: {error}"))),
@@ -241,8 +254,7 @@ mod tests {
     const PAGES: [&str; 5] = ["chat", "activity", "notifications", "wall", "posts"];
 
     fn html(files: &Files, name: &str) -> String {
-        let Source::Embedded(files) = &files.source else { panic!("they are compiled in") };
-        String::from_utf8(files[name].bytes.to_vec()).expect("it is text")
+        String::from_utf8(files.embedded[name].bytes.to_vec()).expect("it is text")
     }
 
     #[test]
@@ -252,7 +264,7 @@ mod tests {
             let html = html(&files, &format!("{page}.html"));
             assert!(html.starts_with("<!doctype html>") && html.trim_end().ends_with("</html>"), "{html}");
             assert_eq!((html.matches("<title>").count(), html.matches("<main").count()), (1, 1), "{html}");
-            let path = if page == "index" { "/".into() } else { format!("/{page}.html") };
+            let path = if page == "index" { ".".into() } else { format!("{page}.html") };
             let current = format!("href=\"{path}\" aria-current=\"page\"");
             assert_eq!(
                 (html.matches(&current).count(), html.matches("aria-current").count()),
@@ -268,17 +280,17 @@ mod tests {
             let files = Files::new(None, &[hidden]);
             for page in PAGES.iter().filter(|page| **page != hidden) {
                 let html = html(&files, "index.html");
-                let path = if *page == "chat" { "/sse.html".into() } else { format!("/{page}.html") };
+                let path = if *page == "chat" { "\"sse.html".into() } else { format!("\"{page}.html") };
                 assert!(html.contains(&path), "{path} is gone with {hidden}");
             }
-            let path = if hidden == "chat" { "/sse.html".into() } else { format!("/{hidden}.html") };
+            let path = if hidden == "chat" { "\"sse.html".into() } else { format!("\"{hidden}.html") };
             for name in ["index.html", "check.html"] {
                 assert!(!html(&files, name).contains(&path), "{name} leads to {path}");
             }
         }
         let html = html(&Files::new(None, &PAGES), "index.html");
         assert!(
-            html.contains("/check.html") && html.contains("</ul>") && !html.contains("data-page"),
+            html.contains("\"check.html") && html.contains("</ul>") && !html.contains("data-page"),
             "{html}"
         );
     }
@@ -294,6 +306,13 @@ mod tests {
         for name in ["index.html", "callout.js", "page.js", "site.css", "check.html"] {
             assert!(!PAGES.contains(&page_of(name)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_page_from_further_down_leads_to_the_same_places() {
+        let html = r##"<a href="."><a href="x.html"><img src="a/b.svg"><a href="#x"><a href="/x"><a href="http://x">"##;
+        let wanted = r##"<a href="../."><a href="../x.html"><img src="../a/b.svg"><a href="#x"><a href="/x"><a href="http://x">"##;
+        assert_eq!(*lifted(html.as_bytes(), 1), *wanted.as_bytes());
     }
 
     #[test]

@@ -14,8 +14,8 @@ const MAIN: &str = "<!-- main -->";
 ///
 /// ```html
 /// <title>Wall · callout</title>
-/// <link rel="stylesheet" href="/wall.css">
-/// <script type="module" src="/wall.js"></script>
+/// <link rel="stylesheet" href="wall.css">
+/// <script type="module" src="wall.js"></script>
 ///
 /// <main>
 ///   …
@@ -29,8 +29,8 @@ pub fn render(template: &str, name: &str, own: &str) -> Option<String> {
         return None;
     }
     let (head, main) = own.split_at(own.find("<main").unwrap_or(own.len()));
-    let path = name.strip_suffix("index.html").unwrap_or(name);
-    let link = format!("href=\"/{path}\"");
+    let path = if name == "index.html" { "." } else { name };
+    let link = format!("href=\"{path}\"");
     let page = template
         .replacen(&link, &format!("{link} aria-current=\"page\""), 1)
         .replacen(HEAD, head.trim_end(), 1)

@@ -14,7 +14,7 @@ const LOOKS: u32 = 8;
 
 /// What a connection's own thread writes to. The listener decides which kind it is.
 pub enum Wire {
-    /// The socket itself, with [`set_send_timeout`]; other threads may hold it too.
+    /// The socket itself, with a short send timeout; other threads may hold it too.
     Socket(Arc<TcpStream>),
     /// A writer of another library (tiny_http). Its socket is not known.
     Writer(Box<dyn Write + Send>),

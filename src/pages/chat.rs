@@ -1,7 +1,8 @@
 //! The chat: `GET /sse?user=NAME` subscribes, `POST /sse/message` sends a message to everybody.
 //!
 //! A subscriber receives messages as JSON, `{"user","message","at"}`, beginning with the last fifty, and an event
-//! `presence` with `{"users":[…]}` whenever somebody comes or goes.
+//! `presence` with `{"users":[…]}` whenever somebody comes or goes. `POST /sse/goodbye?stream=…` says that a stream
+//! will not come back; its opening comment says where.
 
 use super::name::visible;
 use crate::app::{App, PageState};
@@ -11,7 +12,7 @@ use crate::history::Start;
 use crate::http::{Answer, Request, Response};
 use crate::live::presence::Presence;
 use crate::topic::Topic;
-use http::Method;
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use std::time::SystemTime;
@@ -21,6 +22,9 @@ pub const TOPIC: &str = "$chat";
 
 /// The earlier messages that a newcomer is sent.
 const LATE_MESSAGES: usize = 50;
+
+/// Where the browser of a stream says goodbye.
+pub const GOODBYE: &str = "/sse/goodbye";
 
 /// The longest user name, in characters. A longer one is answered 400.
 const USER_CHARS_MAX: usize = 80;
@@ -53,10 +57,18 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
     let mut stream = app.stream(request, Start::Latest(LATE_MESSAGES))?;
     // HEAD asks only what GET would answer: nobody comes in.
     if request.method == Method::GET {
-        stream.guards.push(Box::new(chat.presence.enter(&user)));
+        let present = chat.presence.enter(&user);
+        stream.goodbye = Some(format!("{}?stream={}", GOODBYE.trim_start_matches('/'), present.token()));
+        stream.guards.push(Box::new(present));
     }
     stream.snapshot = Some(Box::new(move || Some(chat.presence.frame())));
     Ok(Answer::stream(stream))
+}
+
+/// Lets the user of a stream leave at once. Who knows the stream's token may say so; saying it again changes nothing.
+pub fn goodbye(app: &App, request: &Request) -> Result<Answer, Error> {
+    app.state::<Chat>()?.presence.leave(&request.query("stream").unwrap_or_default());
+    Ok(Answer::Full(Response::empty(StatusCode::NO_CONTENT)))
 }
 
 /// Publishes a message.

@@ -7,7 +7,7 @@ mod table;
 pub use route::{Handler, Route, TOPICS_MAX, Topics, delete, get, patch, post};
 
 use crate::app::App;
-use crate::client::{Client, Stream, Visit};
+use crate::client::{Client, Stream, Visit, come_back};
 use crate::error::Error;
 use crate::http::path::capture;
 use crate::http::path::percent_decode;
@@ -154,7 +154,7 @@ fn refusal(error: &Error, request: &Request) -> Response {
         Error::Full if request.wants_events() => {
             let retry_millis = fastrand::u32(FULL_RETRY_MILLIS);
             Response {
-                body: format!("retry: {retry_millis}\n\n").into_bytes().into(),
+                body: come_back(retry_millis).into_bytes().into(),
                 is_open: false,
                 ..Response::stream()
             }

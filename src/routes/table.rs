@@ -33,6 +33,7 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         delete("/topics/{topic...}", topics::retract).publishes(Topics::in_path("topic")).needs(Action::Retract),
 
         get("/sse", chat::subscribe).subscribes(Topics::fixed(chat::TOPIC)).of(Page::Chat),
+        post(chat::GOODBYE, chat::goodbye).of(Page::Chat),
         post(CHAT_MESSAGE, chat::publish).publishes(Topics::fixed(chat::TOPIC)).of(Page::Chat),
 
         get("/sse/{id}", notifications::subscribe).subscribes(Topics::from(notifications::received)).of(Page::Notifications),

@@ -10,7 +10,7 @@ async function show(test, callout) {
   return page;
 }
 
-const chart = (page, label) => page.locator("#charts li", { has: page.getByText(label, { exact: true }) });
+const chart = (page, label) => page.locator("#charts li", { hasText: new RegExp(`^\\s*${label}`) });
 const line = (page, label) => chart(page, label).locator("path:not(.area)").getAttribute("d");
 const shows = (page, text) => until(`it shows ${text}`, async () => (await page.textContent("#actions")).includes(text));
 

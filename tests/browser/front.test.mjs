@@ -75,12 +75,12 @@ test("all pages are open at once, and hidden ones leave connections for the othe
   const chat = pages.at(-1);
   await chat.fill("#message", "hello");
   await chat.click("#send");
-  await chat.waitForSelector('#messages :text("hello")');
+  await chat.locator("#messages .text", { hasText: "hello" }).waitFor();
   // A page that is shown again has missed nothing.
   await callout.publish("news", "meanwhile");
   await setVisible(chat, false);
   await setVisible(pages[0], true);
-  await pages[0].waitForSelector('#messages :text("meanwhile")');
+  await pages[0].locator("#messages .text", { hasText: "meanwhile" }).waitFor();
   await isState(pages[0], "live");
 });
 
@@ -90,7 +90,9 @@ test("all pages have the same navigation, and each of its links leads to a page"
   const links = () => page.$$eval(".site a", (list) => list.map((link) => link.getAttribute("href")));
   const wanted = await links();
   for (const path of wanted) {
-    assert.equal((await page.goto(callout.url + path)).status(), 200, path);
+    const url = new URL(path, `${callout.url}/`);
+    assert.equal((await fetch(url)).status, 200, path);
+    await page.goto(url.href);
     assert.deepEqual(await links(), wanted, path);
     assert.equal(await page.locator(".site a[aria-current]").getAttribute("href"), path);
   }

@@ -1,6 +1,7 @@
 // The posts: every open page shows each change, and no change touches what a person is typing.
 
 import assert from "node:assert/strict";
+import { proxied } from "./proxy.mjs";
 import { UNREACHABLE, isState, open, serve, test, until } from "./support.mjs";
 
 const count = (page, selector) => page.locator(selector).count();
@@ -38,18 +39,25 @@ async function show(window, callout, hash = "") {
 // A page with a feed that has older posts.
 const showMany = async (test, callout) => show(await open(test), callout, "#feed=many");
 
+const hash = (page) => page.evaluate(() => location.hash);
+
+const press = (page, words) => page.locator(".card button", { hasText: words }).click();
+
 const card = (page, title) => page.locator(".card", { hasText: title });
 
-// Holds the page's edits back until the returned function is called.
-async function hold(page) {
+// callout behind a proxy that holds requests back, once `begin` is called and until `go` is.
+async function holding(test, callout, isHeld) {
   let go;
-  const held = new Promise((done) => (go = done));
-  await page.route("**/api/posts/*", async (route) => {
-    if (route.request().method() === "PATCH") await held;
-    await route.continue();
+  const opened = new Promise((done) => (go = done));
+  let holds = false;
+  const url = await proxied(test, callout, async (asked, answer, pass) => {
+    if (holds && isHeld(asked, answer)) await opened;
+    pass();
   });
-  return go;
+  return { url, begin: () => (holds = true), go };
 }
+
+const isEdit = ({ method }) => method === "PATCH";
 
 test("a post is written in one tab and is in the feeds of the other, and its tags lead to feeds that exist", async (test) => {
   const callout = await serve(test);
@@ -69,10 +77,10 @@ test("a post is written in one tab and is in the feeds of the other, and its tag
   }
   assert.equal(await one.inputValue("#content"), "");
   assert.match(await one.textContent("#published"), /Second is in #helloworld, #golang/);
-  await card(two, "Second").getByText("#HelloWorld").click();
+  await card(two, "Second").locator(".text a", { hasText: "#HelloWorld" }).click();
   await until("the feed", async () => (await two.textContent("#shown")) === "#helloworld");
   await has(two, "Second");
-  assert.equal(new URL(two.url()).hash, "#feed=helloworld");
+  assert.equal((await hash(two)), "#feed=helloworld");
   await two.goBack();
   await has(two, "Second", "First");
   await two.goForward();
@@ -89,13 +97,13 @@ test("an edit in one tab is shown in the other, and a half-typed edit is not los
   const post = await add(callout, "Title", "Text #golang");
   const [one, two] = [await show(window, callout, "#feed=golang"), await show(window, callout, `#post=${post.id}`)];
   for (const page of [one, two]) await has(page, "Title");
-  await card(two, "Title").getByRole("button", { name: /^Edit/ }).click();
+  await card(two, "Title").locator("button", { hasText: "Edit" }).click();
   await two.fill(".card textarea", "Half ty");
 
-  await card(one, "Title").getByRole("button", { name: /^Edit/ }).click();
+  await card(one, "Title").locator("button", { hasText: "Edit" }).click();
   await one.fill(".card input", "New title");
   await one.fill(".card textarea", "New text #rust");
-  await one.click(".card button:text('Save')");
+  await press(one, "Save");
   await until("it was changed meanwhile", () => two.isVisible(".conflict"));
   assert.match(await two.textContent(".conflict"), /changed while you were writing.*New title.*New text #rust/s);
   assert.equal(await two.inputValue(".card textarea"), "Half ty");
@@ -115,18 +123,18 @@ test("an edit in one tab is shown in the other, and a half-typed edit is not los
   await two.goto(`${callout.url}/posts.html#feed=golang`);
   await two.click("#unfinished a");
   await until("the edit", async () => (await two.inputValue(".card textarea")) === "Half ty");
-  await two.click("button:text('Overwrite with mine')");
+  await press(two, "Overwrite with mine");
   await until("it is saved", async () => (await two.locator(".card .text").textContent()) === "Half ty");
   const { title, content, version } = await send(callout, "GET", `/api/posts/${post.id}`);
   assert.deepEqual([title, content, version], ["Title", "Half ty", 4]);
 
-  await card(two, "Title").getByRole("button", { name: /^Edit/ }).click();
+  await card(two, "Title").locator("button", { hasText: "Edit" }).click();
   await two.fill(".card textarea", "Not this");
   await edit(callout, post, { content: "But this" });
-  await two.click("button:text('Load theirs')");
+  await press(two, "Load theirs");
   assert.equal(await two.inputValue(".card textarea"), "But this");
   await two.fill(".card textarea", "But this one");
-  await two.click(".card button:text('Save')");
+  await press(two, "Save");
   await until("it is saved", async () => (await two.locator(".card .text").textContent()) === "But this one");
   assert.equal(await count(two, ".card form"), 0);
 });
@@ -135,8 +143,9 @@ test("the note that a post was changed, or left the feed, goes when that is no l
   const callout = await serve(test);
   const window = await open(test);
   const post = await add(callout, "Title", "Text #golang");
-  const page = await show(window, callout, "#feed=golang");
-  await page.click(".card button:text('Edit')");
+  const held = await holding(test, callout, isEdit);
+  const page = await show(window, held, "#feed=golang");
+  await press(page, "Edit");
   await page.fill(".card textarea", "Mine #golang");
   for (const [content, words] of [["Theirs #golang", /changed while you were writing/], ["Elsewhere", /no longer among those/]]) {
     await edit(callout, post, { content });
@@ -145,33 +154,34 @@ test("the note that a post was changed, or left the feed, goes when that is no l
     await until("the note has gone", () => page.isHidden(".conflict"));
     assert.equal(await page.inputValue(".card textarea"), "Mine #golang");
   }
-  await page.click(".card button:text('Save')");
+  await press(page, "Save");
   await until("it is saved", async () => (await page.locator(".card .text").textContent()) === "Mine #golang");
 
   // Somebody else saves the same text first.
   window.expected = /412/;
-  const go = await hold(page);
-  await page.click(".card button:text('Edit')");
+  held.begin();
+  await press(page, "Edit");
   await page.fill(".card textarea", "The same #golang");
-  await page.click(".card button:text('Save')");
+  await press(page, "Save");
   await edit(callout, post, { content: "The same #golang" });
-  go();
+  held.go();
   await until("there is nothing to save", async () => (await page.locator(".card .text").textContent()) === "The same #golang");
 });
 
 test("what is typed while an edit is saved is an edit of its own", async (test) => {
   const callout = await serve(test);
-  const page = await show(await open(test), callout, `#post=${(await add(callout, "Title", "Text")).id}`);
-  const go = await hold(page);
-  await page.click(".card button:text('Edit')");
+  const held = await holding(test, callout, isEdit);
+  const page = await show(await open(test), held, `#post=${(await add(callout, "Title", "Text")).id}`);
+  held.begin();
+  await press(page, "Edit");
   await page.fill(".card textarea", "Saved");
-  await page.click(".card button:text('Save')");
+  await press(page, "Save");
   await page.fill(".card textarea", "Saved, and more");
-  go();
-  await until("it is done", () => page.isEnabled(".card button:text('Save')"));
+  held.go();
+  await until("it is done", () => page.locator(".card button", { hasText: "Save" }).isEnabled());
   assert.equal(await page.inputValue(".card textarea"), "Saved, and more");
   assert.equal(await page.isVisible(".conflict"), false);
-  await page.click(".card button:text('Save')");
+  await press(page, "Save");
   await until("it is saved", async () => (await page.locator(".card .text").textContent()) === "Saved, and more");
 });
 
@@ -182,7 +192,7 @@ test("text of others is shown as text in every field", async (test) => {
   const post = await add(callout, evil, `${evil}\njavascript:alert(3) #<b>x</b> #tag"><i>`, evil);
   const page = await show(window, callout, "#feed=tag");
   await has(page, evil);
-  await page.click(".card button:text('Edit')");
+  await press(page, "Edit");
   await page.fill(".card textarea", "mine");
   await edit(callout, post, { title: `${evil}2` });
   await until("it was changed meanwhile", () => page.isVisible(".conflict"));
@@ -216,14 +226,14 @@ test("an address that names another element of the page stays, and the fullest f
   await has(page, "First");
   const isInView = () => page.$eval("#curl", (place) => place.getBoundingClientRect().top < innerHeight);
   await until("the place is in view", isInView);
-  assert.equal(new URL(page.url()).hash, "#curl");
+  assert.equal((await hash(page)), "#curl");
   await add(callout, "Second", "#golang");
   await has(page, "Second", "First");
   await page.click("#feeds [data-name=golang] a");
-  await until("the feed's address", () => new URL(page.url()).hash === "#feed=golang");
-  await page.click("text=The same with curl");
+  await until("the feed's address", async () => (await hash(page)) === "#feed=golang");
+  await page.click('a[href="#curl"]');
   await has(page, "Second", "First");
-  assert.equal(new URL(page.url()).hash, "#curl");
+  assert.equal((await hash(page)), "#curl");
 });
 
 test("a random post is in each of its feeds", async (test) => {
@@ -243,18 +253,18 @@ test("after a kill and a restart the page shows what it missed, and no edit is l
   window.expected = UNREACHABLE;
   await add(callout, "Before", "#golang");
   const page = await show(window, callout, "#feed=golang");
-  await card(page, "Before").getByRole("button", { name: /^Edit/ }).click();
+  await card(page, "Before").locator("button", { hasText: "Edit" }).click();
   await page.fill(".card textarea", "Typed #golang");
   await callout.stop();
   await isState(page, "reconnecting");
-  await page.click(".card button:text('Save')");
+  await press(page, "Save");
   await until("the page says so", async () => /cannot be reached/.test(await page.textContent(".card .trouble")));
   await callout.start();
   await add(callout, "After", "#golang");
   await until("the new post", async () => (await titles(page)).join() === "After");
   await isState(page, "live");
   assert.equal(await page.inputValue(".card textarea"), "Typed #golang");
-  await page.click(".card button:text('Save')");
+  await press(page, "Save");
   await has(page, "After", "Before");
 });
 
@@ -283,7 +293,7 @@ test("an older post shows edits too, also while it is being edited", async (test
   const page = await showMany(test, callout);
   await page.click("#older");
   await until("the older ones", async () => (await titles(page)).length === 60);
-  await card(page, "Second").getByRole("button", { name: /^Edit/ }).click();
+  await card(page, "Second").locator("button", { hasText: "Edit" }).click();
   await edit(callout, first, { title: "First again" });
   await edit(callout, second, { title: "Second again" });
   await until("the edit is shown", async () => (await titles(page)).at(-1) === "First again");
@@ -293,27 +303,64 @@ test("an older post shows edits too, also while it is being edited", async (test
 test("however fast the feed changes, older posts are read by one request at a time, and the last one is shown", async (test) => {
   const callout = await serve(test);
   for (let number = 1; number <= 60; number += 1) await add(callout, String(number), "#many");
-  const page = await showMany(test, callout);
-  await page.click("#older");
-  await until("the older ones", async () => (await titles(page)).length === 60);
-  let go;
-  const held = new Promise((done) => (go = done));
   let [reads, most] = [0, 0];
-  await page.route("**/api/feeds/many?*", async (route) => {
+  const isRead = ({ url }, answer) => {
+    if (!url.startsWith("/api/feeds/many?")) return false;
     reads += 1;
     most = Math.max(most, reads);
-    await held;
-    await route.continue();
-    reads -= 1;
-  });
+    answer.on("close", () => (reads -= 1));
+    return true;
+  };
+  const held = await holding(test, callout, isRead);
+  const page = await showMany(test, held);
+  await page.click("#older");
+  await until("the older ones", async () => (await titles(page)).length === 60);
+  held.begin();
   for (let number = 61; number <= 65; number += 1) {
     await add(callout, String(number), "#many");
     await until("the newest", async () => (await titles(page))[0] === String(number));
   }
   // Posts that are no longer among the newest stay meanwhile.
   assert.equal((await titles(page)).length, 65);
-  go();
+  held.go();
   await until("it is read again", () => reads === 0);
   await has(page, ...Array.from({ length: 65 }, (_, at) => String(65 - at)));
   assert.equal(most, 1);
+});
+
+test("the focus stays where a person has put it", async (test) => {
+  const callout = await serve(test);
+  const page = await show(await open(test), callout);
+  const focused = () => page.evaluate(() => document.activeElement.id);
+  await page.click("#write");
+  await page.press("#content", "h");
+  // The first post of somebody else makes the first feed, which is then shown.
+  await add(callout, "First", "#golang");
+  await has(page, "First");
+  assert.equal(await hash(page), "#feed=golang");
+  assert.equal(await focused(), "content");
+  await page.press("#content", "i");
+  assert.equal(await page.inputValue("#content"), "hi");
+  // A page that is loaded puts the focus nowhere, and a link that was followed leads to what it shows.
+  await page.goto("about:blank");
+  await page.goto(`${callout.url}/posts.html`);
+  await has(page, "First");
+  assert.equal(await focused(), "");
+  await page.click("#feeds [data-name=golang] a");
+  await page.click(".card h3 a");
+  await until("the heading", async () => (await focused()) === "shown");
+});
+
+test("a person who goes on to another field while a post is being published stays there", async (test) => {
+  const callout = await serve(test);
+  const held = await holding(test, callout, ({ method }) => method === "POST");
+  const page = await show(await open(test), held);
+  await page.click("#write");
+  for (const [name, text] of Object.entries({ title: "One", author: "ann", content: "#golang" })) await page.fill(`#${name}`, text);
+  held.begin();
+  await page.click("#new [type=submit]");
+  await page.press("#content", "x");
+  held.go();
+  await until("it is published", async () => /One/.test(await page.textContent("#published")));
+  assert.equal(await page.evaluate(() => document.activeElement.id), "content");
 });

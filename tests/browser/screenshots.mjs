@@ -3,7 +3,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Callout, launch, until } from "./support.mjs";
+import { launch } from "./engines/chromium.mjs";
+import { Callout, until } from "./support.mjs";
 
 const FOLDER = fileURLToPath(new URL("../../docs", import.meta.url));
 
@@ -32,18 +33,21 @@ async function live(callout) {
 }
 
 // A page in a small window, so that the picture is legible at half the width of a README.
-async function picture(browser, callout, name, path, ready) {
+async function picture(callout, name, path, ready) {
   const viewport = { width: 900, height: 760 };
-  const context = await browser.newContext({ viewport, colorScheme: "light", locale: "en-GB", timezoneId: "UTC" });
-  const page = await context.newPage();
-  await page.goto(callout.url + path);
-  await ready(page);
-  await page.screenshot({ path: join(FOLDER, `${name}.png`) });
+  const browser = await launch({ viewport, colorScheme: "light", locale: "en-GB", timezoneId: "UTC" });
+  try {
+    const page = await browser.newPage(console.error);
+    await page.goto(callout.url + path);
+    await ready(page);
+    await page.screenshot({ path: join(FOLDER, `${name}.png`) });
+  } finally {
+    await browser.close();
+  }
 }
 
 const callout = new Callout();
 await callout.start();
-const browser = await launch();
 mkdirSync(FOLDER, { recursive: true });
 try {
   for (const [user, message] of SAID) {
@@ -53,14 +57,13 @@ try {
   for (const [at, user] of ["ann", "cleo"].entries()) {
     await fetch(`${callout.url}/sse?user=${user}`, { signal: others[at].signal });
   }
-  await picture(browser, callout, "chat", "/sse.html", async (page) => {
+  await picture(callout, "chat", "/sse.html", async (page) => {
     await page.fill("#user", "bob");
     await page.click("#connect");
     await until("everybody is here", async () => (await page.locator("#users li").count()) === 3);
   });
   others.forEach((other) => other.abort());
-  await picture(browser, callout, "activity", "/activity.html", () => live(callout));
+  await picture(callout, "activity", "/activity.html", () => live(callout));
 } finally {
-  await browser.close();
   await callout.remove();
 }

@@ -9,35 +9,42 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import * as node from "node:test";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import * as chromium from "./engines/chromium.mjs";
+import * as firefox from "./engines/firefox.mjs";
+import * as webkit from "./engines/webkit.mjs";
+import { PATIENCE_MILLIS, until } from "./waiting.mjs";
+
+export { PATIENCE_MILLIS, until };
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAM = process.env.CALLOUT ?? join(ROOT, "target/release/callout");
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
-// Without a browser a test is skipped and says so; in CI it fails.
-const skip = !existsSync(CHROMIUM) && !process.env.CI && `no browser at ${CHROMIUM}; CHROMIUM may name another`;
-export const test = (promise, body) => node.test(promise, { skip }, body);
+// The engines, and those that the tests run in: all of them, or those that BROWSERS names.
+const ENGINES = { chromium, firefox, webkit };
+const CHOSEN = (process.env.BROWSERS ?? Object.keys(ENGINES).join()).split(",");
+
+// The engine of each test.
+const engines = new WeakMap();
+
+// Declares a test for each engine. `needs` names what the engine has to be capable of: an engine that is not is skipped
+// and says why. Without a browser a test is skipped too; in CI it fails.
+export function test(promise, body, { needs = [] } = {}) {
+  for (const name of CHOSEN) {
+    const engine = ENGINES[name];
+    const unable = needs.map((need) => engine.CANNOT[need]).find(Boolean);
+    const missing = !existsSync(engine.PROGRAM) && !process.env.CI && `not installed: ${engine.PROGRAM}`;
+    node.test(`${promise} (${name})`, { skip: unable || missing }, (test) => {
+      engines.set(test, engine);
+      return body(test);
+    });
+  }
+}
+
+// Whether the engine of a test is capable of this.
+export const can = (test, need) => !engines.get(test).CANNOT[need];
 
 // The folder for the screenshots.
 export const PICTURES = join(ROOT, "target/screenshots");
-
-// How long a test waits for something that has to happen.
-export const PATIENCE_MILLIS = 20_000;
-
-// How often `until` asks again.
-const AGAIN_MILLIS = 20;
-
-// Asks again and again until the answer holds, and returns it. Fails the test if it never does.
-export async function until(what, holds, millis = PATIENCE_MILLIS) {
-  const giveUp = performance.now() + millis;
-  for (;;) {
-    const answer = await holds();
-    if (answer) return answer;
-    assert.ok(performance.now() < giveUp, `waited in vain: ${what}`);
-    await new Promise((done) => setTimeout(done, AGAIN_MILLIS));
-  }
-}
 
 // How to end what each test has started.
 const endings = new WeakMap();
@@ -130,30 +137,14 @@ export class Callout {
 
 // A browser with a profile of its own. It ends with the test, which fails if there was an error on a page.
 export async function open(test, options = {}) {
-  const browser = await launch();
-  const window = new Window(await browser.newContext(options));
+  const engine = engines.get(test) ?? chromium;
+  const window = new Window(await engine.launch(options));
   const end = async () => {
-    await browser.close();
+    await window.browser.close();
     assert.deepEqual(window.complaints, [], "a page complained");
   };
   atEnd(test, end, true);
   return window;
-}
-
-export function launch() {
-  return chromium.launch({
-    executablePath: CHROMIUM,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-    // The tests use the back button too.
-    ignoreDefaultArgs: ["--disable-back-forward-cache"],
-  });
 }
 
 // Tabs that share the storage, the locks and the channels of an origin.
@@ -163,19 +154,14 @@ class Window {
   // Errors that the test itself provokes.
   expected = /^$/;
 
-  constructor(context) {
-    this.context = context;
+  constructor(browser) {
+    this.browser = browser;
+    // Playwright's context, in Chromium.
+    this.context = browser.context;
   }
 
   async tab(url) {
-    const page = await this.context.newPage();
-    page.setDefaultTimeout(PATIENCE_MILLIS);
-    const complain = (text) => this.expected.test(text) || this.complaints.push(`${page.url()}: ${text}`);
-    // A violation of the content security policy is an error on the console too.
-    page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type())) complain(message.text());
-    });
-    page.on("pageerror", (error) => complain(String(error)));
+    const page = await this.browser.newPage((text) => this.expected.test(text) || this.complaints.push(text));
     if (url) await page.goto(url);
     return page;
   }

@@ -87,9 +87,9 @@ impl Returned {
         Returned { stream: BufReader::new(socket), heard: String::new() }
     }
 
-    /// Reads the head, the opening comment, and `retry` with the id: the three blocks before the first event.
+    /// Reads the head and the opening: the two blocks before the first event.
     fn skip_opening(&mut self) {
-        for _ in 0..3 {
+        for _ in 0..2 {
             let mut line = String::from("-");
             while !line.trim_end().is_empty() {
                 line.clear();

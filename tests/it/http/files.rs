@@ -46,11 +46,50 @@ fn a_page_says_what_it_is_and_loads_nothing_from_elsewhere() {
     let policy = page.header("content-security-policy").expect("a policy");
     assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
-    for path in ["/index.html", "/pages/index"] {
-        assert_eq!(get(program.address, path).body, page.body, "{path}");
-    }
+    assert_eq!(get(program.address, "/index.html").body, page.body);
     let style = get(program.address, "/site.css");
     assert_eq!((style.status, style.header("content-type")), (200, Some("text/css; charset=utf-8")));
+}
+
+#[test]
+fn no_page_has_an_address_from_the_root_and_each_leads_to_what_is_there() {
+    let program = Program::serve(&[]);
+    for page in ["index", "sse", "activity", "notifications", "wall", "posts", "check"] {
+        for folder in ["/", "/pages/"] {
+            let path = if folder == "/" { format!("/{page}.html") } else { format!("/pages/{page}") };
+            let answer = get(program.address, &path);
+            let html = String::from_utf8(answer.body.clone()).unwrap();
+            let links = html.split([' ', '\n']).filter_map(|part| {
+                part.strip_prefix("href=\"").or(part.strip_prefix("src=\""))?.split('"').next()
+            });
+            let announced = answer
+                .header("link")
+                .unwrap()
+                .split(", ")
+                .map(|link| link.trim_start_matches('<').split('>').next().unwrap());
+            for link in links.chain(announced).filter(|link| !link.starts_with('#') && !link.contains("://"))
+            {
+                assert!(!link.starts_with('/'), "{path}: {link}");
+                let up = if folder == "/" { "" } else { "../" };
+                let name = link.strip_prefix(up).unwrap_or_else(|| panic!("{path}: {link}"));
+                let name = if name == "." { "" } else { name };
+                assert_eq!(get(program.address, &format!("/{name}")).status, 200, "{path}: {link}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_adds_its_files_to_those_that_are_compiled_in() {
+    let folder = Folder::new("overlay");
+    folder.write("www/mine.html", "<p>mine");
+    folder.write("www/wall.css", "mine");
+    let program = folder.serve();
+    assert_eq!(get(program.address, "/mine.html").body, b"<p>mine");
+    assert_eq!(get(program.address, "/wall.css").body, b"mine");
+    for path in ["/callout.js", "/callout.d.ts", "/wall.html", "/pages/wall"] {
+        assert_eq!(get(program.address, path).status, 200, "{path}");
+    }
 }
 
 #[test]
@@ -168,8 +207,8 @@ fn the_pages_of_a_folder_are_put_into_its_template() {
     let own = || String::from_utf8(get(program.address, "/own.html").body).unwrap();
     assert_eq!(own(), "<title>own</title>\n\n<main>hello</main>\n", "there is no template");
     folder
-        .write("www/template.html", "<a href=\"/\"></a><a href=\"/own.html\"></a><!-- head --><!-- main -->");
-    let links = "<a href=\"/\"></a><a href=\"/own.html\" aria-current=\"page\"></a>";
+        .write("www/template.html", "<a href=\".\"></a><a href=\"own.html\"></a><!-- head --><!-- main -->");
+    let links = "<a href=\".\"></a><a href=\"own.html\" aria-current=\"page\"></a>";
     assert_eq!(own(), format!("{links}<title>own</title><main>hello</main>"));
     let tag = get(program.address, "/own.html").header("etag").map(String::from);
     folder.write("www/template.html", "<p>changed<!-- main -->");

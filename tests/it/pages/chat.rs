@@ -4,7 +4,7 @@ use crate::support::{Browser, get, post, server, until};
 use serde_json::{Value, json};
 use socket2::SockRef;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn say(at: SocketAddr, user: &str, message: &str) {
     let answer = post(at, "/sse/message", json!({ "user": user, "message": message }).to_string());
@@ -161,21 +161,79 @@ fn a_user_with_three_tabs_is_one_entry_until_the_last_tab_closes() {
     users_become(&mut bob, &["bob", "carl"]);
 }
 
+/// What the server takes within so long it takes at once; it is less than the grace.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
 #[test]
-fn right_after_a_hang_up_the_others_know() {
+fn who_says_goodbye_leaves_at_once() {
     let server = server();
     let at = server.address();
     let mut bob = Browser::open(at, "/sse?user=bob");
-    for reset in [false, true] {
-        let ann = Browser::open(at, "/sse?user=ann");
-        users_become(&mut bob, &["ann", "bob"]);
+    let mut tabs = [Browser::open(at, "/sse?user=ann"), Browser::open(at, "/sse?user=ann")];
+    users_become(&mut bob, &["ann", "bob"]);
+    let goodbye = tabs.each_mut().map(|tab| {
+        let comment = tab.parser.comment.clone();
+        comment.split_once(" goodbye=").expect("where to say goodbye").1.to_owned()
+    });
+    assert_ne!(goodbye[0], goodbye[1]);
+    let said = Instant::now();
+    // The second time changes nothing, and neither does a stranger's.
+    for path in [&goodbye[0], &goodbye[0], "sse/goodbye?stream=0", "sse/goodbye"] {
+        assert_eq!(post(at, &format!("/{path}"), "").status, 204);
+    }
+    let mut carl = Browser::open(at, "/sse?user=carl");
+    assert_eq!(users(&mut carl), ["ann", "bob", "carl"], "one of her tabs is still there");
+    users_become(&mut bob, &["ann", "bob", "carl"]);
+    assert_eq!(post(at, &format!("/{}", goodbye[1]), "").status, 204);
+    assert_eq!(users(&mut bob), ["bob", "carl"]);
+    drop(tabs);
+    // The end of the stream may come first.
+    drop(Browser::open(at, "/sse?user=dora"));
+    until("the server has noticed", || server.app().permits.in_use() == 2);
+    let dora = Browser::open(at, "/sse?user=dora");
+    let goodbye = dora.parser.comment.split_once(" goodbye=").unwrap().1.to_owned();
+    users_become(&mut bob, &["bob", "carl", "dora"]);
+    drop(dora);
+    until("the server has noticed", || server.app().permits.in_use() == 2);
+    post(at, &format!("/{goodbye}"), "");
+    assert_eq!(users(&mut bob), ["bob", "carl"]);
+    assert!(said.elapsed() < AT_ONCE, "{:?}", said.elapsed());
+}
+
+#[test]
+fn who_is_cut_off_and_comes_back_was_never_away() {
+    let server = server();
+    let at = server.address();
+    let mut bob = Browser::open(at, "/sse?user=bob");
+    let mut ann = Browser::open(at, "/sse?user=ann");
+    users_become(&mut bob, &["ann", "bob"]);
+    for reset in [false, true, false] {
         if reset {
             // Closing then sends RST instead of FIN.
             SockRef::from(ann.raw.socket()).set_linger(Some(Duration::ZERO)).unwrap();
         }
         drop(ann);
-        users_become(&mut bob, &["bob"]);
+        until("the server has noticed", || server.app().permits.in_use() == 1);
+        ann = Browser::open(at, "/sse?user=ann");
     }
+    let _carl = Browser::open(at, "/sse?user=carl");
+    assert_eq!(users(&mut bob), ["ann", "bob", "carl"], "nothing was said of ann");
+}
+
+#[test]
+fn who_is_cut_off_and_stays_away_leaves_after_the_grace() {
+    let server = server();
+    let at = server.address();
+    let mut bob = Browser::open(at, "/sse?user=bob");
+    let ann = Browser::open(at, "/sse?user=ann");
+    users_become(&mut bob, &["ann", "bob"]);
+    drop(ann);
+    until("the server has noticed", || server.app().permits.in_use() == 1);
+    let cut = Instant::now();
+    let mut carl = Browser::open(at, "/sse?user=carl");
+    assert_eq!(users(&mut carl), ["ann", "bob", "carl"]);
+    users_become(&mut carl, &["bob", "carl"]);
+    assert!(cut.elapsed() > AT_ONCE, "{:?}", cut.elapsed());
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn without_pages_topics_health_and_the_check_are_there() {
     assert_eq!(browser.next().data, "hello");
     let start = get(at, "/");
     let html = String::from_utf8(start.body).unwrap();
-    assert!(html.contains("/check.html"), "{html}");
+    assert!(html.contains("\"check.html"), "{html}");
     for page in ["sse.html", "activity.html", "notifications.html", "wall.html", "posts.html"] {
         assert_eq!(get(at, &format!("/{page}")).status, 404, "{page}");
         assert!(!html.contains(page), "the start page leads to {page}");

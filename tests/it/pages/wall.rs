@@ -133,15 +133,15 @@ fn numbers_go_on_after_a_restart_and_none_is_used_twice() {
 fn the_page_announces_what_it_needs() {
     let server = server();
     let at = server.address();
-    for path in ["/wall.html", "/pages/wall"] {
+    for (path, up) in [("/wall.html", ""), ("/pages/wall", "../")] {
         let page = get(at, path);
         assert_eq!(page.status, 200, "{path}");
         let link = page.header("link").expect("a Link header");
         let html = String::from_utf8(page.body.clone()).unwrap();
-        for (name, kind) in [("/site.css", "as=style"), ("/wall.js", "as=script; crossorigin")] {
-            assert!(link.contains(&format!("<{name}>; rel=preload; {kind}")), "{link}");
-            assert!(html.contains(name), "{name} is announced and not used");
-            assert_eq!(get(at, name).status, 200);
+        for (name, kind) in [("site.css", "as=style"), ("wall.js", "as=script; crossorigin")] {
+            assert!(link.contains(&format!("<{up}{name}>; rel=preload; {kind}")), "{link}");
+            assert!(html.contains(&format!("\"{up}{name}\"")), "{name} is announced and not used");
+            assert_eq!(get(at, &format!("/{name}")).status, 200);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a publisher puts in is what a browser takes out, whatever it is.
 
-use crate::support::{Browser, Parser, Seen, get, post, publish, request, server, server_with};
+use crate::support::{Browser, Parser, Program, Raw, Seen, get, post, publish, request, server, server_with};
 use callout::event::{Id, RETRY_MILLIS};
 use callout::{Draft, Event, Topic};
 use proptest::prelude::*;
@@ -200,4 +200,33 @@ fn an_eventsource_that_nobody_here_wrote_sees_what_went_in() {
         assert_eq!(seen, &json!({ "id": wanted.id, "event": wanted.event, "data": wanted.data }));
     }
     assert_eq!(seen.len(), all.len());
+}
+
+/// Many clients hand something to their program at each empty line, whatever stood before it.
+#[test]
+fn what_is_no_message_bears_a_name_and_a_browser_dispatches_nothing_of_it() {
+    let program = Program::serve(&["--heartbeat", "50ms"]);
+    let mut raw = Raw::connect(program.address);
+    // HTTP/1.0 has no chunks between the lines.
+    raw.send("GET /topics/t HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n");
+    raw.head();
+    let mut lines = Vec::new();
+    while lines.iter().filter(|line| *line == ":\n").count() < 2 {
+        lines.push(raw.line());
+    }
+    publish(program.address, "/topics/t", "x");
+    program.signal("TERM");
+    let stream = lines.concat() + &raw.everything();
+
+    let blocks = stream.strip_suffix("\n\n").expect("a whole block at the end").split("\n\n");
+    let handed_out = blocks.map(|block| {
+        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
+        (field("event: ").unwrap_or("message"), field("data: ").unwrap_or_default())
+    });
+    assert_eq!(handed_out.collect::<Vec<_>>(), [("open", ""), ("message", "x"), ("drain", "")], "{stream}");
+
+    let mut parser = Parser::default();
+    let seen: Vec<Seen> = stream.bytes().filter_map(|byte| parser.byte(byte)).collect();
+    assert_eq!(seen.iter().map(|seen| &*seen.data).collect::<Vec<_>>(), ["x"]);
+    assert!(parser.retry_millis.is_some() && Id::parse(&seen[0].id).is_some());
 }

@@ -20,7 +20,7 @@ fn past_the_limit_of_streams_an_eventsource_is_told_to_come_back_late() {
             let answer = request(program.address, &head, "");
             let body = String::from_utf8(answer.body.clone()).unwrap();
             assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")));
-            let retry = body.strip_prefix("retry: ").and_then(|rest| rest.strip_suffix("\n\n"));
+            let retry = body.strip_prefix("event: drain\nretry: ").and_then(|rest| rest.strip_suffix("\n\n"));
             let retry_millis: u64 = retry.and_then(|digits| digits.parse().ok()).expect("a retry alone");
             assert!((30_000..=60_000).contains(&retry_millis), "{body}");
         }

@@ -27,6 +27,8 @@ pub struct Parser {
     pub last_event_id: String,
     pub retry_millis: Option<u64>,
     pub comments: usize,
+    /// The latest comment that says something.
+    pub comment: String,
 }
 
 impl Parser {
@@ -58,7 +60,12 @@ impl Parser {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "" => self.comments += 1,
+            "" => {
+                self.comments += 1;
+                if !value.is_empty() {
+                    self.comment = value.into();
+                }
+            }
             "event" => self.event = value.into(),
             "data" => self.data += &format!("{value}\n"),
             "id" if !value.contains('\0') => self.id = value.into(),

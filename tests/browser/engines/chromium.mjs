@@ -1,0 +1,48 @@
+// Chromium, by Playwright, whose pages have the methods that the tests use.
+
+import { chromium } from "playwright-core";
+import { PATIENCE_MILLIS } from "../waiting.mjs";
+
+export const PROGRAM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+// What the tests may need and this engine cannot do.
+export const CANNOT = {};
+
+export async function launch(options = {}) {
+  const browser = await chromium.launch({
+    executablePath: PROGRAM,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+    // The tests use the back button too.
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
+  });
+  const context = await browser.newContext(options);
+  return {
+    context,
+    close: () => browser.close(),
+    setOffline: (isOffline) => context.setOffline(isOffline),
+
+    async newPage(complain) {
+      const page = await context.newPage();
+      page.setDefaultTimeout(PATIENCE_MILLIS);
+      // A violation of the content security policy is an error on the console too.
+      page.on("console", (message) => {
+        if (["error", "warning"].includes(message.type())) complain(message.text());
+      });
+      page.on("pageerror", (error) => complain(String(error)));
+      return page;
+    },
+
+    // Freezes a page, or lets it go on.
+    async setFrozen(page, isFrozen) {
+      page.devtools ??= await context.newCDPSession(page);
+      await page.devtools.send("Page.setWebLifecycleState", { state: isFrozen ? "frozen" : "active" });
+    },
+  };
+}
