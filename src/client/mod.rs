@@ -252,8 +252,8 @@ fn hello(heartbeat: Duration, stream: &Stream, position: &str) -> String {
     )
 }
 
-/// The last block of a stream whose browser is to come back after this delay. It bears a name and no data; see
-/// [`hello`].
+/// The last block of a stream whose browser is to come back after this delay. It bears a name and no
+/// data, so no program takes it for a message.
 pub fn come_back(retry_millis: u32) -> String {
     format!("event: drain\nretry: {retry_millis}\n\n")
 }
