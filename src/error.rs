@@ -32,6 +32,8 @@ pub enum Error {
     },
     /// 408: the request did not arrive in time.
     Timeout(&'static str),
+    /// 409: something else is kept under the id that a publisher gave.
+    Conflict(String),
     /// 411: the body's length is unknown.
     Length,
     /// 412: the post has changed since the version named in `If-Match`.
@@ -87,6 +89,7 @@ impl Error {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Error::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Error::Conflict(_) => StatusCode::CONFLICT,
             Error::Length => StatusCode::LENGTH_REQUIRED,
             Error::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -110,6 +113,7 @@ impl fmt::Display for Error {
             Error::Bad(why)
             | Error::Forbidden(why)
             | Error::NotFound(why)
+            | Error::Conflict(why)
             | Error::Precondition(why)
             | Error::Misdirected(why)
             | Error::Unavailable(why) => f.write_str(why),

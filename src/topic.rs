@@ -1,6 +1,7 @@
 //! A topic: the validated name that events are published to and clients subscribe to.
 
 use crate::error::Error;
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -51,6 +52,13 @@ impl Topic {
     /// Whether the topic belongs to one of callout's own pages.
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with('$')
+    }
+}
+
+/// A topic is found among others by its text.
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

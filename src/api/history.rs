@@ -1,24 +1,38 @@
-//! What is kept, for whoever runs the server: `GET /history` per topic, `GET /history/{topic}` its
-//! events, a page at a time. With a publish token it needs that token.
+//! What is kept, for whoever runs the server: `GET /history` per topic, `GET /history/{topic}` its events. With a
+//! publish token it needs that token.
+//!
+//! Both answer a part at a time, so that no answer is larger for a history that is larger, and reading one does not
+//! hold publishers up.
 
 use crate::access::Action;
 use crate::app::App;
 use crate::decode::decode;
 use crate::error::Error;
 use crate::event::Id;
-use crate::history::{Kept, Part, TopicStatus};
+use crate::history::{Kept, Part, TOPICS_PART, TopicStatus};
 use crate::http::{Answer, Request};
 use crate::topic::Topic;
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
-/// All topics, with how much is kept of each: `{"topics":[…]}`.
+/// Topics behind the name `?after=`, with how much is kept of each: `{"topics":[…]}`, and where there are more
+/// `"next":"…"`, which is what to ask for then.
 pub fn topics(app: &App, request: &Request) -> Result<Answer, Error> {
-    let topics = app.history.topics()?;
     let shows_pages = app.access.may(request.grant()?.caller(), Action::PageHistory).is_ok();
-    let shown = |status: &&TopicStatus| shows_pages || !status.topic.starts_with('$');
-    let topics: Vec<Value> = topics.iter().filter(shown).map(topic_json).collect();
-    Ok(Answer::json(&json!({ "topics": topics })))
+    let mut after = request.query("after").unwrap_or_default();
+    // Topics that are not shown are read over, so that `next` does not name one of them.
+    loop {
+        let part = app.history.topics(&after)?;
+        let shown = |status: &&TopicStatus| shows_pages || !status.topic.starts_with('$');
+        let topics: Vec<Value> = part.iter().filter(shown).map(topic_json).collect();
+        match (part.last(), topics.last()) {
+            (Some(_), Some(next)) if part.len() == TOPICS_PART => {
+                return Ok(Answer::json(&json!({ "next": next["topic"], "topics": topics })));
+            }
+            (Some(last), None) if part.len() == TOPICS_PART => after = last.topic.clone(),
+            _ => return Ok(Answer::json(&json!({ "topics": topics }))),
+        }
+    }
 }
 
 /// A topic's events after `?after=`: `{"events":[…],"next":"…"}`, where `next` is what to ask for then,
@@ -48,7 +62,7 @@ pub(crate) fn topic_json(status: &TopicStatus) -> Value {
     })
 }
 
-/// A page's events as JSON.
+/// A part's events as JSON.
 pub(crate) fn part_json(part: &Part) -> Vec<Value> {
     let event = |kept: &Kept| {
         let seen = decode(&kept.frame)?;

@@ -54,7 +54,13 @@ fn read(directory: PathBuf, topic: Option<&str>) -> Result<(), Failure> {
     let archive = Archive::open(&opener(directory)).map_err(Failure::Work)?;
     let work = |error: crate::Error| Failure::Work(format!("failed to read `{}`: {error}", file.display()));
     let Some(topic) = topic else {
-        return print_lines(archive.topics().map_err(work)?.iter().map(topic_json)).map(drop);
+        let mut after = String::new();
+        loop {
+            let part = archive.topics(&after).map_err(work)?;
+            let Some(last) = part.last() else { return Ok(()) };
+            after = last.topic.clone();
+            print_lines(part.iter().map(topic_json))?;
+        }
     };
     let topics = [Topic::new(topic).map_err(work)?];
     let (mut after, mut lines) = (Id::default(), 0);
@@ -68,16 +74,17 @@ fn read(directory: PathBuf, topic: Option<&str>) -> Result<(), Failure> {
 
 /// From a server that is running.
 fn ask(remote: &Remote, flags: &Flags, topic: Option<&str>) -> Result<(), Failure> {
-    let Some(topic) = topic else {
-        let answer = get(remote, flags, &remote.url("/history", &[]))?;
-        return print_lines(list(&answer["topics"])).map(drop);
+    let (path, key) = match topic {
+        None => ("/history".to_owned(), "topics"),
+        Some(topic) => (format!("/history/{}", encode(topic)), "events"),
     };
-    let path = format!("/history/{}", encode(topic));
     let (mut url, mut lines) = (remote.url(&path, &[]), 0);
     loop {
         let answer = get(remote, flags, &url)?;
-        lines += print_lines(list(&answer["events"]))?;
-        let Some(next) = answer["next"].as_str() else { return found(topic, lines) };
+        lines += print_lines(list(&answer[key]))?;
+        let Some(next) = answer["next"].as_str() else {
+            return topic.map_or(Ok(()), |topic| found(topic, lines));
+        };
         url = remote.url(&path, &[("after", next)]);
     }
 }

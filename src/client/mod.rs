@@ -9,6 +9,7 @@
 //! 3. It reads the short rest up to that id. What is queued begins right behind it.
 
 mod permits;
+mod replay;
 mod stream;
 
 pub use permits::{Permit, Permits};
@@ -16,11 +17,12 @@ pub use stream::{Snapshot, Stream};
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
-use crate::history::{History, Part, Start};
+use crate::history::{History, Start};
 use crate::hub::chunk::{Chunk, Coding, LAST_CHUNK};
 use crate::hub::outlet::{Batch, End, Next, Outlet, Piece};
 use crate::hub::wire::Wire;
 use crate::hub::{ClientId, Hub};
+use crate::os::memory;
 use crossbeam_channel::{Receiver, Sender, at, select};
 use std::io;
 use std::sync::Arc;
@@ -94,6 +96,9 @@ impl Client {
             let timed_out = error.kind() == io::ErrorKind::TimedOut;
             self.gone.try_recv().unwrap_or(if timed_out { End::TooSlow } else { End::HungUp })
         });
+        if matches!(end, End::TooSlow) || !self.queue.is_empty() {
+            memory::give_back_soon();
+        }
         match end {
             End::Drain { .. } => self.wire.finish(),
             End::TooSlow => {
@@ -120,8 +125,8 @@ impl Client {
 
         let mut position = resume.after;
         while position < hub.last() {
-            match history.read(position, hub.last(), topics) {
-                Ok(part) => position = self.replay(part, position)?,
+            match self.replay(history, topics, position, hub.last())? {
+                Ok(through) => position = through,
                 Err(error) => return self.postpone(Vec::new(), &error),
             }
         }
@@ -130,24 +135,13 @@ impl Client {
             Err(error) => return self.postpone(Vec::new(), &error),
         };
         while position < subscription.live_after {
-            match history.read(position, subscription.live_after, topics) {
-                Ok(part) => position = self.replay(part, position)?,
+            match self.replay(history, topics, position, subscription.live_after)? {
+                Ok(through) => position = through,
                 Err(error) => return self.postpone(Vec::new(), &error),
             }
         }
         self.report(stream, 0)?;
         self.follow(stream)
-    }
-
-    /// Writes a part and says up to where the browser now has everything.
-    fn replay(&mut self, part: Part, position: Id) -> io::Result<Id> {
-        let mut bytes = Vec::new();
-        if let Some(edge) = part.gap {
-            bytes.extend_from_slice(&reset(&position.to_string(), &edge.to_string()));
-        }
-        part.events.iter().for_each(|kept| bytes.extend_from_slice(&kept.frame));
-        self.write(&bytes)?;
-        Ok(part.through)
     }
 
     /// The live part. The hub sends straight; this thread only wakes for what the socket did not take,
@@ -217,11 +211,8 @@ impl Client {
         Ok(End::Drain { retry_millis })
     }
 
-    /// Data as it goes over the wire. Nothing stays nothing.
+    /// Data as it goes over the wire.
     fn encode(&self, data: &[u8]) -> Vec<u8> {
-        if data.is_empty() {
-            return Vec::new();
-        }
         let chunk = Chunk::new([data].into_iter());
         chunk.frame()[chunk.range(self.coding)].to_vec()
     }

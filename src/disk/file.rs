@@ -2,12 +2,12 @@
 
 use super::guard::guarded;
 use super::tables::{Definition, number};
+use parking_lot::Mutex;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, TableError, WriteTransaction};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The bytes of the file that `redb` caches in memory. What it does not cache is read again, mostly from the kernel's
 /// cache.
@@ -15,6 +15,10 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a file's name ends with until the file is complete.
 const UNFINISHED: &str = ".new";
+
+/// Who may read what is kept: the user that the server runs as. A folder or a file that is there already stays as it is.
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 
 /// What a store's file holds.
 #[derive(Clone, Copy)]
@@ -37,25 +41,81 @@ pub struct Layout {
     pub cut_back: fn(&WriteTransaction, u64) -> Result<(), redb::Error>,
 }
 
-/// Opens a store at the start, and again after a failure. The error is for the operator: it names the file and
-/// says what to do.
-pub type Opener = Box<dyn Fn() -> Result<Database, String> + Send + Sync>;
+/// The way to a store. Errors are for the operator: they name the file and say what to do.
+pub trait Open: Send + Sync {
+    /// Opens it at the start, and again after a failure.
+    fn open(&self) -> Result<Database, String>;
+
+    /// Checks that what was opened last is still where it was. What is written to a file that was removed is gone with
+    /// the process, though no write fails.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<F: Fn() -> Result<Database, String> + Send + Sync> Open for F {
+    fn open(&self) -> Result<Database, String> {
+        self()
+    }
+}
+
+/// See [`Open`].
+pub type Opener = Box<dyn Open>;
 
 /// Opens the file in this directory, making both when they are missing.
 pub fn opener(directory: PathBuf, layout: &'static Layout) -> Opener {
-    // A file that was there once is never created again: a disk that went away would look like an empty store.
-    let was_there = AtomicBool::new(false);
-    Box::new(move || {
-        let opened = open(&directory, layout, was_there.load(Relaxed));
-        was_there.fetch_or(opened.is_ok(), Relaxed);
-        opened
-    })
+    Box::new(FileOpener { directory, layout, opened: Mutex::default() })
+}
+
+struct FileOpener {
+    directory: PathBuf,
+    layout: &'static Layout,
+    /// The file that was opened last, by its device and its inode. A file that was there once is never created again:
+    /// a disk that went away would look like an empty store.
+    opened: Mutex<Option<(u64, u64)>>,
+}
+
+impl FileOpener {
+    /// The file that is there now.
+    fn present(&self) -> io::Result<(u64, u64)> {
+        let file = fs::metadata(self.directory.join(self.layout.name))?;
+        Ok((file.dev(), file.ino()))
+    }
+}
+
+impl Open for FileOpener {
+    fn open(&self) -> Result<Database, String> {
+        let mut opened = self.opened.lock();
+        let database = open(&self.directory, self.layout, opened.is_some())?;
+        *opened = self.present().ok();
+        Ok(database)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.present() {
+            Ok(present) if Some(present) == *self.opened.lock() => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let path = self.directory.join(self.layout.name);
+                Err(format!("failed to find `{}`: {error}", path.display()))
+            }
+            _ => Err(format!(
+                "`{}` was removed or replaced while the server runs: put it back",
+                self.directory.join(self.layout.name).display()
+            )),
+        }
+    }
 }
 
 fn open(directory: &Path, layout: &Layout, was_there: bool) -> Result<Database, String> {
     let path = directory.join(layout.name);
     let failed = |verb: &str, error: io::Error| format!("failed to {verb} `{}`: {error}", path.display());
     if !was_there {
+        if let Some((link, target)) = dangling_link(&path) {
+            let (link, target) = (link.display(), target.display());
+            return Err(format!(
+                "`{link}` is a link to `{target}`, which is not there: mount its disk, or remove the link"
+            ));
+        }
         create_missing(directory, &path, layout).map_err(|error| failed("create", error))?;
     }
     let opened = guarded(|| {
@@ -82,6 +142,14 @@ fn open(directory: &Path, layout: &Layout, was_there: bool) -> Result<Database, 
     }
 }
 
+/// The link on this path that leads to nothing, and where it leads to. A file that is made there would be another
+/// one than was meant.
+fn dangling_link(path: &Path) -> Option<(&Path, PathBuf)> {
+    let is_dangling = |path: &&Path| path.is_symlink() && !path.exists();
+    let link = path.ancestors().find(is_dangling)?;
+    Some((link, fs::read_link(link).ok()?))
+}
+
 /// The layout's version in a file that has one.
 fn format(txn: &ReadTransaction, layout: &Layout) -> Result<Option<u64>, redb::Error> {
     match txn.open_table(layout.numbers) {
@@ -94,8 +162,7 @@ fn format(txn: &ReadTransaction, layout: &Layout) -> Result<Option<u64>, redb::E
 /// Creates the directory and the file where they are missing. Two processes that start at the same time do it one
 /// after the other.
 fn create_missing(directory: &Path, path: &Path, layout: &Layout) -> io::Result<()> {
-    // For its owner only: what is kept may be secret. One that is there stays open to those whom the operator let in.
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(directory)?;
     let lock = File::open(directory)?;
     lock.lock()?;
     if fs::exists(path)? {
@@ -116,7 +183,8 @@ fn create(path: &Path, layout: &Layout) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(&unfinished)?;
     let database = builder().create_file(file).map_err(io::Error::other)?;
     lay_out(&database, layout).map_err(io::Error::other)?;
     drop(database);

@@ -8,7 +8,7 @@ mod guard;
 mod store;
 pub(crate) mod tables;
 
-pub use file::{Layout, Opener, opener};
+pub use file::{Layout, Open, Opener, opener};
 pub use guard::is_guarded;
 
 pub(crate) use guard::guarded;

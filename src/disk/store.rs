@@ -25,7 +25,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the file. The error is for the operator.
     pub(crate) fn open(opener: &Opener, layout: &'static Layout) -> Result<Store, String> {
-        let database = RwLock::new(Some(opener()?));
+        let database = RwLock::new(Some(opener.open()?));
         Ok(Store { layout, database, failure: Mutex::default() })
     }
 
@@ -79,17 +79,22 @@ pub(crate) struct StoreWriter {
 }
 
 impl StoreWriter {
-    /// Opens the file and commits a first transaction. The error is for the operator.
-    pub(crate) fn open<T>(
+    /// Opens the file and commits a first transaction. Where that fails, as on a full disk, the file is read
+    /// nevertheless, and tried again like after any other failure. The error is for the operator: the file cannot be
+    /// read.
+    pub(crate) fn open(
         opener: Opener,
         layout: &'static Layout,
-        first: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
-    ) -> Result<(StoreWriter, T), String> {
+        first: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<StoreWriter, String> {
         let store = Arc::new(Store::open(&opener, layout)?);
-        let file = StoreWriter { opener, store, acknowledged: 0, try_again_at: None, is_down: false };
-        let first = file.attempt(Durability::Immediate, first);
-        let first = first.map_err(|fault| format!("failed to write `{}`: {}", layout.name, fault.0))?;
-        Ok((file, first))
+        // Nothing in it was refused by this process, so nothing of it is undone.
+        let mut file =
+            StoreWriter { opener, store, acknowledged: u64::MAX, try_again_at: None, is_down: false };
+        // The failure is logged.
+        let _ = file.write(Durability::Immediate, first);
+        file.acknowledged = file.store.read(layout.newest).map_err(|error| error.to_string())?;
+        Ok(file)
     }
 
     /// The same file, for readers.
@@ -167,10 +172,13 @@ impl StoreWriter {
         durability: Durability,
         act: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, Fault> {
-        match &*self.store.database.read() {
-            Some(database) => transact(database, durability, act),
-            None => Err(Fault("the store is closed".into())),
-        }
+        let value = match &*self.store.database.read() {
+            Some(database) => transact(database, durability, act)?,
+            None => return Err(Fault("the store is closed".into())),
+        };
+        // Before anybody is told that it is kept.
+        self.opener.check().map_err(Fault)?;
+        Ok(value)
     }
 
     /// Notes a failure, and opens the file again, without which nothing could be read or written.
@@ -192,7 +200,7 @@ impl StoreWriter {
     fn reopen(&self) -> bool {
         let Layout { newest, cut_back, .. } = self.store.layout;
         let opened = guarded(|| -> Result<Database, Fault> {
-            let database = (self.opener)().map_err(Fault)?;
+            let database = self.opener.open().map_err(Fault)?;
             let newest = database.begin_read().map_err(redb::Error::from).and_then(|txn| newest(&txn))?;
             if newest > self.acknowledged {
                 transact(&database, Durability::Immediate, |txn| cut_back(txn, self.acknowledged))?;

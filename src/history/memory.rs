@@ -1,32 +1,45 @@
 //! The history in memory: ordered, numbered, bounded by count, bytes and age; gone when the process ends.
 
 use super::edges::Edges;
+use super::given;
 use super::retract::{self, Candidate, Plan};
 use super::{
     Bounds, EVENT_OVERHEAD_BYTES, History, Kept, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Retracted,
-    Start, Status, TopicStatus, next_id,
+    Start, Status, TOPICS_PART, TopicStatus, next_id, now,
 };
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::hub::{Dispatch, Hub};
 use crate::topic::Topic;
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
 use std::time::{Duration, SystemTime};
 
 /// Keeps the newest events in memory.
 pub struct Memory {
     hub: Hub,
     bounds: Bounds,
+    /// Held from before an event gets its id until it is handed to the hub, so that the hub sees the ids in their
+    /// order. Everyone may wait for the hub: readers do not take this lock, so they need not.
+    turn: Mutex<()>,
+    /// Taken after `turn`, and never held while the hub is waited for.
     log: Mutex<Log>,
+    /// The newest id that was handed to the hub.
+    handed: AtomicU64,
 }
 
 impl Memory {
     /// An empty history that feeds this hub.
     pub fn new(hub: Hub, bounds: Bounds) -> Memory {
-        let birth = next_id(Id::default(), SystemTime::now());
+        // Where ids have come to their end, publishing says so.
+        let birth = next_id(Id::default(), now()).unwrap_or(Id::MAX);
         hub.begin_after(birth);
         let log = Log {
             last: birth,
@@ -35,63 +48,81 @@ impl Memory {
             entries: VecDeque::new(),
             retracted: 0,
             bytes: 0,
-            by_topic: HashMap::new(),
+            by_topic: BTreeMap::new(),
             by_given: HashMap::new(),
             by_given_retracted: HashMap::new(),
         };
-        Memory { hub, bounds, log: Mutex::new(log) }
+        let handed = AtomicU64::new(birth.key());
+        Memory { hub, bounds, turn: Mutex::default(), log: Mutex::new(log), handed }
     }
 
-    /// Gives an event its id, keeps it and hands it to the hub. All of it happens under the lock, so that the hub
-    /// sees the ids in their order. Everyone may wait for the hub.
-    fn append(&self, log: &mut Log, event: &Event) -> Id {
-        let now = SystemTime::now();
-        let id = next_id(log.last, now);
+    /// Keeps an event under this id. Gives what is to be handed to the hub.
+    fn append(&self, log: &mut Log, id: Id, event: &Event) -> Dispatch {
+        let now = now();
         let frame = event.encode(Some(id));
         log.insert(id, now, event, frame.clone());
         log.trim(self.bounds, now);
-        self.hub.broadcast(Dispatch::kept(event, id, frame));
-        id
+        Dispatch::kept(event, id, frame)
+    }
+
+    /// Hands events to the hub, which everyone may wait for. To be called with the turn and without the log.
+    fn hand_over(&self, dispatches: Vec<Dispatch>) {
+        for dispatch in dispatches {
+            let id = dispatch.id;
+            self.hub.broadcast(dispatch);
+            id.into_iter().for_each(|id| self.handed.store(id.key(), Release));
+        }
     }
 }
 
 impl History for Memory {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
+        let _turn = self.turn.lock();
         let mut log = self.log.lock();
-        if let Some(given) = event.given_id()
-            && newest(&log.by_given, given, event.topics()).is_some()
-        {
-            return Ok(Receipt { id: given.to_owned(), duplicate: true });
+        if let Some(receipt) = log.published_before(&event)? {
+            return Ok(receipt);
         }
         // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
         // read finds it.
-        let id = self.append(&mut log, &event);
+        let id = next_id(log.last, now())?;
+        let dispatch = self.append(&mut log, id, &event);
         drop(log);
+        self.hand_over(vec![dispatch]);
         Ok(Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false })
     }
 
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
+        let _turn = self.turn.lock();
         let mut log = self.log.lock();
-        log.trim(self.bounds, SystemTime::now());
+        log.trim(self.bounds, now());
         let Plan { taken, count, events } = match id {
             Some(asked) => retract::one(topic, log.candidate(topic, asked))?,
             None => retract::all(topic, log.candidates(topic)),
         };
+        // All are numbered before the first is taken back: what is refused changes nothing.
+        let mut last = log.last;
+        let ids = events.iter().map(|_| next_id(last, now()).inspect(|&id| last = id));
+        let ids = ids.collect::<Result<Vec<Id>, Error>>()?;
         taken.into_iter().for_each(|id| log.retract(id));
-        let ids = events.iter().map(|event| self.append(&mut log, event));
-        Ok(Retracted { count, id: ids.last().map(|id| id.to_string()) })
+        let dispatches =
+            ids.iter().zip(&events).map(|(&id, event)| self.append(&mut log, id, event)).collect();
+        drop(log);
+        self.hand_over(dispatches);
+        Ok(Retracted { count, id: ids.last().map(Id::to_string) })
     }
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
         let mut log = self.log.lock();
         // Where nothing is published, only reading shows that an event has grown too old.
-        log.trim(self.bounds, SystemTime::now());
+        log.trim(self.bounds, now());
+        let handed = Id::from_key(self.handed.load(Acquire));
         let edge = log.edges.of(topics);
         let (after, gap) = match start {
-            Start::Live => (log.last, false),
+            Start::Live => (handed, false),
             Start::Earliest => (edge, false),
-            Start::Latest(count) => (log.before_latest(*count, topics), false),
-            Start::After(asked) => match log.find(asked, topics) {
+            Start::Latest(count) => (log.before_latest(*count, topics, handed), false),
+            // Nobody can have seen an event that is kept and was not yet handed to the hub.
+            Start::After(asked) => match log.find(asked, topics).filter(|id| *id <= handed) {
                 Some(id) => (id, false),
                 None => (edge, true),
             },
@@ -105,22 +136,21 @@ impl History for Memory {
 
     fn status(&self) -> Status {
         let mut log = self.log.lock();
-        log.trim(self.bounds, SystemTime::now());
+        log.trim(self.bounds, now());
         let events = log.entries.len() - log.retracted;
         let oldest = log.entries.front().filter(|_| events > 0).map(|entry| entry.at);
         Status { events, bytes: log.bytes, oldest, ..Status::default() }
     }
 
-    fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
+    fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error> {
         let log = self.log.lock();
         let status = |(topic, ids): (&Topic, &VecDeque<Id>)| {
             let at = |id: Option<&Id>| Some(log.entry(*id?).at);
             let (oldest, newest) = (at(ids.front())?, at(ids.back())?);
             Some(TopicStatus { topic: topic.to_string(), events: ids.len(), oldest, newest })
         };
-        let mut topics: Vec<_> = log.by_topic.iter().filter_map(status).collect();
-        topics.sort_by(|a, b| a.topic.cmp(&b.topic));
-        Ok(topics)
+        let rest = log.by_topic.range::<str, _>((Excluded(after), Unbounded));
+        Ok(rest.take(TOPICS_PART).filter_map(status).collect())
     }
 
     fn close(&self, _deadline: Duration) {
@@ -143,7 +173,7 @@ impl Entry {
     }
 }
 
-/// The newest id on a topic that goes with an id of its publisher.
+/// The id of an event on a topic that goes with an id of its publisher.
 type ByGiven = HashMap<(Topic, Box<str>), Id>;
 
 /// The entries in the order of their ids, and the indexes of them, which name no others.
@@ -154,11 +184,11 @@ struct Log {
     /// How many of the entries are retracted.
     retracted: usize,
     bytes: usize,
-    /// Entries that are not retracted.
-    by_topic: HashMap<Topic, VecDeque<Id>>,
-    /// The same. There is one at most for a topic and an id, since a second would be a duplicate.
+    /// Entries that are not retracted. In the order of the topics, so that they can be listed part by part.
+    by_topic: BTreeMap<Topic, VecDeque<Id>>,
+    /// The same. There is one at most for a topic and an id, since a second is refused.
     by_given: ByGiven,
-    /// Entries that are retracted.
+    /// Entries that are retracted; of several, the oldest.
     by_given_retracted: ByGiven,
 }
 
@@ -207,7 +237,7 @@ impl Log {
         self.remove_from_indexes(&entry);
         let Some(given) = entry.given else { return };
         for topic in entry.topics.iter() {
-            self.by_given_retracted.insert((topic.clone(), given.clone()), id);
+            self.by_given_retracted.entry((topic.clone(), given.clone())).or_insert(id);
         }
     }
 
@@ -225,7 +255,7 @@ impl Log {
             let by_given =
                 if entry.frame.is_some() { &mut self.by_given } else { &mut self.by_given_retracted };
             let key = (topic.clone(), given.clone());
-            // A newer entry may bear the same id.
+            // Another entry may bear the same id.
             if by_given.get(&key) == Some(&entry.id) {
                 by_given.remove(&key);
             }
@@ -234,7 +264,7 @@ impl Log {
 
     /// The event with this id on the wire, if it is kept on this topic.
     fn candidate(&self, topic: &Topic, asked: &str) -> Option<Candidate> {
-        let given = newest(&self.by_given, asked, slice::from_ref(topic));
+        let given = oldest(&self.by_given, asked, slice::from_ref(topic));
         let id = given.or_else(|| Id::parse(asked))?;
         let is_on_topic = self.by_topic.get(topic)?.binary_search(&id).is_ok();
         is_on_topic.then(|| self.entry(id).to_candidate())
@@ -246,11 +276,22 @@ impl Log {
         ids.map(|&id| self.entry(id).to_candidate()).collect()
     }
 
+    /// What became of an event whose publisher's id is kept already, on its topics.
+    fn published_before(&self, event: &Event) -> Result<Option<Receipt>, Error> {
+        let Some(given) = event.given_id() else { return Ok(None) };
+        let kept = event.topics().iter().map(|topic| {
+            let id = *self.by_given.get(&(topic.clone(), given.into()))?;
+            self.entry(id).frame.as_deref()
+        });
+        given::published_before(event, given, &kept.collect::<Vec<_>>())
+    }
+
     /// The id that a browser says it saw last: its publisher's on one of these topics, or one of ours that was
-    /// given out and after which nothing is missing.
+    /// given out and after which nothing is missing. Of several events that bear the publisher's id the oldest, so
+    /// that the browser misses nothing whichever of them it saw.
     fn find(&self, asked: &str, topics: &[Topic]) -> Option<Id> {
-        let kept = newest(&self.by_given, asked, topics);
-        let retracted = newest(&self.by_given_retracted, asked, topics);
+        let kept = oldest(&self.by_given, asked, topics);
+        let retracted = oldest(&self.by_given_retracted, asked, topics);
         match (kept, retracted) {
             (None, None) => {
                 Id::parse(asked).filter(|&id| id == self.edges.of(topics) || self.index_of(id).is_ok())
@@ -271,11 +312,12 @@ impl Log {
         newest.max().unwrap_or_else(|| self.edges.of(topics)).to_string()
     }
 
-    fn before_latest(&self, count: usize, topics: &[Topic]) -> Id {
+    /// `last` is the newest event that was handed to the hub.
+    fn before_latest(&self, count: usize, topics: &[Topic], last: Id) -> Id {
         let mut newest: Vec<Id> = topics
             .iter()
             .filter_map(|topic| self.by_topic.get(topic))
-            .flat_map(|ids| ids.iter().rev().take(count))
+            .flat_map(|ids| ids.iter().rev().skip_while(|&&id| id > last).take(count))
             .copied()
             .collect();
         newest.sort_unstable();
@@ -283,7 +325,7 @@ impl Log {
         match newest.len().checked_sub(count) {
             // One less than an id is before it and not before any other.
             Some(index) if count > 0 => Id::from_key(newest[index].key() - 1),
-            _ if count == 0 => self.last,
+            _ if count == 0 => last,
             _ => self.edges.of(topics),
         }
     }
@@ -336,8 +378,8 @@ impl Entry {
     }
 }
 
-/// The newest entry on one of these topics that bears this id of its publisher.
-fn newest(by_given: &ByGiven, given: &str, topics: &[Topic]) -> Option<Id> {
+/// The oldest entry on one of these topics that bears this id of its publisher.
+fn oldest(by_given: &ByGiven, given: &str, topics: &[Topic]) -> Option<Id> {
     let find = |topic: &Topic| by_given.get(&(topic.clone(), given.into())).copied();
-    topics.iter().filter_map(find).max()
+    topics.iter().filter_map(find).min()
 }

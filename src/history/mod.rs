@@ -9,6 +9,7 @@
 mod address;
 pub mod disk;
 mod edges;
+mod given;
 pub mod memory;
 mod retract;
 
@@ -23,7 +24,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub const PART_EVENTS: usize = 256;
 
 /// The bytes after which a part of a replay ends; one event may still be larger.
-pub const PART_BYTES: usize = 256 * 1024;
+pub const PART_BYTES: usize = 32 * 1024;
+
+/// The most topics in one part of their list.
+pub const TOPICS_PART: usize = 256;
 
 /// What an event costs beside its frame, roughly: its entry and its positions in the indexes. It counts
 /// towards the bound on bytes.
@@ -169,8 +173,8 @@ pub trait History: Send + Sync {
     /// Gives the event its id, keeps it and hands it to the hub. When this returns, the event is where
     /// this history keeps events. [`Error::Unavailable`]: it could not be kept, and will not appear.
     ///
-    /// An event whose publisher gave it an id that is already kept, on one of the same topics, is
-    /// answered as before and not kept again.
+    /// An event whose publisher gave it an id under which the same is already kept, on all of its topics, is
+    /// answered as before and not kept again. [`Error::Conflict`]: something else is kept under that id.
     fn publish(&self, event: Event) -> Result<Receipt, Error>;
 
     /// Takes a kept event of this topic back, by its id on the wire; or all that is kept of the topic. An event is
@@ -187,7 +191,8 @@ pub trait History: Send + Sync {
     /// topic that keeps nothing is no error, and publishes nothing.
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error>;
 
-    /// Finds the position from which a stream on these topics goes on. [`Error::Unavailable`]: the history
+    /// Finds the position from which a stream on these topics goes on. An id that means several events of these
+    /// topics goes on from the oldest of them, or is told as a gap. [`Error::Unavailable`]: the history
     /// cannot be read now.
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error>;
 
@@ -199,8 +204,9 @@ pub trait History: Send + Sync {
     /// How much is kept, and how the history is doing.
     fn status(&self) -> Status;
 
-    /// What is kept, topic by topic, in their order. Errors as [`History::resume`].
-    fn topics(&self) -> Result<Vec<TopicStatus>, Error>;
+    /// What is kept, topic by topic, in the order of their names: the first [`TOPICS_PART`] behind this name, which
+    /// is empty for the first of all. Errors as [`History::resume`].
+    fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error>;
 
     /// Puts everything where it survives and takes nothing more: the last call before the process ends.
     /// Blocks until that is done, or gives up after the deadline.
@@ -210,8 +216,21 @@ pub trait History: Send + Sync {
 /// An id is given in one place and only grows, across restarts too: its key is the time in nanoseconds, or one
 /// more than the last key where the clock stands still or went back. So ids also grow across restarts where
 /// nothing was kept, and the distance between two ids reveals nothing about what was published between them.
-fn next_id(last: Id, now: SystemTime) -> Id {
-    Id::from_key(to_nanos(now).max(last.key() + 1))
+/// [`Error::Unavailable`] where there is no id left, as after a clock that stood at July 2554.
+fn next_id(last: Id, now: SystemTime) -> Result<Id, Error> {
+    let next = Id::from_key(to_nanos(now).max(last.key().saturating_add(1)));
+    if next == Id::MAX {
+        return Err(Error::Unavailable(
+            "the event cannot be numbered: ids end in July 2554, and the clock stood there when the last was given"
+                .into(),
+        ));
+    }
+    Ok(next)
+}
+
+/// The present. Where the clock is of no use, the beginning of 1970: every time that a history notes can be written.
+fn now() -> SystemTime {
+    from_nanos(to_nanos(SystemTime::now()))
 }
 
 /// A time as nanoseconds since 1970. Times before 1970 and after 2554 become 0: the clock is of no use then.
@@ -223,4 +242,25 @@ fn to_nanos(time: SystemTime) -> u64 {
 /// The time that is so many nanoseconds after the beginning of 1970.
 fn from_nanos(nanos: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_larger_than_all_before_whatever_the_clock_says_and_none_is_given_past_the_last() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let (last, end) = (Id::from_key(1_000), Id::from_key(u64::MAX - 1));
+        let far = from_nanos(u64::MAX);
+        for clock in [UNIX_EPOCH, UNIX_EPOCH - day, far, far + day, far + 400_000 * day] {
+            assert!(next_id(last, clock).is_ok_and(|id| id > last) || clock == far, "{clock:?}");
+            assert!(matches!(next_id(end, clock), Err(Error::Unavailable(_))), "{clock:?}");
+            assert!(matches!(next_id(Id::MAX, clock), Err(Error::Unavailable(_))), "{clock:?}");
+            // Such a time can be noted, and shown.
+            let noted = from_nanos(to_nanos(clock));
+            assert_eq!(humantime::format_rfc3339_millis(noted).to_string().len(), 24, "{clock:?}");
+        }
+        assert_eq!(next_id(last, from_nanos(2_000)), Ok(Id::from_key(2_000)));
+    }
 }

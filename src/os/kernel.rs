@@ -4,6 +4,7 @@
 use socket2::SockRef;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 use std::{fs, io, ptr};
 
 /// Receives what has arrived; 0 bytes mean the end of the stream. Never blocks: fails with `WouldBlock` if nothing
@@ -12,6 +13,52 @@ pub(crate) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<u
     // SAFETY: it is the same memory, and the kernel writes only initialised bytes into it.
     let buffer = unsafe { &mut *(ptr::from_mut(buffer) as *mut [std::mem::MaybeUninit<u8>]) };
     SockRef::from(socket).recv_with_flags(buffer, libc::MSG_DONTWAIT)
+}
+
+/// Waits until the kernel holds at most so many bytes that it has not sent yet, and has room for more. Says whether
+/// that came before the deadline. True also where the connection is broken: writing says so.
+pub(crate) fn wait_for_room(socket: &TcpStream, unsent_bytes: u32, deadline: Duration) -> io::Result<bool> {
+    let options = SockRef::from(socket);
+    limit_unsent(&options, unsent_bytes);
+    let mut wanted = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let until = std::time::Instant::now() + deadline;
+    let ready = loop {
+        let rest = until.saturating_duration_since(std::time::Instant::now());
+        // Rounded up, so that the last millisecond is not spent in a loop.
+        let millis = libc::c_int::try_from(rest.as_millis() + 1).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the pointer is to one `pollfd`, which lives during the call, as does its descriptor.
+        match unsafe { libc::poll(&mut wanted, 1, millis) } {
+            -1 => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    break Err(error);
+                }
+            }
+            count => break Ok(count > 0),
+        }
+    };
+    // 0 takes the limit away: a write may fill the buffer.
+    limit_unsent(&options, 0);
+    ready
+}
+
+/// Has the kernel say that a socket has room only while it holds less than this that is not sent. Where the option is
+/// not known, a socket has room while a part of its buffer is free, which bounds it too.
+fn limit_unsent(socket: &SockRef, bytes: u32) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_notsent_lowat(bytes);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (socket, bytes);
+}
+
+/// Gives back the memory that the allocator has free and keeps (malloc_trim(3)). Where there is another allocator than
+/// glibc's, nothing.
+pub(crate) fn trim_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the call takes no pointer, and may be made from any thread at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// How many bytes the kernel holds that the other side has not acknowledged yet (`SIOCOUTQ`, tcp(7)); 0 where it does not
@@ -68,6 +115,19 @@ mod tests {
         while unacknowledged(&socket) >= before {
             other.read_exact(&mut taken).unwrap();
         }
+    }
+
+    #[test]
+    fn a_socket_has_room_until_it_holds_what_its_peer_does_not_read() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut socket, _) = listener.accept().unwrap();
+        assert!(wait_for_room(&socket, 1, Duration::ZERO).unwrap());
+        socket.set_nonblocking(true).unwrap();
+        while io::Write::write(&mut socket, &[0; 4_096]).is_ok() {}
+        assert!(!wait_for_room(&socket, 1, Duration::from_millis(1)).unwrap());
+        drop(peer);
+        assert!(wait_for_room(&socket, 1, Duration::from_secs(10)).unwrap());
     }
 
     #[test]

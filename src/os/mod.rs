@@ -2,5 +2,6 @@
 
 pub(crate) mod deadline;
 pub(crate) mod kernel;
+pub(crate) mod memory;
 pub mod threads;
 pub mod usage;

@@ -3,6 +3,7 @@
 
 use rlimit::Resource;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// The kernel's clock tick in `/proc/self/stat`: `USER_HZ`, which is 100 on all of Linux's common machines.
@@ -39,6 +40,35 @@ impl Usage {
             descriptors_max: Resource::NOFILE.get_soft().ok(),
         }
     }
+}
+
+/// The most memory that this process may have, in bytes: the least of what the machine has, what the control groups
+/// allow (cgroups(7)) and what the address space may grow to. `u64::MAX` where nothing of it is known.
+pub fn memory_max() -> u64 {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+    });
+    let address_space = Resource::AS.get_soft().ok();
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let groups = groups.lines().filter_map(group_memory_max);
+    groups.chain(machine).chain(address_space).min().unwrap_or(u64::MAX)
+}
+
+/// The limit of a group that a line of `/proc/self/cgroup` names, and of all groups above it:
+/// `number:controllers:path`, where version 2 names no controllers.
+fn group_memory_max(line: &str) -> Option<u64> {
+    let mut fields = line.splitn(3, ':');
+    let (controllers, path) = (fields.nth(1)?, fields.next()?);
+    let (root, file) = match controllers {
+        "" => ("/sys/fs/cgroup", "memory.max"),
+        "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        _ => return None,
+    };
+    let groups = Path::new(path.trim_start_matches('/')).ancestors();
+    let limit = |group: &Path| fs::read_to_string(Path::new(root).join(group).join(file)).ok();
+    // `max` is no number.
+    groups.filter_map(|group| limit(group)?.trim().parse::<u64>().ok()).min()
 }
 
 fn cpu() -> Option<Duration> {

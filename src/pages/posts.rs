@@ -48,12 +48,17 @@ struct Change {
     content: Option<String>,
 }
 
-/// All feeds: `{"feeds":[{"name","posts"}…]}`.
+/// Endings of a tag that a server in between adds where it compresses the answer (`"3-gzip"`), before the closing quote
+/// or behind it: Apache, Caddy and Jetty, LiteSpeed. The tag still names its version.
+const TAG_SUFFIXES: &[&str] =
+    &["-gzip", "-br", "-zstd", "-deflate", "-df", "--gzip", "--br", "--zstd", ";gz", ";br", ";zstd"];
+
+/// Feeds behind the name `?after=`: `{"feeds":[{"name","posts"}…],"more"}`.
 pub fn feeds(app: &App, request: &Request) -> Result<Answer, Error> {
     if request.wants_events() {
         return stream(app, request, app.posts.subscribe_feeds()?);
     }
-    Ok(Answer::json(&app.posts.feeds()?))
+    Ok(Answer::json(&app.posts.feeds(&request.query("after").unwrap_or_default())?))
 }
 
 /// Posts of a feed, newest first: `{"name","posts":[…],"next"}`. A stream shows the newest.
@@ -193,13 +198,19 @@ fn versions(request: &Request) -> Result<Option<Vec<u64>>, Error> {
             if tag == "*" {
                 return Ok(None);
             }
-            let tag = tag.strip_prefix("W/").unwrap_or(tag);
+            let tag = without_suffix(tag.strip_prefix("W/").unwrap_or(tag));
             let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(bad)?;
             // A tag that is not a number names no version of a post.
-            versions.get_or_insert_with(Vec::new).extend(version.parse::<u64>());
+            versions.get_or_insert_with(Vec::new).extend(without_suffix(version).parse::<u64>());
         }
     }
     Ok(versions)
+}
+
+fn without_suffix(tag: &str) -> &str {
+    let stripped = TAG_SUFFIXES.iter().filter_map(|suffix| tag.strip_suffix(suffix));
+    // The shortest rest: `--gzip` ends in `-gzip` too.
+    stripped.min_by_key(|rest| rest.len()).unwrap_or(tag)
 }
 
 fn pick(words: &'static [&'static str]) -> &'static str {

@@ -27,7 +27,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 pub use store::{Address, open};
-use store::{Feed, FeedList, NO_FEED, NO_POST, PostList, Status, Stores};
+use store::{FEEDS_MAX, Feed, FeedList, NO_FEED, NO_POST, PostList, Status, Stores};
 pub use tags::{TAG_CHARS_MAX, TAGS_MAX};
 pub use timestamp::Timestamp;
 
@@ -61,17 +61,20 @@ impl PostService {
         Ok(service)
     }
 
-    /// Keeps a new post. Errors as [`store::PostStore::create`].
+    /// Keeps a new post. Errors as [`store::PostStore::create`], and [`Error::Unavailable`] where its tags would make
+    /// too many feeds.
     pub fn create(&self, new: NewPost) -> Result<Post, Error> {
         let running = self.running()?;
+        running.check_room(new.tags())?;
         let post = running.stores.posts.create(new)?;
         running.note_change(post.id)?;
         Ok(post)
     }
 
-    /// Edits a post. Errors as [`store::PostStore::edit`].
+    /// Edits a post. Errors as [`store::PostStore::edit`] and [`PostService::create`].
     pub fn edit(&self, id: PostId, edit: Edit) -> Result<Post, Error> {
         let running = self.running()?;
+        running.check_room(edit.tags())?;
         let post = running.stores.posts.edit(id, edit)?;
         running.note_change(id)?;
         Ok(post)
@@ -94,9 +97,9 @@ impl PostService {
         self.running()?.stores.posts.newest(before, limit)
     }
 
-    /// All feeds. Errors as [`store::FeedStore::list`].
-    pub fn feeds(&self) -> Result<FeedList, Error> {
-        self.running()?.stores.feeds.list()
+    /// The feeds behind this name. Errors as [`store::FeedStore::list`].
+    pub fn feeds(&self, after: &str) -> Result<FeedList, Error> {
+        self.running()?.stores.feeds.list(after)
     }
 
     /// The newest posts of a feed. [`Error::NotFound`] if there is no feed of this name; other errors as
@@ -126,7 +129,7 @@ impl PostService {
     pub fn subscribe_feeds(&self) -> Result<Watcher, Error> {
         let running = self.running()?;
         let feeds = running.stores.feeds.clone();
-        Ok(running.snapshots.watch(Topic::new(topics::FEEDS)?, move || to_json(feeds.list()?).map(Some)))
+        Ok(running.snapshots.watch(Topic::new(topics::FEEDS)?, move || to_json(feeds.list("")?).map(Some)))
     }
 
     /// Subscribes to the newest [`STREAM_POSTS`] posts of a feed.
@@ -134,7 +137,12 @@ impl PostService {
         self.feed(name, None, 1)?;
         let running = self.running()?;
         let (feeds, topic, name) = (running.stores.feeds.clone(), topics::feed(name)?, name.to_owned());
-        let read = move || feeds.feed(&name, None, STREAM_POSTS)?.map(to_json).transpose();
+        // A feed that has lost its last post comes back with the next one, so its stream goes on.
+        let empty = Feed { name: name.clone(), posts: Vec::new(), next: None };
+        let read = move || {
+            let feed = feeds.feed(&name, None, STREAM_POSTS)?;
+            to_json(feed.as_ref().unwrap_or(&empty)).map(Some)
+        };
         Ok(running.snapshots.watch(topic, read))
     }
 
@@ -175,6 +183,16 @@ impl PostService {
 }
 
 impl Running {
+    /// Posts are filed after they are kept, so what is on its way there is not counted yet.
+    fn check_room(&self, tags: &[String]) -> Result<(), Error> {
+        if self.stores.feeds.has_room(tags)? {
+            return Ok(());
+        }
+        Err(Error::Unavailable(format!(
+            "there is no room for a new tag: at most {FEEDS_MAX} are in use; use one that is there"
+        )))
+    }
+
     /// The post has changed. The filing thread notes the same when it handles the event; but a client that has
     /// its answer and then opens a stream has to see the change.
     fn note_change(&self, id: PostId) -> Result<(), Error> {

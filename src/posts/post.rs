@@ -138,6 +138,13 @@ impl NewPost {
     }
 }
 
+impl NewPost {
+    /// The tags in its content.
+    pub fn tags(&self) -> &[String] {
+        &self.content.tags
+    }
+}
+
 /// An edit of a post, checked.
 #[derive(Debug, Clone)]
 pub struct Edit {
@@ -163,6 +170,13 @@ impl Edit {
             content: content.map(check_content).transpose()?,
             versions,
         })
+    }
+}
+
+impl Edit {
+    /// The tags in the new content; none if the content stays.
+    pub fn tags(&self) -> &[String] {
+        self.content.as_ref().map_or(&[], |content| &content.tags)
     }
 }
 

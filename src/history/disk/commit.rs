@@ -4,10 +4,10 @@ use super::inbox::{Answers, Jobs, Retraction};
 use super::writing::Writing;
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
+use crate::history::given;
 use crate::history::retract::{self, Plan};
-use crate::history::{Receipt, Retracted, next_id};
+use crate::history::{Receipt, Retracted, next_id, now};
 use crate::hub::Dispatch;
-use std::time::SystemTime;
 
 /// What a commit has done.
 #[derive(Default)]
@@ -35,16 +35,23 @@ struct Commit<'a, 'txn> {
 }
 
 impl Commit<'_, '_> {
-    /// Keeps an event under the next id, or finds that it is kept already.
-    fn publish(&mut self, event: &Event) -> Result<Receipt, redb::Error> {
-        if let Some(id) = event.given_id()
-            && self.tables.find_given(id, event.topics())?.is_some()
-        {
-            return Ok(Receipt { id: id.to_owned(), duplicate: true });
+    /// Keeps an event under the next id, or finds that it is kept already. The inner error is for the caller:
+    /// nothing was done.
+    fn publish(&mut self, event: &Event) -> Result<Result<Receipt, Error>, redb::Error> {
+        if let Some(given) = event.given_id() {
+            let kept = event.topics().iter().map(|topic| self.tables.kept_under(given, topic));
+            let kept: Vec<Option<Vec<u8>>> = kept.collect::<Result<_, _>>()?;
+            if let Some(answer) = given::published_before(event, given, &kept).transpose() {
+                return Ok(answer);
+            }
         }
-        let id = self.append(event)?;
+        let id = match self.number() {
+            Ok(id) => id,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.append(id, event)?;
         let id = event.given_id().map_or_else(|| id.to_string(), str::to_owned);
-        Ok(Receipt { id, duplicate: false })
+        Ok(Ok(Receipt { id, duplicate: false }))
     }
 
     /// Takes events back and keeps the `retract` events that tell so. The inner error is for the caller: nothing
@@ -57,25 +64,31 @@ impl Commit<'_, '_> {
             Some(asked) => retract::one(topic, self.tables.candidate(topic, asked)?),
             None => Ok(retract::all(topic, self.tables.candidates(topic)?)),
         };
-        let Plan { taken, count, events } = match plan {
-            Ok(plan) => plan,
+        // All are numbered before the first is taken back: what is refused changes nothing.
+        let numbered = plan.and_then(|plan| {
+            let ids = plan.events.iter().map(|_| self.number()).collect::<Result<Vec<Id>, Error>>();
+            ids.map(|ids| (plan, ids))
+        });
+        let (Plan { taken, count, events }, ids) = match numbered {
+            Ok(numbered) => numbered,
             Err(error) => return Ok(Err(error)),
         };
         self.tables.retract(&taken)?;
-        let mut newest = None;
-        for event in &events {
-            newest = Some(self.append(event)?);
+        for (&id, event) in ids.iter().zip(&events) {
+            self.append(id, event)?;
         }
-        Ok(Ok(Retracted { count, id: newest.map(|id| id.to_string()) }))
+        Ok(Ok(Retracted { count, id: ids.last().map(Id::to_string) }))
     }
 
-    fn append(&mut self, event: &Event) -> Result<Id, redb::Error> {
-        let now = SystemTime::now();
-        *self.given = next_id(*self.given, now);
-        let id = *self.given;
+    fn number(&mut self) -> Result<Id, Error> {
+        *self.given = next_id(*self.given, now())?;
+        Ok(*self.given)
+    }
+
+    fn append(&mut self, id: Id, event: &Event) -> Result<(), redb::Error> {
         let frame: Frame = event.encode(Some(id));
-        self.tables.insert(id, now, event, &frame)?;
+        self.tables.insert(id, now(), event, &frame)?;
         self.dispatches.push(Dispatch::kept(event, id, frame));
-        Ok(id)
+        Ok(())
     }
 }

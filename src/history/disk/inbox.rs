@@ -42,7 +42,7 @@ impl Jobs {
 /// What became of the jobs, in their order.
 #[derive(Default)]
 pub(super) struct Answers {
-    pub(super) receipts: Vec<Receipt>,
+    pub(super) receipts: Vec<Result<Receipt, Error>>,
     pub(super) retracted: Vec<Result<Retracted, Error>>,
 }
 
@@ -78,7 +78,7 @@ impl Inbox {
             batch.jobs.events.push(event);
             batch.jobs.events.len() - 1
         };
-        self.submit(put, |answers, index| Ok(answers.receipts[index].clone()))
+        self.submit(put, |answers, index| answers.receipts[index].clone())
     }
 
     /// Hands a retraction over and waits for what becomes of it.

@@ -133,8 +133,8 @@ impl Archive {
     }
 
     /// As [`History::topics`].
-    pub fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        self.with_tables(|tables| tables.topics())
+    pub fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error> {
+        self.with_tables(|tables| tables.topics(after))
     }
 
     fn with_tables<T>(&self, read: impl FnOnce(&Reading) -> Result<T, redb::Error>) -> Result<T, Error> {
@@ -191,8 +191,8 @@ impl History for Disk {
         }
     }
 
-    fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        self.archive.topics()
+    fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error> {
+        self.archive.topics(after)
     }
 
     fn close(&self, deadline: Duration) {

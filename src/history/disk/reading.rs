@@ -5,9 +5,10 @@ use super::tables::{
 };
 use crate::disk::tables::{Bytes, torn};
 use crate::event::Id;
-use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TopicStatus};
+use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus};
 use crate::topic::Topic;
 use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, TableError};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::time::SystemTime;
 
 /// Entries of `by_topic`.
@@ -145,15 +146,18 @@ impl<'txn> Reading<'txn> {
         Ok(part)
     }
 
-    pub(super) fn topics(&self) -> Result<Vec<TopicStatus>, redb::Error> {
+    pub(super) fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, redb::Error> {
         /// A topic, how many entries it has, its first and its last.
         type Span = (String, usize, Id, Id);
         let mut spans: Vec<Span> = Vec::new();
-        for entry in self.by_topic.range::<&[u8]>(..)? {
+        let rest = tables::topic_key(after, Id::MAX);
+        for entry in self.by_topic.range::<&[u8]>((Excluded(&*rest), Unbounded))? {
             let key = entry?.0;
             let (topic, id) = tables::split_topic_key(key.value())?;
+            let is_full = spans.len() == TOPICS_PART;
             match spans.last_mut().filter(|(last, ..)| last == topic) {
                 Some((_, events, _, newest)) => (*events, *newest) = (*events + 1, id),
+                None if is_full => break,
                 None => spans.push((topic.to_owned(), 1, id, id)),
             }
         }

@@ -5,7 +5,7 @@
 //! | `events` | id | time, topics, the publisher's id; the frame, unless the event is retracted |
 //! | `by_topic` | topic, id | nothing: the key says that the event is kept on the topic |
 //! | `by_given` | topic, the publisher's id | the id of the event that is kept under it |
-//! | `by_given_retracted` | topic, the publisher's id | the newest id that was retracted under it |
+//! | `by_given_retracted` | topic, the publisher's id | the oldest id that was retracted under it |
 //! | `undo` | id | the row, as it was, of an event that the newest commit has retracted |
 //! | `lost` | topic | the newest event that this topic has lost |
 //! | `stock` | name | the numbers of [`Totals`] |
@@ -15,7 +15,7 @@
 use crate::disk::tables::{Bytes, Definition, number, to_number, torn};
 use crate::event::Id;
 use crate::history::edges::EDGES_MAX;
-use crate::history::{Bounds, EVENT_OVERHEAD_BYTES, from_nanos, to_nanos};
+use crate::history::{Bounds, EVENT_OVERHEAD_BYTES, from_nanos, now, to_nanos};
 use crate::topic::Topic;
 use redb::ReadableTable;
 use std::time::SystemTime;
@@ -56,7 +56,7 @@ impl Totals {
     /// Whether the oldest event has to be let go.
     pub(super) fn wants_trim(&self, bounds: Bounds) -> bool {
         let (rows, bytes) = ((self.events + self.retracted) as usize, self.bytes as usize);
-        self.oldest.is_some_and(|oldest| bounds.are_passed(rows, bytes, oldest, SystemTime::now()))
+        self.oldest.is_some_and(|oldest| bounds.are_passed(rows, bytes, oldest, now()))
     }
 }
 
@@ -172,17 +172,17 @@ pub(super) fn given_key(topic: &str, given: &str) -> Vec<u8> {
     [topic.as_bytes(), &[0], given.as_bytes()].concat()
 }
 
-/// The newest event in one of these two tables that bears this id of its publisher on one of these topics.
+/// The oldest event in one of these two tables that bears this id of its publisher on one of these topics.
 pub(super) fn find_given(
     by_given: &impl ReadableTable<Bytes, Bytes>,
     given: &str,
     topics: &[Topic],
 ) -> Result<Option<Id>, redb::Error> {
-    let mut newest = None;
+    let mut found = Vec::new();
     for topic in topics {
-        newest = newest.max(number(by_given, given_key(topic.as_str(), given))?.map(Id::from_key));
+        found.extend(number(by_given, given_key(topic.as_str(), given))?.map(Id::from_key));
     }
-    Ok(newest)
+    Ok(found.into_iter().min())
 }
 
 /// These topics have lost no event that is newer than this.

@@ -3,16 +3,17 @@
 
 use super::commit::{Outcome, carry_out};
 use super::inbox::{Answers, Batch, Inbox, Jobs};
+use super::reading::Reading;
 use super::writing::Writing;
 use super::{LAYOUT, Shared, Totals};
 use crate::disk::{Opener, StoreWriter};
 use crate::error::Error;
 use crate::event::Id;
-use crate::history::{Bounds, Durability, EVENT_OVERHEAD_BYTES, next_id};
+use crate::history::{Bounds, Durability, EVENT_OVERHEAD_BYTES, next_id, now};
 use crate::hub::Hub;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// The most events that are trimmed in one commit beyond twice as many as it adds. What is left is trimmed by the
 /// next commits.
@@ -59,20 +60,12 @@ impl Writer {
         bounds: Bounds,
         durability: Durability,
     ) -> Result<(Writer, Arc<Shared>), String> {
-        let (mut file, (totals, ())) = StoreWriter::open(opener, &LAYOUT, |txn| {
-            Writing::run(txn, |tables| {
-                tables.clear_undo()?;
-                if tables.totals.last == Id::default() {
-                    // An empty history does not know which ids were given before it.
-                    let birth = next_id(Id::default(), SystemTime::now());
-                    tables.totals = Totals { last: birth, floor: birth, ..tables.totals };
-                }
-                Ok(())
-            })
-        })?;
+        let mut file = StoreWriter::open(opener, &LAYOUT, |txn| Writing::run(txn, begin).map(drop))?;
+        let totals = file.store().read(|txn| Ok(Reading::open(txn)?.totals));
+        let totals = totals.map_err(|error| error.to_string())?;
         file.acknowledged = totals.last.key();
         let shared = Arc::new(Shared::new(file.store(), totals));
-        let given = Id::from_key(totals.last.key() + START_SKIP);
+        let given = Id::from_key(totals.last.key().saturating_add(START_SKIP));
         let (unsaved_since, unsaved_bytes) = (None, 0);
         let own = shared.clone();
         Ok((Writer { file, bounds, durability, shared: own, given, unsaved_since, unsaved_bytes }, shared))
@@ -172,7 +165,7 @@ impl Writer {
         let (bounds, given) = (self.bounds, &mut self.given);
         let committed = self.file.write(durability, |txn| {
             Writing::run(txn, |tables| {
-                tables.clear_undo()?;
+                begin(tables)?;
                 let outcome = carry_out(tables, jobs, given)?;
                 tables.trim(bounds, 2 * outcome.dispatches.len() + TRIM_EVENTS)?;
                 Ok(outcome)
@@ -192,6 +185,17 @@ impl Writer {
         self.shared.view.lock().totals = totals;
         Ok(outcome)
     }
+}
+
+/// What each transaction begins with.
+fn begin(tables: &mut Writing) -> Result<(), redb::Error> {
+    if tables.totals.last == Id::default() {
+        // An empty history does not know which ids were given before it. Where ids have come to their end, publishing
+        // says so.
+        let birth = next_id(Id::default(), now()).unwrap_or(Id::MAX);
+        tables.totals = Totals { last: birth, floor: birth, ..tables.totals };
+    }
+    tables.clear_undo()
 }
 
 /// See [`RELAXED_BYTES`]. An event takes at least twice its overhead.

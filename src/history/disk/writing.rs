@@ -51,9 +51,13 @@ impl<'txn> Writing<'txn> {
         Ok((tables.totals, value))
     }
 
-    /// The newest event on one of these topics that bears this id of its publisher.
-    pub(super) fn find_given(&self, given: &str, topics: &[Topic]) -> Result<Option<Id>, redb::Error> {
-        tables::find_given(&self.by_given, given, topics)
+    /// What is kept on this topic under this id of its publisher, as a frame.
+    pub(super) fn kept_under(&self, given: &str, topic: &Topic) -> Result<Option<Vec<u8>>, redb::Error> {
+        let Some(id) = tables::find_given(&self.by_given, given, slice::from_ref(topic))? else {
+            return Ok(None);
+        };
+        let row = self.events.get(&event_key(id)[..])?.ok_or_else(torn)?;
+        Ok(Row::decode(id, row.value())?.frame.map(<[u8]>::to_vec))
     }
 
     /// Inserts an event under an id that is newer than all before it.
@@ -99,7 +103,7 @@ impl<'txn> Writing<'txn> {
 
     /// The event with this id on the wire, if it is kept on this topic.
     pub(super) fn candidate(&self, topic: &Topic, asked: &str) -> Result<Option<Candidate>, redb::Error> {
-        let given = self.find_given(asked, slice::from_ref(topic))?;
+        let given = tables::find_given(&self.by_given, asked, slice::from_ref(topic))?;
         let Some(id) = given.or_else(|| Id::parse(asked)) else { return Ok(None) };
         let is_on_topic = self.by_topic.get(&*topic_key(topic.as_str(), id))?.is_some();
         is_on_topic.then(|| self.to_candidate(id)).transpose()
@@ -139,7 +143,10 @@ impl<'txn> Writing<'txn> {
             undo.insert(&key[..], &*bytes)?;
             self.unindex(id, &row)?;
             for (topic, given) in row.topics.iter().filter_map(|topic| Some((topic, row.given?))) {
-                set_number(&mut by_given_retracted, given_key(topic, given), id.key())?;
+                let key = given_key(topic, given);
+                if number(&by_given_retracted, &key)?.is_none() {
+                    set_number(&mut by_given_retracted, key, id.key())?;
+                }
             }
             self.totals.bytes -= row.bytes();
             let row = Row { frame: None, ..row };
@@ -264,7 +271,7 @@ fn owned(
     Ok((event_id(key.value())?, row.value().to_vec()))
 }
 
-/// Removes an event from an index by its publisher's id, unless a newer one bears the same.
+/// Removes an event from an index by its publisher's id, unless another one bears the same.
 fn remove_given(
     table: &mut Table<Bytes, Bytes>,
     topic: &str,

@@ -30,14 +30,21 @@ pub const POSTS_MAX: u64 = 100_000;
 /// The most events that are taken from the outbox at a time. The rest is taken next.
 pub const EVENTS_MAX: usize = 256;
 
-/// The most feeds in a list, the first by name. The list says how many are left out, as `more`.
-pub const FEEDS_SHOWN_MAX: usize = 10_000;
+/// The bytes of text after which a list of posts ends before its limit; one post may still be larger. The list says
+/// where it goes on, as `next`.
+pub const LIST_BYTES: usize = 128 * 1024;
+
+/// The most feeds in a list, in the order of their names. The list says how many are left out, as `more`.
+pub const FEEDS_SHOWN_MAX: usize = 1_000;
+
+/// The most feeds. While there are so many, a post with a tag that has no feed yet is answered 503.
+pub const FEEDS_MAX: u64 = 100_000;
 
 /// The text of a 404 for a post.
 pub const NO_POST: &str = "there is no post of this id";
 
 /// The text of a 404 for a feed.
-pub const NO_FEED: &str = "there is no feed of this name: no post ever had this tag";
+pub const NO_FEED: &str = "there is no feed of this name: no post has this tag";
 
 /// The posts, and the events that report their changes. All methods may be called from any thread and block
 /// until they are done. [`Error::Unavailable`] from any of them: it cannot be done now, and was not done.
@@ -57,7 +64,7 @@ pub trait PostStore: Send + Sync {
     /// A post as it is now; none if there is no post of this id.
     fn get(&self, id: PostId) -> Result<Option<Post>, Error>;
 
-    /// The newest posts in the order of their creation, at most `limit`; only posts older than `before` if
+    /// The newest posts in the order of their creation, at most `limit` and about [`LIST_BYTES`]; only posts older than `before` if
     /// that is given. [`Error::Bad`] if there is no post `before`.
     fn newest(&self, before: Option<PostId>, limit: usize) -> Result<PostList, Error>;
 
@@ -84,16 +91,20 @@ pub trait FeedStore: Send + Sync {
     /// Files posts under their tags, and gives the names of the feeds that changed. A new tag makes a new
     /// feed. A post is put first in a feed that it was not in, is replaced at its position in a feed that it
     /// stays in, and is taken out of a feed whose tag it has lost; a deleted post is taken out of all feeds.
-    /// A feed that loses its last post stays.
+    /// A feed that loses its last post goes.
     ///
     /// Handling an event twice, or after a newer event of the same post, changes nothing: no late event
     /// brings a deleted post back.
     fn apply(&self, events: Vec<PostEvent>) -> Result<BTreeSet<String>, Error>;
 
-    /// All feeds in the order of their names, at most [`FEEDS_SHOWN_MAX`].
-    fn list(&self) -> Result<FeedList, Error>;
+    /// The feeds behind this name, which is empty for the first of all, in the order of their names: at most
+    /// [`FEEDS_SHOWN_MAX`].
+    fn list(&self, after: &str) -> Result<FeedList, Error>;
 
-    /// The newest posts of a feed, at most `limit`; only the posts behind `before` in it if that is given.
+    /// Whether posts with these tags can be filed without more than [`FEEDS_MAX`] feeds.
+    fn has_room(&self, tags: &[String]) -> Result<bool, Error>;
+
+    /// The newest posts of a feed, at most `limit` and about [`LIST_BYTES`]; only the posts behind `before` in it if that is given.
     /// None if there is no such feed; [`Error::Bad`] if `before` is not in it.
     fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Option<Feed>, Error>;
 }
@@ -123,7 +134,7 @@ pub struct PostList {
 pub struct FeedSummary {
     /// The tag of its posts.
     pub name: String,
-    /// How many posts it has; 0 if it lost its last one.
+    /// How many posts it has.
     pub posts: u64,
 }
 
@@ -132,7 +143,7 @@ pub struct FeedSummary {
 pub struct FeedList {
     /// In the order of their names.
     pub feeds: Vec<FeedSummary>,
-    /// How many more feeds there are.
+    /// How many more feeds there are behind these.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: u64,
 }
@@ -168,7 +179,8 @@ impl Address {
     pub(super) fn may_hold_posts(&self) -> bool {
         match self {
             Address::Memory => false,
-            Address::Folder(folder) => folder.join(embedded::NAME).exists(),
+            // Also a link that leads to nothing, which is then refused.
+            Address::Folder(folder) => folder.join(embedded::NAME).symlink_metadata().is_ok(),
             Address::Server(_) => true,
         }
     }

@@ -46,8 +46,8 @@ impl History for Counting {
         self.inner.status()
     }
 
-    fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        self.inner.topics()
+    fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error> {
+        self.inner.topics(after)
     }
 
     fn close(&self, deadline: Duration) {
@@ -180,8 +180,8 @@ impl History for Repeating {
         self.inner.status()
     }
 
-    fn topics(&self) -> Result<Vec<TopicStatus>, Error> {
-        self.inner.topics()
+    fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error> {
+        self.inner.topics(after)
     }
 
     fn close(&self, deadline: Duration) {

@@ -2,7 +2,7 @@
 
 use super::{Folder, serve};
 use crate::support::strace::{has_strace, under_strace};
-use crate::support::{Browser, Program, get, post, until};
+use crate::support::{Browser, Program, get, post, publish, until};
 use std::fs;
 use std::process::Command;
 
@@ -89,6 +89,41 @@ fn a_full_disk_refuses_publishing_and_nothing_else_until_there_is_room() {
     assert!(code == Some(0) && log.contains("No space left"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
     assert_eq!(kept(&serve(&disk.0, &[])), acknowledged);
+}
+
+#[test]
+fn a_server_starts_on_a_full_disk_reads_and_streams_and_writes_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let program = serve(&disk.0, &[]);
+    let first = publish(program.address, "/topics/t", "first");
+    publish(program.address, "/topics/t", "second");
+    let create = |program: &Program| {
+        let body = r##"{"title":"t","content":"#go","author":"a"}"##;
+        post(program.address, "/api/posts", body).status
+    };
+    // The posts have a file, and nothing in it.
+    assert_eq!(get(program.address, "/api/feeds").status, 200);
+    program.signal("TERM");
+    assert_eq!(program.wait().0, Some(0));
+    let filler = disk.0.path().join("filler");
+    // The last write finds no room.
+    fs::write(&filler, vec![0; 2 * DISK_BYTES]).expect_err("it is full");
+    let program = serve(&disk.0, &["--ephemeral", "cursors/*"]);
+    let at = program.address;
+    let mut live = Browser::open(at, "/topics?topic=t&topic=cursors/1");
+    assert_eq!(Browser::resume(at, "/topics/t", &first).next().data, "second");
+    assert_eq!(get(at, "/api/posts").json()["posts"].as_array().map(Vec::len), Some(0));
+    assert_eq!((get(at, "/api/feeds").status, get(at, "/history/t").status), (200, 200));
+    for refused in [post(at, "/topics/t", "x".repeat(EVENT_BYTES)).status, create(&program)] {
+        assert_eq!(refused, 503);
+    }
+    assert_eq!(post(at, "/topics/cursors/1", "here").status, 200);
+    fs::remove_file(&filler).unwrap();
+    until("publishing goes on", || post(at, "/topics/t", "again").status == 200);
+    until("posts go on", || create(&program) == 201);
+    let mut came = std::iter::from_fn(|| Some(live.next().data));
+    assert!(came.any(|data| data == "again"));
+    assert_eq!(failure(&program), None);
 }
 
 #[test]

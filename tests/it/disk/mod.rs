@@ -3,6 +3,7 @@
 mod clock;
 mod damage;
 mod faults;
+mod folder;
 mod full;
 mod herd;
 mod kill;

@@ -12,6 +12,7 @@ use callout::hub::Hub;
 use callout::os::threads::Threads;
 use callout::topic::Topic;
 use proptest::prelude::*;
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 const TOPICS: [&str; 3] = ["a", "b", "c"];
@@ -98,7 +99,11 @@ struct Known {
 
 /// The whole of the past. The last [`KEEP_EVENTS`] are known to the history, and kept unless they are retracted.
 #[derive(Default)]
-struct Model(Vec<Known>);
+struct Model(
+    Vec<Known>,
+    /// The first event that was retracted on a topic under an id of its publisher, while it is known.
+    HashMap<(usize, u8), usize>,
+);
 
 impl Model {
     /// How many events the history has let go.
@@ -119,10 +124,34 @@ impl Model {
         self.0[..self.lost()].iter().rposition(|known| known.is_on(topics))
     }
 
-    /// The newest event that is known by this id of its publisher and retracted or not.
-    fn find_given(&self, given: u8, topics: &[usize], is_retracted: bool) -> Option<&Known> {
-        let is_it = |known: &&Known| known.given == Some(given) && known.is_on(topics);
-        self.known().iter().rev().filter(|known| known.is_retracted == is_retracted).find(is_it)
+    /// The oldest event that is kept under this id of its publisher.
+    fn find_given(&self, given: u8, topics: &[usize]) -> Option<&Known> {
+        self.kept().find(|known| known.given == Some(given) && known.is_on(topics))
+    }
+
+    /// The oldest event that is retracted under this id of its publisher, and known by it.
+    fn find_given_retracted(&self, given: u8, topics: &[usize]) -> Option<&Known> {
+        let found = topics.iter().filter_map(|topic| self.1.get(&(*topic, given)));
+        found.filter(|index| **index >= self.lost()).min().map(|index| &self.0[*index])
+    }
+
+    /// What becomes of an event under this id: none if it is published, or else whether it is the same.
+    fn find_same(&self, given: u8, topics: &[usize], data: &str) -> Option<bool> {
+        self.find_given(given, topics)?;
+        let is_same = |topic: &usize| self.find_given(given, &[*topic]).is_some_and(|kept| kept.data == data);
+        Some(topics.iter().all(is_same))
+    }
+
+    /// Marks an event as retracted.
+    fn note_retracted(&mut self, id: Id) {
+        let lost = self.lost();
+        self.1.retain(|_, index| *index >= lost);
+        let index = self.0.iter().position(|known| known.id == id).expect("it is known");
+        let known = &mut self.0[index];
+        known.is_retracted = true;
+        for (topic, given) in known.topics.iter().filter_map(|topic| Some((*topic, known.given?))) {
+            self.1.entry((topic, given)).or_insert(index);
+        }
     }
 
     /// Where a browser goes on that saw this event last, unless there is a gap.
@@ -134,10 +163,10 @@ impl Model {
                 self.0.get(*index).filter(|_| is_known).map(|known| known.id)
             }
             Which::Given(given) => {
-                match [false, true].map(|is_retracted| self.find_given(*given, topics, is_retracted)) {
+                match (self.find_given(*given, topics), self.find_given_retracted(*given, topics)) {
                     // Nothing says which of the two it saw.
-                    [Some(_), Some(_)] => None,
-                    [kept, retracted] => kept.or(retracted).map(|known| known.id),
+                    (Some(_), Some(_)) => None,
+                    (kept, retracted) => kept.or(retracted).map(|known| known.id),
                 }
             }
             Which::Unknown => None,
@@ -166,14 +195,13 @@ impl Model {
     fn retract(&mut self, topic: usize, which: &Which) -> Option<Vec<(Vec<usize>, String)>> {
         let id = match which {
             Which::Ours(index) => self.0.get(*index)?.id,
-            Which::Given(given) => self.find_given(*given, &[topic], false)?.id,
+            Which::Given(given) => self.find_given(*given, &[topic])?.id,
             Which::Unknown => return None,
         };
         let is_it = |known: &&Known| known.id == id && known.is_on(&[topic]) && !known.is_retract;
-        let id = self.kept().find(is_it)?.id;
-        let known = self.0.iter_mut().find(|known| known.id == id)?;
-        known.is_retracted = true;
-        Some(vec![(known.topics.clone(), retract_data(topic, Some(known)))])
+        let known = self.kept().find(is_it)?.clone();
+        self.note_retracted(known.id);
+        Some(vec![(known.topics.clone(), retract_data(topic, Some(&known)))])
     }
 
     /// The same for all of a topic, and how many are taken back.
@@ -182,16 +210,15 @@ impl Model {
         if count == 0 {
             return (0, Vec::new());
         }
-        let lost = self.lost();
         let mut told = Vec::new();
-        for known in &mut self.0[lost..] {
+        for known in self.known().to_vec() {
             let others: Vec<usize> = known.topics.iter().copied().filter(|other| *other != topic).collect();
             if !known.is_on(&[topic]) || known.is_retracted || (known.is_retract && !others.is_empty()) {
                 continue;
             }
-            known.is_retracted = true;
+            self.note_retracted(known.id);
             if !others.is_empty() {
-                told.push((others, retract_data(topic, Some(known))));
+                told.push((others, retract_data(topic, Some(&known))));
             }
         }
         told.push((vec![topic], retract_data(topic, None)));
@@ -245,10 +272,19 @@ impl Subject<'_> {
     }
 
     fn publish(&mut self, on: &[usize], given: Option<u8>) {
-        let data = format!("event {}", self.model.0.len());
+        // Every second id always comes with the same text.
+        let data = match given.filter(|given| given % 2 == 0) {
+            Some(given) => format!("event {}", token(given)),
+            None => format!("event {}", self.model.0.len()),
+        };
         let receipt = self.history().publish(draft(&names(on), given.map(token).as_deref(), &data));
+        let same = given.and_then(|given| self.model.find_same(given, on, &data));
+        if same == Some(false) {
+            assert!(matches!(receipt, Err(Error::Conflict(_))), "{receipt:?}");
+            return;
+        }
         let Receipt { id, duplicate } = receipt.expect("it is kept");
-        assert_eq!(duplicate, given.is_some_and(|given| self.model.find_given(given, on, false).is_some()));
+        assert_eq!(duplicate, same.is_some());
         if !duplicate {
             self.check_new(vec![(on.to_vec(), data)], given, false);
             assert_eq!(id, self.model.0.last().expect("it is new").wire_id());
@@ -344,7 +380,7 @@ impl Subject<'_> {
     }
 
     fn check_topics(&self) {
-        let statuses = self.history().topics().unwrap();
+        let statuses = self.history().topics("").unwrap();
         let told: Vec<_> =
             statuses.iter().map(|s| (s.topic.as_str(), s.events, s.oldest, s.newest)).collect();
         let wanted = TOPICS.iter().enumerate().filter_map(|(topic, name)| {

@@ -105,8 +105,14 @@ fn a_history_of_0_1_0_is_read_completely_and_goes_on() {
             check_history(&program, &events);
             check_resuming(&program, &events);
             // The ids of publishers are known as before, so this is not kept a second time.
-            let answer = ask(&program, "POST /topics/sensors%2Fattic?id=board-1", "again").json();
+            let again = |data| ask(&program, "POST /topics/sensors%2Fattic?id=board-1", data);
+            let is_it = |event: &&Value| event["id"] == "board-1";
+            let kept = events["sensors/attic"].as_array().unwrap().iter().find(is_it).expect("it is kept");
+            let answer = again(kept["data"].as_str().unwrap()).json();
             assert_eq!(answer, json!({ "id": "board-1", "duplicate": true }));
+            let head = "POST /topics/sensors%2Fattic?id=board-1 HTTP/1.1\r\nAuthorization: Bearer ";
+            let other = request(program.address, &format!("{head}{TOKEN}"), "another text");
+            assert_eq!(other.status, 409);
             publish(&program, &mut events, "news", "of the new version");
             publish(&program, &mut events, "größe/日本", "of the new version");
             check_history(&program, &events);

@@ -17,7 +17,7 @@ fn kept_events(program: &Program) -> u64 {
 }
 
 #[test]
-fn the_same_id_published_again_is_answered_as_before_and_makes_no_second_event() {
+fn the_same_published_again_is_answered_as_before_and_anything_else_under_its_id_is_refused() {
     for on_disk in [true, false] {
         let folder = Folder::new();
         let start = || if on_disk { serve(&folder, &[]) } else { Program::serve(&[]) };
@@ -25,21 +25,45 @@ fn the_same_id_published_again_is_answered_as_before_and_makes_no_second_event()
         let mut listener = Browser::open(program.address, "/topics?topic=t&topic=u");
         assert_eq!(answer(&program, "/topics/t?id=mine", "first"), json!({ "id": "mine" }));
         let again = json!({ "id": "mine", "duplicate": true });
-        assert_eq!(answer(&program, "/topics/t?id=mine", "second"), again);
+        assert_eq!(answer(&program, "/topics/t?id=mine", "first"), again);
+        assert_eq!(answer(&program, "/topics/t?id=lines", "a\r\nb"), json!({ "id": "lines" }));
+        assert_eq!(
+            answer(&program, "/topics/t?id=lines", "a\nb")["duplicate"],
+            true,
+            "browsers see the same"
+        );
+        assert_eq!(listener.next().data, "first");
+        assert_eq!(listener.next().data, "a\nb");
+        refuses_others(&program);
         // On another topic it is another event.
         assert_eq!(answer(&program, "/topics/u?id=mine", "third"), json!({ "id": "mine" }));
-        assert_eq!([listener.next().data, listener.next().data], ["first", "third"]);
+        assert_eq!(listener.next().data, "third");
         if on_disk {
             for signal in ["TERM", "KILL"] {
                 program.signal(signal);
                 program.wait();
                 program = start();
-                assert_eq!(answer(&program, "/topics/t?id=mine", "fourth"), again, "after {signal}");
+                assert_eq!(answer(&program, "/topics/t?id=mine", "first"), again, "after {signal}");
+                refuses_others(&program);
             }
-            listener = Browser::open(program.address, "/topics/t?last_event_id=mine");
+            listener = Browser::open(program.address, "/topics/t?last_event_id=lines");
         }
         publish(program.address, "/topics/t", "last");
-        assert_eq!((listener.next().data.as_str(), kept_events(&program)), ("last", 3));
+        assert_eq!((listener.next().data.as_str(), kept_events(&program)), ("last", 4));
+    }
+}
+
+/// The id `mine` is taken for the text `first` without a name.
+fn refuses_others(program: &Program) {
+    for (path, data) in [
+        ("/topics/t?id=mine", "second"),
+        ("/topics/t?id=mine", "first "),
+        ("/topics/t?id=mine&event=named", "first"),
+        ("/topics/t?id=mine&retry=1000", "first"),
+    ] {
+        let refused = post(program.address, path, data);
+        assert_eq!(refused.status, 409, "{path} {data}: {refused:?}");
+        assert!(refused.json()["error"].as_str().unwrap().contains("`mine`"), "{refused:?}");
     }
 }
 

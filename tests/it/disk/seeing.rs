@@ -2,7 +2,10 @@
 //! `/healthz`.
 
 use super::{Folder, callout, serve};
-use crate::support::{get, post, publish, request};
+use crate::support::{get, post, publish, request, server_with};
+use callout::access::Secret;
+use callout::history::{Address, Durability};
+use callout::{Draft, Topic};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
@@ -62,6 +65,74 @@ fn history_prints_the_same_of_a_running_server_and_of_a_stopped_ones_directory()
     // A server goes on with a directory that was read.
     let program = serve(&folder, &[]);
     assert!(publish(program.address, "/topics/a", "next") > ids[EVENTS - 1]);
+}
+
+#[test]
+fn topics_are_listed_in_parts_that_do_not_name_those_of_pages() {
+    let folder = Folder::new();
+    for data in [Address::Memory, Address::Folder(folder.path())] {
+        let on_disk = data != Address::Memory;
+        let server = server_with(|config| {
+            config.data = data;
+            config.durability = Durability::Relaxed;
+            config.publish_token = Some(Secret::new("sesame"));
+        });
+        let mut wanted = Vec::new();
+        let say = |topic: &str| {
+            let topics = vec![Topic::new(topic).unwrap()];
+            server.publish(Draft { topics, data: "x".into(), ..Draft::default() }).expect("it is kept");
+        };
+        for number in 0..600 {
+            // Those of pages stand between, more than one part of them.
+            for topic in [format!("!{number:03}"), format!("${number:03}"), format!("t{number:03}")] {
+                say(&topic);
+                wanted.push(topic);
+            }
+        }
+        wanted.sort();
+        let list = |token: &str| {
+            let (mut names, mut after) = (Vec::new(), String::new());
+            loop {
+                let head = format!("GET /history?after={after} HTTP/1.1\r\nAuthorization: Bearer {token}");
+                let part = request(server.address(), &head, "");
+                assert!(part.status == 200 && part.body.len() < 64_000, "{}", part.body.len());
+                let topics = part.json()["topics"].as_array().unwrap().clone();
+                names.extend(topics.iter().map(|topic| topic["topic"].as_str().unwrap().to_owned()));
+                match part.json()["next"].as_str() {
+                    Some(next) => after = next.to_owned(),
+                    None => return names,
+                }
+            }
+        };
+        assert_eq!(list("sesame"), wanted, "on disk: {on_disk}");
+    }
+    let server = server_with(|_| {});
+    for number in 0..600 {
+        let topics = vec![Topic::new(&format!("${number:03}")).unwrap()];
+        server.publish(Draft { topics, data: "x".into(), ..Draft::default() }).expect("it is kept");
+    }
+    publish(server.address(), "/topics/!first", "x");
+    publish(server.address(), "/topics/last", "x");
+    let shown = get(server.address(), "/history").json();
+    let names = shown["topics"].as_array().unwrap().iter().map(|topic| topic["topic"].clone());
+    let mut names: Vec<Value> = names.collect();
+    if let Some(next) = shown["next"].as_str() {
+        let rest = get(server.address(), &format!("/history?after={next}")).json();
+        assert_eq!(rest.get("next"), None);
+        names.extend(rest["topics"].as_array().unwrap().iter().map(|topic| topic["topic"].clone()));
+    }
+    assert_eq!(names, [json!("!first"), json!("last")]);
+}
+
+#[test]
+fn an_event_of_nothing_but_line_ends_is_taken_and_read_in_time_with_its_lines() {
+    let server = server_with(|_| {});
+    let lines = "\n".repeat(64 * 1024);
+    publish(server.address(), "/topics/t", &lines);
+    let began = std::time::Instant::now();
+    let events = get(server.address(), "/history/t").json();
+    assert_eq!(events["events"][0]["data"], lines);
+    println!("read after {:?}", began.elapsed());
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn everything(store: &Embedded) -> (Vec<Post>, Vec<String>) {
     assert_eq!(store.status().posts, list.len() as u64);
     let get = |post: &Post| store.get(post.id).expect("it can be read").expect("it is listed");
     assert_eq!(list, list.iter().map(get).collect::<Vec<_>>());
-    let feeds = store.list().expect("it can be read").feeds;
+    let feeds = store.list("").expect("it can be read").feeds;
     (list, feeds.into_iter().map(|feed| feed.name).collect())
 }
 

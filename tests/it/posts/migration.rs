@@ -2,8 +2,8 @@
 
 use super::{all_posts, check_feeds, create, delete, edit, feeds, ids, path, read, settle, text, whole_feed};
 use crate::disk::{Folder, serve};
-use crate::support::PATIENCE;
 use crate::support::disc::{Disc, Survives};
+use crate::support::{PATIENCE, until};
 use callout::os::threads::Threads;
 use callout::posts::store::embedded::{Embedded, NAME, opener};
 use callout::posts::store::{FeedStore, PostStore};
@@ -48,8 +48,13 @@ fn what_0_1_0_kept_is_read_completely_and_works_on() {
             (wanted["created"], wanted["updated"]) = (Value::Null, Value::Null);
             assert_eq!(read(at, &path(post)), wanted, "{name}");
         }
-        assert_eq!(read(at, "/api/feeds")["feeds"], answers["feeds"], "{name}");
-        for (feed, wanted) in answers["feed"].as_object().expect("feeds") {
+        // 0.1.0 kept feeds without posts. Such a one goes when its events are handled again.
+        let with_posts = |feeds: &Value| -> Vec<Value> {
+            feeds.as_array().expect("feeds").iter().filter(|feed| feed["posts"] != 0).cloned().collect()
+        };
+        assert_eq!(with_posts(&read(at, "/api/feeds")["feeds"]), with_posts(&answers["feeds"]), "{name}");
+        let each = answers["feed"].as_object().expect("feeds").iter();
+        for (feed, wanted) in each.filter(|(_, posts)| **posts != json!([])) {
             assert_eq!(json!(ids(&whole_feed(at, feed, 1))), *wanted, "{name}: {feed}");
         }
         let posts = all_posts(at, 1);
@@ -67,7 +72,7 @@ fn what_0_1_0_kept_is_read_completely_and_works_on() {
             settle(program.address);
             assert_eq!(all_posts(program.address, 50), wanted, "{name}");
             assert_eq!(check_feeds(program.address).len(), 3);
-            let counts = [("go", 1), ("news", 0), ("rust", 1), ("sse", 0)];
+            let counts = [("go", 1), ("rust", 1)];
             assert_eq!(feeds(program.address), counts.map(|(name, count)| (name.into(), count)).into());
             program.signal(signal);
             program.wait();
@@ -95,15 +100,19 @@ fn a_power_cut_or_a_failing_disc_during_the_migration_loses_nothing() {
                 let store = Embedded::start(left.opener(), &Threads::default()).expect("it opens");
                 assert_eq!(titles(&store), TITLES, "{name}, {moment}, {survives:?}");
                 store.apply(store.unhandled().expect("events")).expect("they are filed");
-                assert_eq!(store.list().expect("it can be read").feeds.len(), 4);
+                // 0.1.0 kept feeds without posts. Such a one stays until it loses a post again.
+                let feeds = store.list("").expect("it can be read").feeds;
+                assert_eq!(feeds.iter().filter(|feed| feed.posts > 0).count(), 3);
             }
         }
         for sync in 1..=3 {
             let disc = Disc::holding(bytes.clone());
             disc.fail_sync(sync);
-            let failed = Embedded::start(disc.opener(), &Threads::default()).map(drop);
-            assert!(failed.is_err(), "{name}, sync {sync}");
-            let store = Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
+            // Where the first commit fails, the next one migrates the file.
+            let store = Embedded::start(disc.opener(), &Threads::default());
+            let again = || Embedded::start(disc.opener(), &Threads::default()).expect("it opens");
+            let store = store.unwrap_or_else(|_| again());
+            until("it is migrated", || store.newest(None, 1).is_ok());
             assert_eq!(titles(&store), TITLES, "{name}, sync {sync}");
         }
     }

@@ -28,6 +28,8 @@ fn model(events: &[PostEvent]) -> Model {
             put(posts, post, !is_deleted && post.tags.contains(name));
         }
     }
+    // A feed that lost its last post is gone.
+    feeds.retain(|_, posts| !posts.is_empty());
     Model { posts, feeds }
 }
 
@@ -45,7 +47,7 @@ fn put(posts: &mut Vec<Post>, post: &Post, belongs: bool) {
 /// What the stores hold.
 fn stored(store: &Embedded) -> Model {
     let posts = store.newest(None, 1_000).expect("it can be read").posts;
-    let list = store.list().expect("it can be read");
+    let list = store.list("").expect("it can be read");
     assert_eq!(list.more, 0);
     let feed = |name: &str| store.feed(name, None, 1_000).expect("it can be read").expect("it is listed");
     let feeds = list.feeds.into_iter().map(|summary| {

@@ -5,6 +5,7 @@ use crate::support::{Browser, Raw, Seen, joined, narrow_socket, request, server,
 use callout::{Answer, Server, Topic, Topics, get};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// The next state.
 fn state(browser: &mut Browser) -> Value {
@@ -76,11 +77,35 @@ fn a_deleted_post_is_gone_from_every_state_and_ends_its_own() {
     let [posts, go, feeds] = &mut streams;
     assert_eq!(state(posts), json!({ "posts": [kept], "next": null }));
     assert_eq!(state(go), json!({ "name": "go", "posts": [kept], "next": null }));
-    let counts = json!({ "feeds": [{ "name": "go", "posts": 1 }, { "name": "rust", "posts": 0 }] });
+    let counts = json!({ "feeds": [{ "name": "go", "posts": 1 }] });
     assert_eq!(state(feeds), counts);
     // A browser that comes back is told that there is no such post.
     let back = request(at, &format!("GET {} HTTP/1.1\r\nAccept: text/event-stream", path(&post)), "");
     assert_eq!(back.status, 404, "{back:?}");
+}
+
+#[test]
+fn states_follow_each_other_at_the_pace_that_is_documented_however_fast_the_changes_come() {
+    /// The least time between two states.
+    const PAUSE: Duration = Duration::from_millis(10);
+    let server = server();
+    let at = server.address();
+    let post = create(at, "first #go");
+    let mut browser = Browser::open(at, &path(&post));
+    assert_eq!(state(&mut browser), post);
+    joined(&server, 1);
+    let began = Instant::now();
+    let mut last = post.clone();
+    for number in 0..200 {
+        last = edit(at, &post, &format!("{number} #go"));
+    }
+    let mut states = 1;
+    while state(&mut browser) != last {
+        states += 1;
+    }
+    // The first goes out at once. Where this machine is slow, each change may be a state of its own.
+    let most = 1 + began.elapsed().div_duration_f64(PAUSE) as usize;
+    assert!(states <= most + 1, "{states} states, {most} pauses");
 }
 
 #[test]

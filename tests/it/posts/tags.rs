@@ -1,7 +1,7 @@
 //! Tags, and what an edit does to the feeds.
 
 use super::{create, edit, feeds, ids, read, settle, text, whole_feed};
-use crate::support::server;
+use crate::support::{Browser, get, joined, server};
 use serde_json::{Value, json};
 
 #[test]
@@ -43,12 +43,15 @@ fn an_edit_adds_drops_and_keeps() {
     assert_eq!(shown("drop"), [id(&second)]);
     assert_eq!(whole_feed(at, "keep", 50)[2]["content"], "#new #keep changed");
 
+    let mut watcher = Browser::open(at, "/api/feeds/drop");
+    joined(&server, 1);
     edit(at, &second, "no tags");
     settle(at);
-    assert_eq!(shown("drop"), [""; 0]);
-    assert_eq!(read(at, "/api/feeds/drop"), json!({ "name": "drop", "posts": [], "next": null }));
-    let wanted = [("drop".to_owned(), 0), ("keep".into(), 2), ("new".into(), 1)];
-    assert_eq!(feeds(at), wanted.into());
+    // A feed that has lost its last post is gone, but not for those who watch it.
+    assert_eq!(get(at, "/api/feeds/drop").status, 404);
+    assert_eq!(feeds(at), [("keep".to_owned(), 2), ("new".into(), 1)].into());
+    assert_eq!(watcher.next_named("data").json()["posts"].as_array().map(Vec::len), Some(1));
+    assert_eq!(watcher.next_named("data").json(), json!({ "name": "drop", "posts": [], "next": null }));
 
     // A post that comes back to a feed is new there.
     edit(at, &first, "#drop");
@@ -56,6 +59,42 @@ fn an_edit_adds_drops_and_keeps() {
     settle(at);
     assert_eq!(shown("keep"), [id(&first), id(&third)]);
     assert_eq!(shown("drop"), [id(&first)]);
+    assert_eq!(watcher.next_named("data").json()["posts"][0]["id"], first["id"]);
+}
+
+#[test]
+fn feeds_do_not_add_up_however_often_the_tags_of_a_post_change() {
+    let server = server();
+    let at = server.address();
+    let post = create(at, "#first");
+    for round in 0..100 {
+        let tags: Vec<String> = (0..20).map(|number| format!("#r{round}n{number}")).collect();
+        edit(at, &post, &tags.join(" "));
+    }
+    settle(at);
+    let wanted = (0..20).map(|number| (format!("r99n{number}"), 1)).collect();
+    assert_eq!(feeds(at), wanted);
+}
+
+#[test]
+fn feeds_are_listed_in_parts_and_a_part_says_how_many_are_behind_it() {
+    let server = server();
+    let at = server.address();
+    for round in 0..60 {
+        let tags: Vec<String> = (0..20).map(|number| format!("#t{:04}", round * 20 + number)).collect();
+        create(at, &tags.join(" "));
+    }
+    settle(at);
+    let first = read(at, "/api/feeds");
+    let names = |list: &Value| -> Vec<String> {
+        list["feeds"].as_array().unwrap().iter().map(|feed| text(&feed["name"]).to_owned()).collect()
+    };
+    let mut all = names(&first);
+    assert_eq!((all.len(), &first["more"]), (1_000, &json!(200)));
+    let second = read(at, "/api/feeds?after=t0999");
+    all.extend(names(&second));
+    assert_eq!(second.get("more"), None);
+    assert!(all.iter().eq((0..1_200).map(|number| format!("t{number:04}")).collect::<Vec<_>>().iter()));
 }
 
 #[test]

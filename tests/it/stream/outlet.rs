@@ -3,6 +3,8 @@
 use crate::support::{Browser, Raw, Seen, joined, narrow_socket, publish, server, server_with, until};
 use callout::event::{Event, Frame};
 use callout::hub::Dispatch;
+use callout::hub::chunk::{Chunk, Coding};
+use callout::hub::outlet::{Batch, End, Outlet, QUEUE_BYTES, QUEUE_FRAMES, Sent};
 use callout::{Draft, Server, Topic};
 use std::io::Read;
 use std::sync::atomic::Ordering::Relaxed;
@@ -65,6 +67,26 @@ fn a_client_that_does_not_read_is_dropped_and_the_others_still_receive_and_it_mi
     let mut back = Browser::resume(server.address(), "/topics/t", &stalled.parser.last_event_id);
     let after = (before.len()..count).map(|_| back.next());
     assert!(before.into_iter().chain(after).map(|seen| number(&seen)).eq(0..count));
+}
+
+/// A batch of one event that is kept.
+fn batch(data_bytes: usize) -> Batch {
+    let all = Chunk::new([&*vec![b'x'; data_bytes]].into_iter());
+    Batch { kept: Some(all.clone()), all }
+}
+
+#[test]
+fn a_queue_is_full_at_so_many_frames_or_bytes_and_then_its_visit_is_over() {
+    for (bytes, fitting) in [(1, QUEUE_FRAMES - 1), (QUEUE_BYTES / 16, 16), (3 * QUEUE_BYTES, 1)] {
+        // Its replay is not over, so whatever comes is queued.
+        let (outlet, queue, gone) = Outlet::new(None, Coding::Identity);
+        let batch = batch(bytes);
+        for _ in 0..fitting {
+            assert_eq!(outlet.send(&batch, Instant::now()), Sent::Queued);
+        }
+        assert_eq!(outlet.send(&batch, Instant::now()), Sent::Closed, "{bytes} bytes");
+        assert_eq!((queue.len(), gone.try_recv()), (fitting, Ok(End::TooSlow)));
+    }
 }
 
 #[test]

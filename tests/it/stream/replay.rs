@@ -1,7 +1,9 @@
 //! Coming back: what a browser missed is replayed, without gap or double, or it is told of the gap.
 
-use crate::support::{Browser, Program, Raw, Seen, get, joined, publish, server, server_with};
+use crate::disk::Folder;
+use crate::support::{Browser, Program, Raw, Seen, get, joined, publish, request, server, server_with};
 use callout::Server;
+use callout::history::Address;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -86,6 +88,34 @@ fn a_publishers_own_id_is_found_again_on_its_topic() {
     assert_eq!(after_b.parser.last_event_id, "c");
     let mut after_a = Browser::resume(at, "/topics/t", "a");
     assert_eq!(next_data(&mut after_a, 3), ["1", "2", "3"]);
+}
+
+#[test]
+fn an_id_that_means_several_events_goes_on_from_the_oldest_of_them() {
+    let folder = Folder::new();
+    for data in [Address::Memory, Address::Folder(folder.path())] {
+        let server = server_with(|config| config.data = data);
+        let at = server.address();
+        for (path, data) in [("a?id=1", "0"), ("a?id=2", "1"), ("b?id=1", "2"), ("a?id=3", "3")] {
+            publish(at, &format!("/topics/{path}"), data);
+        }
+        let mut both = Browser::resume(at, "/topics?topic=a&topic=b", "1");
+        assert_eq!(next_data(&mut both, 3), ["1", "2", "3"]);
+        // On one of the topics it means one event.
+        let mut one = Browser::resume(at, "/topics/b", "1");
+        publish(at, "/topics/b", "4");
+        assert_eq!(one.next().data, "4");
+        // The same where the events were taken back one after the other.
+        for data in ["first", "second"] {
+            publish(at, "/topics/c?id=1", data);
+            assert_eq!(request(at, "DELETE /topics/c?id=1 HTTP/1.1", "").status, 200);
+            publish(at, "/topics/c", format!("after the {data}"));
+        }
+        let mut retracted = Browser::resume(at, "/topics/c", "1");
+        let came: Vec<Seen> = (0..4).map(|_| retracted.next()).collect();
+        assert_eq!((&*came[0].event, &*came[1].data), ("retract", "after the first"));
+        assert_eq!((&*came[2].event, &*came[3].data), ("retract", "after the second"));
+    }
 }
 
 #[test]

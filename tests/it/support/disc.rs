@@ -65,7 +65,7 @@ impl Disc {
     /// A disc with an empty store, as the file is when it gets its name.
     pub fn created() -> Disc {
         let empty = Disc::default();
-        drop(empty.opener()().expect("it is created"));
+        drop(empty.opener().open().expect("it is created"));
         let bytes = empty.state.lock().bytes.clone();
         Disc::holding(bytes)
     }

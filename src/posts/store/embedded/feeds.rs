@@ -5,10 +5,11 @@ use super::tables::{
 };
 use crate::disk::tables::{Bytes, number, set_number, to_number, torn};
 use crate::error::Error;
-use crate::posts::store::{FEEDS_SHOWN_MAX, Feed, FeedList, FeedSummary};
+use crate::posts::store::{FEEDS_MAX, FEEDS_SHOWN_MAX, Feed, FeedList, FeedSummary};
 use crate::posts::{PostChange, PostEvent, PostId};
 use redb::{ReadTransaction, ReadableTableMetadata, Table, WriteTransaction};
 use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
 
 /// The key of the newest deletion in `numbers`.
 const NEWEST_DELETION: &str = "deletion";
@@ -87,21 +88,35 @@ impl Filing<'_> {
         }
     }
 
+    /// Changes how many posts a feed has. One without posts goes: nothing refers to it any more.
     fn count(&mut self, tag: &str, change: impl FnOnce(u64) -> u64) -> Result<(), redb::Error> {
-        let posts = number(&self.feeds, tag)?.unwrap_or(0);
-        set_number(&mut self.feeds, tag, change(posts))
+        match change(number(&self.feeds, tag)?.unwrap_or(0)) {
+            0 => drop(self.feeds.remove(tag.as_bytes())?),
+            posts => set_number(&mut self.feeds, tag, posts)?,
+        }
+        Ok(())
     }
 }
 
-pub(super) fn list(txn: &ReadTransaction) -> Result<FeedList, redb::Error> {
+pub(super) fn list(txn: &ReadTransaction, after: &str) -> Result<FeedList, redb::Error> {
     let table = txn.open_table(FEEDS)?;
+    let mut rest = table.range::<&[u8]>((Excluded(after.as_bytes()), Unbounded))?;
     let mut feeds = Vec::new();
-    for entry in table.range::<&[u8]>(..)?.take(FEEDS_SHOWN_MAX) {
+    for entry in rest.by_ref().take(FEEDS_SHOWN_MAX) {
         let (name, posts) = entry?;
         let name = str::from_utf8(name.value()).map_err(|_| torn())?.to_owned();
         feeds.push(FeedSummary { name, posts: to_number(posts.value())? });
     }
-    Ok(FeedList { more: table.len()? - feeds.len() as u64, feeds })
+    Ok(FeedList { more: rest.count() as u64, feeds })
+}
+
+pub(super) fn has_room(txn: &ReadTransaction, tags: &[String]) -> Result<bool, redb::Error> {
+    let feeds = txn.open_table(FEEDS)?;
+    let mut new = 0;
+    for tag in tags {
+        new += u64::from(feeds.get(tag.as_bytes())?.is_none());
+    }
+    Ok(new == 0 || feeds.len()? + new <= FEEDS_MAX)
 }
 
 /// The outer error fails the transaction; the inner one is an answer.

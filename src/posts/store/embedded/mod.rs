@@ -188,8 +188,12 @@ impl FeedStore for Embedded {
         self.transact(Durability::None, move |txn| feeds::apply(txn, &events))
     }
 
-    fn list(&self) -> Result<FeedList, Error> {
-        self.store.read(feeds::list)
+    fn list(&self, after: &str) -> Result<FeedList, Error> {
+        self.store.read(|txn| feeds::list(txn, after))
+    }
+
+    fn has_room(&self, tags: &[String]) -> Result<bool, Error> {
+        self.store.read(|txn| feeds::has_room(txn, tags))
     }
 
     fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Option<Feed>, Error> {

@@ -156,3 +156,55 @@ pub(super) fn status(txn: &ReadTransaction) -> Result<Status, redb::Error> {
     let (posts, unhandled) = (txn.open_table(POSTS)?.len()?, txn.open_table(OUTBOX)?.len()?);
     Ok(Status { posts, unhandled, failure: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redb::backends::InMemoryBackend;
+    use redb::{Database, ReadableDatabase};
+
+    /// All posts, newest first, and the numbers of the events that wait.
+    fn stored(database: &Database) -> (Vec<Post>, Vec<u64>) {
+        let txn = database.begin_read().unwrap();
+        let posts = newest(&txn, None, 100).unwrap().unwrap().posts;
+        assert!(posts.iter().all(|post| get(&txn, post.id).unwrap().as_ref() == Some(post)));
+        assert_eq!(status(&txn).unwrap().posts, posts.len() as u64);
+        (posts, unhandled(&txn).unwrap().iter().map(|event| event.number).collect())
+    }
+
+    #[test]
+    fn what_was_refused_is_undone_as_if_it_had_never_been_written() {
+        let new = |content: &str| NewPost::new("t", content.into(), "a").unwrap();
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let write = |act: &dyn Fn(&WriteTransaction)| {
+            let txn = database.begin_write().unwrap();
+            act(&txn);
+            txn.commit().unwrap();
+        };
+        write(&|txn| super::super::format::lay_out(txn).unwrap());
+        write(&|txn| ["first", "second"].iter().for_each(|text| drop(create(txn, new(text)).unwrap())));
+        let kept = stored(&database);
+        let [second, first] = [kept.0[0].id, kept.0[1].id];
+        let refused: [&dyn Fn(&WriteTransaction); 3] = [
+            &|txn| drop(create(txn, new("refused")).unwrap()),
+            &|txn| {
+                let change = Edit::new(None, Some("refused".into()), None).unwrap();
+                drop(edit(txn, first, change).unwrap());
+            },
+            &|txn| delete(txn, second, None).unwrap().unwrap(),
+        ];
+        // Each alone, and all in one commit.
+        for act in refused {
+            write(act);
+            assert_ne!(stored(&database), kept);
+            write(&|txn| cut_back(txn, 2).unwrap());
+            assert_eq!(stored(&database), kept);
+        }
+        write(&|txn| refused.iter().for_each(|act| act(txn)));
+        write(&|txn| cut_back(txn, 2).unwrap());
+        assert_eq!(stored(&database), kept);
+        // The number of a refused event is given again, since nobody was told of it.
+        write(&|txn| drop(create(txn, new("third")).unwrap()));
+        assert_eq!(stored(&database).1, [1, 2, 3]);
+    }
+}

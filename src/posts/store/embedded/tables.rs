@@ -16,6 +16,7 @@
 //! numbers, ids or JSON, all of it as bytes: see [`crate::disk::tables`].
 
 use crate::disk::tables::{Bytes, Definition, number, set_number, torn};
+use crate::posts::store::LIST_BYTES;
 use crate::posts::{Post, PostChange, PostId};
 use redb::{AccessGuard, ReadOnlyTable, ReadableTable, Table};
 use serde::de::DeserializeOwned;
@@ -108,22 +109,24 @@ pub(super) fn decode_row<T: DeserializeOwned>(row: &AccessGuard<Bytes>) -> Resul
     serde_json::from_slice(row.value()).map_err(|_| torn())
 }
 
-/// The posts at the last positions of a range of `order` or `entries`, newest first and at most `limit`, and
-/// the last of them if the range has more. `post` reads a post by its key.
+/// The posts at the last positions of a range of `order` or `entries`, newest first and at most `limit` and about
+/// [`LIST_BYTES`], and the last of them if the range has more. `post` reads a post by its key.
 pub(super) fn newest_posts(
     index: &ReadOnlyTable<Bytes, Bytes>,
     range: Range<&[u8]>,
     limit: usize,
     post: impl Fn(&[u8]) -> Result<Option<Post>, redb::Error>,
 ) -> Result<(Vec<Post>, Option<PostId>), redb::Error> {
-    let mut posts = Vec::new();
+    let mut posts: Vec<Post> = Vec::new();
+    let mut bytes = 0;
     let mut has_more = false;
-    for entry in index.range(range)?.rev().take(limit + 1) {
-        has_more = posts.len() == limit;
-        let (_, key) = entry?;
-        if !has_more {
-            posts.extend(post(key.value())?);
+    for entry in index.range(range)?.rev() {
+        has_more = posts.len() == limit || bytes >= LIST_BYTES;
+        if has_more {
+            break;
         }
+        posts.extend(post(entry?.1.value())?);
+        bytes += posts.last().map_or(0, |post| post.content.len() + post.title.len());
     }
     let next = posts.last().filter(|_| has_more).map(|post| post.id);
     Ok((posts, next))

@@ -39,11 +39,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Opens the store, and gives it to readers too. The error is for the operator.
     pub(super) fn open(opener: Opener, bell: Sender<()>) -> Result<(Writer, Arc<Store>), String> {
-        let (mut file, acknowledged) = StoreWriter::open(opener, &LAYOUT, |txn| {
-            (LAYOUT.lay_out)(txn)?;
-            posts::newest_event(txn)
-        })?;
-        file.acknowledged = acknowledged;
+        let file = StoreWriter::open(opener, &LAYOUT, LAYOUT.lay_out)?;
         let store = file.store();
         let writer = Writer { file, bell };
         writer.ring();

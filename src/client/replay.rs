@@ -1,0 +1,164 @@
+//! The replay of a stream: parts of the history, each written when the socket has room for it.
+//!
+//! A browser that reads slowly, or not at all, holds little while it is waited for. A part is read when the kernel has
+//! sent on what it was given before, is written as far as the socket takes it, and let go. What the socket did not
+//! take is read again. So what many replays hold together does not grow with their number or with what they ask for:
+//! in the process [`Turns`] parts, in the kernel [`UNSENT_BYTES`] and one part for each.
+
+use super::{Client, reset};
+use crate::error::Error;
+use crate::event::{Frame, Id};
+use crate::history::{History, PART_BYTES, Part};
+use crate::hub::chunk::Chunk;
+use crate::hub::wire::{Wire, send_now};
+use crate::os::deadline::Deadline;
+use crate::os::kernel::{unacknowledged, wait_for_room};
+use crate::os::usage::memory_max;
+use crate::topic::Topic;
+use parking_lot::{Condvar, Mutex};
+use std::io::{self, ErrorKind};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// A replay waits while the kernel holds more than this of a stream that was not sent yet.
+const UNSENT_BYTES: u32 = 16 * 1024;
+
+/// The most parts that are in memory at one moment, over all replays of the process. The others wait; a part is there
+/// only while it is read and given to the kernel, which waits for no browser. One part may hold one event of any size
+/// that the server takes.
+const TURNS_MAX: usize = 16;
+
+/// All parts together take at most this share of the memory that the process may have; one is always allowed.
+const MEMORY_SHARE: u64 = 64;
+
+/// What a part takes while it is read and encoded, in bytes.
+const TURN_BYTES: u64 = 4 * PART_BYTES as u64;
+
+/// How often, within the deadline, a replay that waits for room looks whether anything moves.
+const ROOM_LOOKS: u32 = 8;
+
+/// The pause after a socket took nothing although it has room: the kernel has no memory for it now.
+const NO_MEMORY_PAUSE: Duration = Duration::from_millis(10);
+
+impl Client {
+    /// Writes the next part of what came after `after`, up to `through`, and says up to where the browser now has
+    /// everything. The inner error is the history's: nothing was written.
+    pub(super) fn replay(
+        &mut self,
+        history: &dyn History,
+        topics: &[Topic],
+        after: Id,
+        through: Id,
+    ) -> io::Result<Result<Id, Error>> {
+        let mut begun: Option<Begun> = None;
+        let mut moved_at = Instant::now();
+        loop {
+            let turn = self.wait_for_turn(moved_at)?;
+            let part = match (history.read(after, through, topics), &begun) {
+                (Ok(part), _) => part,
+                (Err(error), None) => return Ok(Err(error)),
+                (Err(_), Some(_)) => return Err(ErrorKind::BrokenPipe.into()),
+            };
+            let end = part.through;
+            let Some(chunk) = chunk(part, after) else { return Ok(Ok(end)) };
+            let sent = match begun {
+                Some(Begun { sent, data_bytes, end: wanted }) => {
+                    // Something of the part was let go or retracted since its beginning was sent. The browser drops
+                    // what is not whole, comes back, and is told.
+                    if (data_bytes, wanted) != (chunk.data_bytes(), end) {
+                        return Err(ErrorKind::BrokenPipe.into());
+                    }
+                    sent
+                }
+                None => 0,
+            };
+            let bytes = &chunk.frame()[chunk.range(self.coding)][sent..];
+            let Wire::Socket(socket) = &self.wire else {
+                // This listener does not give its socket away, so the part waits with it.
+                drop(turn);
+                self.write_encoded(bytes)?;
+                return Ok(Ok(end));
+            };
+            let taken = send_now(socket, bytes)?;
+            self.bytes += taken as u64;
+            if taken == bytes.len() {
+                return Ok(Ok(end));
+            }
+            begun = Some(Begun { sent: sent + taken, data_bytes: chunk.data_bytes(), end });
+            drop((turn, chunk));
+            if taken > 0 {
+                moved_at = Instant::now();
+            } else {
+                std::thread::sleep(NO_MEMORY_PAUSE);
+            }
+        }
+    }
+
+    /// Waits until the socket has room, then for a turn. Fails with `TimedOut` when nothing moves for as long as a write
+    /// may take, or when the kernel has taken nothing since `moved_at` although there was room.
+    fn wait_for_turn(&self, moved_at: Instant) -> io::Result<Turn> {
+        if let Wire::Socket(socket) = &self.wire {
+            let mut deadline = Deadline::new(self.pace.write_deadline);
+            let mut held = unacknowledged(socket);
+            if moved_at.elapsed() >= self.pace.write_deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            while !wait_for_room(socket, UNSENT_BYTES, self.pace.write_deadline / ROOM_LOOKS)? {
+                // What counts is what the other side has acknowledged: a slow reader that goes on is waited for.
+                let now = unacknowledged(socket);
+                deadline.note(held.saturating_sub(now));
+                held = now;
+                if deadline.has_passed() {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+            }
+        }
+        Ok(TURNS.take())
+    }
+}
+
+/// A part of which the socket took the beginning.
+struct Begun {
+    sent: usize,
+    data_bytes: usize,
+    end: Id,
+}
+
+/// A part as it is written; none where there is nothing to write.
+fn chunk(part: Part, after: Id) -> Option<Chunk> {
+    let gap = part.gap.map(|edge| reset(&after.to_string(), &edge.to_string()));
+    let frames: Vec<Frame> = gap.into_iter().chain(part.events.into_iter().map(|kept| kept.frame)).collect();
+    (!frames.is_empty()).then(|| Chunk::new(frames.iter().map(|frame| &**frame)))
+}
+
+/// Who may have a part in memory.
+static TURNS: Turns = Turns { taken: Mutex::new(0), given_back: Condvar::new(), max: OnceLock::new() };
+
+struct Turns {
+    taken: Mutex<usize>,
+    given_back: Condvar,
+    max: OnceLock<usize>,
+}
+
+/// Given back when it is dropped.
+struct Turn;
+
+impl Turns {
+    fn take(&self) -> Turn {
+        let max = *self.max.get_or_init(|| {
+            let turns = memory_max() / MEMORY_SHARE / TURN_BYTES;
+            usize::try_from(turns).unwrap_or(TURNS_MAX).clamp(1, TURNS_MAX)
+        });
+        let mut taken = self.taken.lock();
+        self.given_back.wait_while(&mut taken, |taken| *taken >= max);
+        *taken += 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.taken.lock() -= 1;
+        TURNS.given_back.notify_one();
+    }
+}

@@ -1,0 +1,98 @@
+//! The folder and its files: who may read them, what is no file, and what goes away under a running server.
+
+use super::{Folder, callout, serve};
+use crate::support::{Browser, Program, get, post, publish, until};
+use callout::history::disk::NAME;
+use callout::posts::store::embedded;
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// Creates a post.
+fn create(program: &Program) -> u16 {
+    let body = json!({ "title": "t", "content": "#go", "author": "a" }).to_string();
+    post(program.address, "/api/posts", body).status
+}
+
+#[test]
+fn what_is_kept_can_be_read_by_the_servers_user_alone_and_a_folder_that_is_there_stays_as_it_is() {
+    let folder = Folder::new();
+    let program = serve(&folder, &[]);
+    assert_eq!((publish(program.address, "/topics/t", "x").len(), create(&program)), (16, 201));
+    assert_eq!(mode(&folder.path()), 0o700);
+    for name in [NAME, embedded::NAME] {
+        assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
+    }
+    drop(program);
+    let folder = Folder::new();
+    fs::create_dir(folder.path()).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = serve(&folder, &[]);
+    publish(program.address, "/topics/t", "x");
+    assert_eq!((mode(&folder.path()), mode(&folder.file())), (0o755, 0o600));
+}
+
+#[test]
+fn a_link_that_leads_to_nothing_is_refused_by_name_and_left_as_it_is() {
+    let folder = Folder::new();
+    let refused = |link: &Path| {
+        let output =
+            callout(&["serve", "--listen", "127.0.0.1:0", "--data", folder.text()]).output().unwrap();
+        let line = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!((output.status.code(), line.lines().count()), (Some(1), 1), "{line}");
+        assert!(line.contains(link.to_str().unwrap()) && line.contains("/not/mounted"), "{line}");
+        assert!(link.is_symlink() && !link.exists());
+    };
+    symlink("/not/mounted", folder.path()).unwrap();
+    refused(&folder.path());
+    fs::remove_file(folder.path()).unwrap();
+    fs::create_dir(folder.path()).unwrap();
+    for name in [NAME, embedded::NAME] {
+        let link = folder.path().join(name);
+        symlink("/not/mounted/file", &link).unwrap();
+        refused(&link);
+        fs::remove_file(link).unwrap();
+    }
+    publish(serve(&folder, &[]).address, "/topics/t", "x");
+}
+
+#[test]
+fn a_folder_that_is_removed_under_a_server_is_noticed_before_the_next_acknowledgment_and_when_it_is_back() {
+    for durability in ["strict", "relaxed"] {
+        let folder = Folder::new();
+        let program = serve(&folder, &["--durability", durability]);
+        let at = program.address;
+        let first = publish(at, "/topics/t", "before");
+        assert_eq!(create(&program), 201);
+        let mut witness = Browser::open(at, "/topics/t");
+        // Away, and as it was when it is back.
+        let away = folder.path().with_extension("away");
+        fs::rename(folder.path(), &away).unwrap();
+        let refused = post(at, "/topics/t", "refused");
+        assert_eq!((refused.status, create(&program)), (503, 503), "{durability}");
+        let reason = refused.json()["error"].as_str().expect("a reason").to_owned();
+        assert!(reason.contains(folder.file().to_str().unwrap()) && reason.contains("removed"), "{reason}");
+        assert!(get(at, "/healthz").json()["history"]["failure"].is_string());
+        assert!(!folder.path().exists(), "it is not made again");
+        fs::rename(&away, folder.path()).unwrap();
+        until("it is kept again", || post(at, "/topics/t", "after").status == 200);
+        until("posts are kept again", || create(&program) == 201);
+        assert_eq!(witness.next().data, "after");
+        assert_eq!(Browser::resume(at, "/topics/t", &first).next().data, "after");
+
+        // Away for good.
+        fs::remove_dir_all(folder.path()).unwrap();
+        for _ in 0..3 {
+            assert_eq!((post(at, "/topics/t", "lost").status, create(&program)), (503, 503), "{durability}");
+        }
+        assert!(!folder.path().exists(), "it is not made again");
+        program.signal("TERM");
+        let (code, log) = program.wait();
+        assert!(code == Some(0) && log.contains("removed"), "{log}");
+    }
+}
