@@ -152,7 +152,7 @@ test("a refused name is explained, and the person can enter another", async (tes
   await page.evaluate(() => (document.querySelector("#user").value = "a\tb"));
   window.expected = UNREACHABLE;
   await page.click("#connect");
-  await until("the page says why", async () => (await page.textContent("#trouble")).includes("no control characters"));
+  await until("the page says why", async () => (await page.textContent("#trouble")).includes("no control or format characters"));
   await isState(page, "closed");
   assert.equal(await page.evaluate(() => document.activeElement.id), "user");
 });

@@ -14,7 +14,7 @@ const USUAL = "http://127.0.0.1:8080";
 const SOON = { retry: 100 };
 
 // What the libraries and the browser say on the console when a stream breaks.
-const LOST = new RegExp(`${UNREACHABLE.source}|htmx:sseError|object Event`);
+const LOST = new RegExp(`${UNREACHABLE.source}|htmx:sseError|htmx:sse:error|object Event|network error|Datastar failed`);
 
 // Where each page follows, and what is published so that it shows these texts. All but the last of them are
 // published already.
