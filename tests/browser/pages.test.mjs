@@ -107,5 +107,5 @@ for (const { name, path, ready } of PAGES) {
         assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), []);
       }
     }
-  });
+  }, { needs: ["emulation"] });
 }
