@@ -110,7 +110,7 @@ pub(super) static COMMAND: Command = Command {
             value: "TIME",
             help: "how long open requests may take to finish after SIGTERM; 5s",
         },
-        Flag { name: "www", value: "FOLDER", help: "serve files from here instead of those compiled in" },
+        Flag { name: "www", value: "FOLDER", help: "serve these files too, before those compiled in" },
         Flag { name: "log", value: "LEVEL", help: "error, warn, info (a line per request) or debug; info" },
     ],
 };
