@@ -51,7 +51,7 @@ async function notify(page) {
   for (const data of ["An important message", "W" + "o".repeat(150) + "w", "مرحبا"]) {
     await page.fill("#data", data);
     await page.click("#notify [type=submit]");
-    await page.locator("#notes .text", { hasText: data }).waitFor();
+    await page.locator("#notes .text", { hasText: data }).first().waitFor();
   }
   await page.waitForSelector("#reached time");
 }
@@ -64,7 +64,7 @@ async function put(page) {
     if (type.length < 9) await page.check(`[value=${type}]`);
     else await page.fill("#other", type);
     await page.click("#put [type=submit]");
-    await page.locator(".column .text", { hasText: text }).waitFor();
+    await page.locator(".column .text", { hasText: text }).first().waitFor();
   }
 }
 
@@ -76,7 +76,7 @@ async function post(page) {
     await page.fill("#author", "ann");
     await page.fill("#content", `The new board is on the desk.\n\n#GoLang and #${"x".repeat(90)}`);
     await page.click("#new [type=submit]");
-    await page.locator(".card h3", { hasText: title }).waitFor();
+    await page.locator(".card h3", { hasText: title }).first().waitFor();
   }
   await page.waitForSelector("#published .tag");
   await page.$eval(".card button", (button) => button.click());
