@@ -1,10 +1,11 @@
 // The types of callout.js.
 
-/** What to subscribe to: a url, or topics. A relative url belongs to the server that callout.js came from. */
+/** What to subscribe to: a url, or topics. A relative url is taken from the folder that callout.js came from. */
 export interface Wanted {
-  /** Topics, 100 at most; `url` then says where callout is, if it is on another server. */
+  /** Topics, 100 at most; `url` then says where callout is, if callout.js did not come from there. */
   topics?: string[];
-  /** A stream of callout (`/topics/news`, `/sse?user=ann`), or with `topics` its origin. */
+  /** A stream of callout (`topics/news`, `sse?user=ann`), or with `topics` the folder in which callout is
+   *  (`https://example.org/push/`). */
   url?: string;
   /** Whether a page that is loaded again goes on after the last id, which is kept in `sessionStorage`; true. With
    *  false it receives each time what a new stream begins with. */
@@ -16,7 +17,8 @@ export interface Wanted {
   background?: boolean;
 }
 
-/** "connecting" until it is live for the first time; "offline" while the browser says that it is offline. */
+/** "connecting" until it is live for the first time; "offline" instead of "reconnecting" while the browser says that it
+ *  is offline. It is tried all the same, at longer intervals: the server may be nearer than the internet. */
 export type State = "connecting" | "live" | "reconnecting" | "offline" | "closed";
 
 /** An event of the stream. */
@@ -26,6 +28,8 @@ export interface StreamEvent extends Event {
   readonly data: string;
   /** Missing where the event is ephemeral. */
   readonly id?: string;
+  /** The topic, where one is followed, or where the server says it. */
+  readonly topic?: string;
   /** The data, parsed as JSON. */
   json(): any;
 }
@@ -35,10 +39,11 @@ export interface StateEvent extends Event {
   readonly data: State;
 }
 
-/** The server answered with another status than 200. It is asked again all the same, until `close`. */
+/** The answer is no stream: its status is not 200, or it is a page in the place of one. The server is asked again all the
+ *  same, until `close`. */
 export interface ErrorEvent extends Event {
   readonly status: number;
-  /** Why, in the server's words. */
+  /** Why, in the server's words, or what came. */
   readonly data: string;
 }
 
@@ -60,17 +65,18 @@ export interface Connection extends EventTarget {
   on(name: "state", handler: (event: StateEvent) => void): void;
   on(name: "error", handler: (event: ErrorEvent) => void): void;
   /** "*" is every event of the stream, whatever its name; "message" are those without a name. "reset" says that
-   *  events may be missing before those that follow. A published event that is named "state" comes among the changes
-   *  of state, but has a `name`. */
+   *  events may be missing before those that follow; no publisher can say so. A published event that is named "state"
+   *  is dispatched under "*" alone, so it is never taken for a change of state. */
   on(name: string, handler: (event: StreamEvent) => void): void;
   off(name: string, handler: (event: any) => void): void;
 
-  /** Closes the stream for good. */
+  /** Closes the stream for good, and says goodbye: where the server shows who is there, this user leaves at once. */
   close(): void;
 
-  /** Publishes text, or anything else as JSON. Tries again for half a minute while no answer comes. Rejects with the
-   *  network's error, or with the server's words and its `status`. */
-  publish(topic: string, data: unknown, options?: Options): Promise<{ id: string | null; duplicate?: true }>;
+  /** Publishes text, or anything else as JSON, to one topic or to several at once. Tries again for half a minute while
+   *  callout does not answer: no answer within ten seconds, or a proxy's 502, 503 or 504. Rejects with the network's
+   *  error, with the server's words and its `status`, or where the publication is redirected. */
+  publish(topic: string | string[], data: unknown, options?: Options): Promise<{ id: string | null; duplicate?: true }>;
 }
 
 export function connect(wanted: string | Wanted): Connection;

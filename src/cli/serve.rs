@@ -133,7 +133,7 @@ pub(super) static COMMAND: Command = Command {
             value: "TIME",
             help: "how long a connection may stay silent after a request; more than\na load balancer in front keeps its own; 60s",
         },
-        Flag { name: "www", value: "FOLDER", help: "serve files from here instead of those compiled in" },
+        Flag { name: "www", value: "FOLDER", help: "serve these files too, before those compiled in" },
         Flag { name: "log", value: "LEVEL", help: "error, warn, info (a line per request) or debug; info" },
     ],
 };

@@ -44,7 +44,7 @@ pub struct Config {
     pub origins: Vec<Origin>,
     /// Topics whose events are ephemeral: no id, not kept, dropped for a browser that is behind.
     pub ephemeral: Vec<Selector>,
-    /// A folder to serve files from, instead of those compiled in.
+    /// A folder whose files are served too, before those compiled in.
     pub www: Option<PathBuf>,
     /// Where events and posts are kept.
     pub data: Address,

@@ -109,7 +109,7 @@ test("back and forward: a user leaves, and comes back with the missed messages",
   await bob.goBack({ waitUntil: "commit" });
   await has(bob, "bob is away");
   await areHere(ann, "ann", "bob");
-});
+}, { needs: ["cache"] });
 
 test("a user with three tabs is one user on one stream", async (test) => {
   const callout = await serve(test);

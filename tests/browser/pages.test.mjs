@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { PICTURES, isState, open, serve, test, until } from "./support.mjs";
+import { isState, open, pictures, serve, test, until } from "./support.mjs";
 
 const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
@@ -51,7 +51,7 @@ async function notify(page) {
   for (const data of ["An important message", "W" + "o".repeat(150) + "w", "مرحبا"]) {
     await page.fill("#data", data);
     await page.click("#notify [type=submit]");
-    await page.locator("#notes .text", { hasText: data }).waitFor();
+    await page.locator("#notes .text", { hasText: data }).first().waitFor();
   }
   await page.waitForSelector("#reached time");
 }
@@ -98,7 +98,7 @@ for (const { name, path, ready } of PAGES) {
         const window = await open(test, { colorScheme, viewport: { width, height: 900 } });
         const page = await window.tab(callout.url + path);
         await ready(page);
-        await page.screenshot({ path: join(PICTURES, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+        await page.screenshot({ path: join(pictures(test), `${name}-${width}-${colorScheme}.png`), fullPage: true });
         const surplus = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(surplus <= 0, `${surplus} px too wide at ${width}`);
         await page.evaluate(AXE);
@@ -107,5 +107,5 @@ for (const { name, path, ready } of PAGES) {
         assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), []);
       }
     }
-  });
+  }, { needs: ["emulation"] });
 }

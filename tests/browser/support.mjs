@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -43,8 +43,13 @@ export function test(promise, body, { needs = [] } = {}) {
 // Whether the engine of a test is capable of this.
 export const can = (test, need) => !engines.get(test).CANNOT[need];
 
-// The folder for the screenshots.
-export const PICTURES = join(ROOT, "target/screenshots");
+// The folder for the screenshots of a test's engine.
+export function pictures(test) {
+  const name = Object.keys(ENGINES).find((name) => ENGINES[name] === engines.get(test));
+  const folder = join(ROOT, "target/screenshots", name);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
 
 // How to end what each test has started.
 const endings = new WeakMap();

@@ -59,6 +59,8 @@ class Locator {
   #wait = (question, given) => until(`${question} of ${JSON.stringify(this.way)}`, () => this.#ask(question, given));
 
   locator = (selector, options) => new Locator(this.page, [...this.way, step(selector, options)]);
+  // What is asked of several elements is answered by the first.
+  first = () => this;
   count = () => this.#ask("count");
   allTextContents = () => this.#ask("texts");
   isVisible = () => this.#ask("isVisible");

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { createInterface } from "node:readline";
 import { Page } from "./page.mjs";
 
 export const PROGRAM = process.env.WEBKIT_DRIVER ?? "/usr/bin/WebKitWebDriver";
@@ -12,7 +13,6 @@ export const CANNOT = {
   freeze: "WebDriver has no command that freezes a page",
   hang: "WebDriver waits for a page that hangs, and asks no other meanwhile",
   offline: "WebDriver has no command that takes a browser offline",
-  console: "WebDriver does not hand out what is on the console",
   emulation: "WebDriver sets neither the colours nor a narrow window",
 };
 
@@ -35,24 +35,29 @@ async function freePort() {
   return port;
 }
 
-// The screen of this process. Xvfb chooses a number that is free and writes it to the pipe.
+// The screen of this process. Xvfb chooses a number that is free and writes it to the pipe. Without `-noreset` it begins
+// anew whenever a browser has closed, and a browser that starts meanwhile hangs.
 let screen;
 async function display() {
-  const xvfb = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "1600x1200x24", "-nolisten", "tcp"], {
+  const xvfb = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "1600x1200x24", "-nolisten", "tcp", "-noreset"], {
     stdio: ["ignore", "ignore", "ignore", "pipe"],
   });
   process.on("exit", () => xvfb.kill());
-  const [number] = await once(xvfb.stdio[3], "data");
-  xvfb.stdio[3].destroy();
   xvfb.unref();
-  return `:${String(number).trim()}`;
+  // The pipe stays open: Xvfb writes the number and the line end one after the other, and ends if it cannot.
+  const [number] = await once(createInterface(xvfb.stdio[3]), "line");
+  xvfb.stdio[3].unref();
+  return `:${number.trim()}`;
 }
 
 export async function launch() {
   const port = await freePort();
   const env = { ...process.env, DISPLAY: await (screen ??= display()), WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1" };
   const driver = spawn("dbus-run-session", ["--", PROGRAM, `--port=${port}`], { env, stdio: "ignore", detached: true });
-  const kill = () => process.kill(-driver.pid);
+  const kill = () => {
+    process.off("exit", kill);
+    process.kill(-driver.pid);
+  };
   process.on("exit", kill);
 
   // One command at a time: the driver has one current page.
@@ -75,14 +80,16 @@ export async function launch() {
     });
     if (isReady) break;
   }
-  const { sessionId } = await ask("POST", "/session", { capabilities: {} });
+  const { sessionId } = await ask("POST", "/session", { capabilities: {} }).catch((error) => {
+    kill();
+    throw error;
+  });
   const session = `/session/${sessionId}`;
   // The driver opens a page beside one that is open. So its first window stays, and is no test's.
   const first = await ask("GET", `${session}/window`);
   return {
     async close() {
       await ask("DELETE", session);
-      process.off("exit", kill);
       kill();
       await once(driver, "exit");
     },
