@@ -88,7 +88,8 @@ fn stream(hub: &Hub, history: impl History + 'static) -> Raw {
     let (socket, peer) = connection();
     let hub = hub.clone();
     thread::spawn(move || {
-        let pace = Pace { heartbeat: PATIENCE, write_deadline: PATIENCE };
+        // Without heartbeats a stream that does not end is noticed.
+        let pace = Pace { heartbeat: 10 * PATIENCE, write_deadline: PATIENCE };
         let client = Client::new(Wire::Socket(Arc::new(socket)), Coding::Identity, pace);
         client.run(Vec::new(), Stream::new(&grant(topics(&["t"])), Start::Earliest), &hub, &history)
     });
@@ -114,8 +115,8 @@ fn nothing_that_waits_is_sent_when_the_history_fails_before_the_gap_to_it_is_clo
             return Ok(Part { through, ..Part::default() });
         }
         own.broadcast(next);
-        // The hub has answered, so the event is queued for the stream. What came before it cannot be read.
-        own.survey();
+        // The event is queued for the stream, and what came before it cannot be read.
+        until("the hub has passed it on", || own.last() == id(newest.load(Relaxed)));
         Err(Error::Unavailable("the disk fails".into()))
     });
     let all = stream(&hub, history).everything();
