@@ -5,20 +5,18 @@
 //! take is read again. So what many replays hold together does not grow with their number or with what they ask for:
 //! in the process [`Turns`] parts, in the kernel [`UNSENT_BYTES`] and one part for each.
 
-use super::{Client, reset};
-use crate::error::Error;
+use super::{Client, Phase, Step, reset};
 use crate::event::{Frame, Id};
 use crate::history::{History, PART_BYTES, Part};
+use crate::hub::Hub;
 use crate::hub::chunk::Chunk;
-use crate::hub::wire::{Wire, send_now};
-use crate::os::deadline::Deadline;
-use crate::os::kernel::{unacknowledged, wait_for_room};
+use crate::hub::wire::Wire;
+use crate::os::kernel::{has_room, limit_unsent};
 use crate::os::usage::memory_max;
-use crate::topic::Topic;
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, ErrorKind};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A replay waits while the kernel holds more than this of a stream that was not sent yet.
 const UNSENT_BYTES: u32 = 16 * 1024;
@@ -34,86 +32,113 @@ const MEMORY_SHARE: u64 = 64;
 /// What a part takes while it is read and encoded, in bytes.
 const TURN_BYTES: u64 = 4 * PART_BYTES as u64;
 
-/// How often, within the deadline, a replay that waits for room looks whether anything moves.
-const ROOM_LOOKS: u32 = 8;
+/// Parts that one stream writes before others that wait have their turn.
+const PARTS_IN_TURN: usize = 4;
 
 /// The pause after a socket took nothing although it has room: the kernel has no memory for it now.
 const NO_MEMORY_PAUSE: Duration = Duration::from_millis(10);
 
-impl Client {
-    /// Writes the next part of what came after `after`, up to `through`, and says up to where the browser now has
-    /// everything. The inner error is the history's: nothing was written.
-    pub(super) fn replay(
-        &mut self,
-        history: &dyn History,
-        topics: &[Topic],
-        after: Id,
-        through: Id,
-    ) -> io::Result<Result<Id, Error>> {
-        let mut begun: Option<Begun> = None;
-        let mut moved_at = Instant::now();
-        loop {
-            let turn = self.wait_for_turn(moved_at)?;
-            let part = match (history.read(after, through, topics), &begun) {
-                (Ok(part), _) => part,
-                (Err(error), None) => return Ok(Err(error)),
-                (Err(_), Some(_)) => return Err(ErrorKind::BrokenPipe.into()),
-            };
-            let end = part.through;
-            let Some(chunk) = chunk(part, after) else { return Ok(Ok(end)) };
-            let sent = match begun {
-                Some(Begun { sent, data_bytes, end: wanted }) => {
-                    // Something of the part was let go or retracted since its beginning was sent. The browser drops
-                    // what is not whole, comes back, and is told.
-                    if (data_bytes, wanted) != (chunk.data_bytes(), end) {
-                        return Err(ErrorKind::BrokenPipe.into());
-                    }
-                    sent
-                }
-                None => 0,
-            };
-            let bytes = &chunk.frame()[chunk.range(self.coding)][sent..];
-            let Wire::Socket(socket) = &self.wire else {
-                // This listener does not give its socket away, so the part waits with it.
-                drop(turn);
-                self.write_encoded(bytes)?;
-                return Ok(Ok(end));
-            };
-            let taken = send_now(socket, bytes)?;
-            self.bytes += taken as u64;
-            if taken == bytes.len() {
-                return Ok(Ok(end));
-            }
-            begun = Some(Begun { sent: sent + taken, data_bytes: chunk.data_bytes(), end });
-            drop((turn, chunk));
-            if taken > 0 {
-                moved_at = Instant::now();
-            } else {
-                std::thread::sleep(NO_MEMORY_PAUSE);
-            }
-        }
+/// How far a replay has come.
+pub(super) struct Replay {
+    /// The browser has everything up to here.
+    position: Id,
+    /// Up to where to read; up to what the hub has passed on while the stream is not registered.
+    through: Option<Id>,
+    begun: Option<Begun>,
+}
+
+impl Replay {
+    /// A replay of what came after this id.
+    pub(super) fn new(position: Id) -> Replay {
+        Replay { position, through: None, begun: None }
     }
 
-    /// Waits until the socket has room, then for a turn. Fails with `TimedOut` when nothing moves for as long as a write
-    /// may take, or when the kernel has taken nothing since `moved_at` although there was room.
-    fn wait_for_turn(&self, moved_at: Instant) -> io::Result<Turn> {
-        if let Wire::Socket(socket) = &self.wire {
-            let mut deadline = Deadline::new(self.pace.write_deadline);
-            let mut held = unacknowledged(socket);
-            if moved_at.elapsed() >= self.pace.write_deadline {
-                return Err(ErrorKind::TimedOut.into());
+    /// The stream is registered: what came after this id is queued.
+    pub(super) fn read_up_to(&mut self, through: Id) {
+        self.through = Some(through);
+    }
+
+    /// Whether something is left to read.
+    pub(super) fn needs_turn(&self, hub: &Hub) -> bool {
+        self.position < self.through.unwrap_or_else(|| hub.last())
+    }
+}
+
+impl Client {
+    /// Writes parts of what came before the stream is live, until its turn is over, or until it has to wait, and says for
+    /// what.
+    pub(super) fn replay(&mut self, hub: &Hub, history: &dyn History) -> io::Result<Option<Step>> {
+        for _ in 0..PARTS_IN_TURN {
+            if let Some(socket) = self.wire.socket()
+                && !has_room(socket, UNSENT_BYTES)?
+            {
+                return self.wait_for_room().map(|until| Some(Step::Room(until)));
             }
-            while !wait_for_room(socket, UNSENT_BYTES, self.pace.write_deadline / ROOM_LOOKS)? {
-                // What counts is what the other side has acknowledged: a slow reader that goes on is waited for.
-                let now = unacknowledged(socket);
-                deadline.note(held.saturating_sub(now));
-                held = now;
-                if deadline.has_passed() {
-                    return Err(ErrorKind::TimedOut.into());
-                }
+            let Phase::Replay(replay) = &self.phase else { return Ok(None) };
+            if !replay.needs_turn(hub) {
+                return Ok(None);
+            }
+            if let Some(step) = self.write_part(hub, history)? {
+                return Ok(Some(step));
             }
         }
-        Ok(TURNS.take())
+        Ok(Some(Step::Turn))
+    }
+
+    /// Writes a part, or the rest of one, as far as there is room.
+    fn write_part(&mut self, hub: &Hub, history: &dyn History) -> io::Result<Option<Step>> {
+        let turn = TURNS.take();
+        let stream = self.stream.as_ref().expect("it is taken only at the end");
+        let Phase::Replay(replay) = &mut self.phase else { return Ok(None) };
+        // A part that was begun is read again as it was.
+        let begun_through = replay.begun.as_ref().map(|begun| begun.through);
+        let through = begun_through.or(replay.through).unwrap_or_else(|| hub.last());
+        let part = match (history.read(replay.position, through, stream.topics()), &replay.begun) {
+            (Ok(part), _) => part,
+            (Err(error), None) => {
+                self.postpone(Vec::new(), &error);
+                return Ok(None);
+            }
+            (Err(_), Some(_)) => return Err(ErrorKind::BrokenPipe.into()),
+        };
+        let end = part.through;
+        let Some(chunk) = chunk(part, replay.position) else {
+            replay.position = end;
+            return Ok(None);
+        };
+        let sent = match &replay.begun {
+            // Something of the part was let go or retracted since its beginning was sent. The browser drops
+            // what is not whole, comes back, and is told.
+            Some(begun) if (begun.data_bytes, begun.end) != (chunk.data_bytes(), end) => {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+            Some(begun) => begun.sent,
+            None => 0,
+        };
+        let bytes = &chunk.frame()[chunk.range(self.coding)][sent..];
+        if matches!(self.wire, Wire::Writer(_)) {
+            // This listener does not give its socket away, so the part waits with it.
+            drop(turn);
+        }
+        let taken = self.wire.write(bytes)?;
+        self.bytes += taken as u64;
+        if taken > 0 {
+            (self.has_written, self.progress) = (true, None);
+        }
+        if taken == bytes.len() {
+            (replay.position, replay.begun) = (end, None);
+            return Ok(None);
+        }
+        replay.begun = Some(Begun { sent: sent + taken, data_bytes: chunk.data_bytes(), through, end });
+        drop(chunk);
+        if taken == 0 {
+            std::thread::sleep(NO_MEMORY_PAUSE);
+        }
+        if let Some(socket) = self.wire.socket() {
+            // The next look is for room for more than a little.
+            limit_unsent(socket, UNSENT_BYTES);
+        }
+        self.wait_for_room().map(|until| Some(Step::Room(until)))
     }
 }
 
@@ -121,6 +146,8 @@ impl Client {
 struct Begun {
     sent: usize,
     data_bytes: usize,
+    /// Up to where it was asked for, and up to where it went.
+    through: Id,
     end: Id,
 }
 

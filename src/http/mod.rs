@@ -21,8 +21,9 @@ pub use proxies::Proxies;
 pub use request::Request;
 pub use response::Response;
 
-use crate::client::{Client, Pace, Stream, Visit};
+use crate::client::{Client, Pace, Step, Stream, Visit};
 use crate::error::Error;
+use crate::hub::outlet::End;
 use http::StatusCode;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
@@ -95,8 +96,14 @@ pub trait Site: Send + Sync + 'static {
     /// Is called after a request was answered, and after a stream has begun. Must not block.
     fn answered(&self, answered: &Answered);
 
-    /// Writes `head` and then the stream, until the stream ends. Blocks.
-    fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit;
+    /// Does for a stream what can be done without waiting for its browser; see [`Client::advance`].
+    fn advance(&self, client: &mut Client, has_turn: bool) -> Step;
+
+    /// Ends a stream; see [`Client::finish`].
+    fn finish(&self, client: Client, end: End) -> Visit;
+
+    /// Serves a stream until it ends. Blocks; see [`Client::run`].
+    fn run(&self, client: Client) -> Visit;
 }
 
 /// A listener that runs. Dropping it stops it and hangs up on every connection. Then its threads end, which the
@@ -134,6 +141,9 @@ pub struct Limits {
     /// Once so many connections are open, the one that has been silent longest makes room for another. Where all have
     /// streams or requests that are being answered, others wait until one of them ends.
     pub connections_max: usize,
+    /// Threads for requests and streams. While at most half of them are at work, a connection keeps its thread while it
+    /// waits; beyond that whoever waits has none. When all are at work, complete requests wait for one.
+    pub threads_max: usize,
     /// The heartbeat, and the deadline of a write.
     pub pace: Pace,
 }
@@ -146,6 +156,7 @@ impl Default for Limits {
             idle_deadline: Duration::from_secs(60),
             body_bytes_max: 64 * 1024,
             connections_max: 1_000,
+            threads_max: 256,
             pace: Pace { heartbeat: Duration::from_secs(15), write_deadline: Duration::from_secs(30) },
         }
     }

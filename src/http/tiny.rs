@@ -175,8 +175,8 @@ impl Shared {
     fn follow(&self, incoming: tiny_http::Request, response: &Response, stream: Stream) -> u64 {
         let is_old = *incoming.http_version() < (1, 1);
         let coding = if is_old { Coding::Identity } else { Coding::Chunked };
-        let client = Client::new(Wire::Writer(incoming.into_writer()), coding, self.limits.pace);
-        self.site.follow(client, response.encode_open(coding), stream).bytes
+        let (wire, head) = (Wire::Writer(incoming.into_writer()), response.encode_open(coding));
+        self.site.run(Client::new(wire, coding, self.limits.pace, head, stream, None)).bytes
     }
 }
 

@@ -18,7 +18,7 @@ use crate::os::threads::{Threads, answer as answer_of};
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use groups::Groups;
-use outlet::Outlet;
+use outlet::{End, Outlet};
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
@@ -327,7 +327,8 @@ impl HubThread {
         self.flush();
         self.draining = true;
         let streams = self.groups.len();
-        self.groups.outlets().for_each(|outlet| outlet.drain(drain_retry_millis(streams)));
+        let end = || End::Drain { retry_millis: drain_retry_millis(streams) };
+        self.groups.outlets().for_each(|outlet| outlet.end(end()));
     }
 
     /// Sends what was gathered: one batch per group, one write per client. Then registers those who asked for it.
@@ -339,7 +340,7 @@ impl HubThread {
         self.counters.last.store(self.last.key(), Release);
         for Registration { id, topics, outlet, live_after } in self.registering.drain(..) {
             if self.draining {
-                outlet.drain(drain_retry_millis(self.groups.len()));
+                outlet.end(End::Drain { retry_millis: drain_retry_millis(self.groups.len()) });
             }
             self.groups.insert(id, topics, outlet);
             live_after.set(self.last);

@@ -4,4 +4,6 @@ pub(crate) mod deadline;
 pub(crate) mod kernel;
 pub(crate) mod memory;
 pub mod threads;
+pub(crate) mod pool;
+pub(crate) mod rest;
 pub mod usage;

@@ -7,11 +7,12 @@ mod table;
 pub use route::{Handler, Route, TOPICS_MAX, Topics, delete, get, patch, post};
 
 use crate::app::App;
-use crate::client::{Client, Stream, Visit, come_back};
+use crate::client::{Client, Step, Visit, come_back};
 use crate::error::Error;
 use crate::http::path::capture;
 use crate::http::path::percent_decode;
 use crate::http::{Answer, Answered, Request, Response, Site, printable};
+use crate::hub::outlet::End;
 use crate::pages::{Pages, chat};
 use http::header::ALLOW;
 use http::{Method, StatusCode};
@@ -65,8 +66,16 @@ impl Site for Router {
         }
     }
 
-    fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit {
-        client.run(head, stream, &self.app.hub, &*self.app.history)
+    fn advance(&self, client: &mut Client, has_turn: bool) -> Step {
+        client.advance(&self.app.hub, &*self.app.history, has_turn)
+    }
+
+    fn finish(&self, client: Client, end: End) -> Visit {
+        client.finish(end, &self.app.hub)
+    }
+
+    fn run(&self, client: Client) -> Visit {
+        client.run(&self.app.hub, &*self.app.history)
     }
 }
 

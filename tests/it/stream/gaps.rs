@@ -90,8 +90,9 @@ fn stream(hub: &Hub, history: impl History + 'static) -> Raw {
     thread::spawn(move || {
         // Without heartbeats a stream that does not end is noticed.
         let pace = Pace { heartbeat: 10 * PATIENCE, write_deadline: PATIENCE };
-        let client = Client::new(Wire::Socket(Arc::new(socket)), Coding::Identity, pace);
-        client.run(Vec::new(), Stream::new(&grant(topics(&["t"])), Start::Earliest), &hub, &history)
+        let stream = Stream::new(&grant(topics(&["t"])), Start::Earliest);
+        let wire = Wire::Writer(Box::new(socket));
+        Client::new(wire, Coding::Identity, pace, Vec::new(), stream, None).run(&hub, &history)
     });
     Raw::over(peer)
 }
@@ -172,7 +173,7 @@ fn hold_up(hub: &Hub) -> TcpStream {
     socket.set_nonblocking(true).unwrap();
     while socket.write(&[0; 4_096]).is_ok() {}
     SockRef::from(&socket).set_linger(Some(10 * PATIENCE)).unwrap();
-    let (outlet, _queue, _gone) = Outlet::new(Some(Arc::new(socket)), Coding::Identity);
+    let outlet = Outlet::new(Some(Arc::new(socket)), Coding::Identity, None);
     // The hub is the only one that still holds the outlet when it is told to let go of it.
     drop(hub.register(ClientId(u64::MAX), topics(&["held up"]).into(), Arc::new(outlet)));
     peer
