@@ -213,9 +213,6 @@ impl Client {
 
     /// Ends the stream after [`Step::End`]: lets go of what it holds, on the caller's thread.
     pub fn finish(mut self, end: End, hub: &Hub) -> Visit {
-        if matches!(end, End::TooSlow) || self.outlet.is_behind() {
-            memory::give_back_soon();
-        }
         match end {
             End::Drain { .. } => self.wire.finish(),
             End::TooSlow => {
@@ -228,7 +225,9 @@ impl Client {
         // A stream leaves in one way (`Drop` of its subscription), whatever ended it.
         drop(self.subscription.take());
         drop(self.stream.take());
-        self.outlet.release();
+        if self.outlet.release() || end == End::TooSlow {
+            memory::give_back_soon();
+        }
         Visit { bytes, end }
     }
 

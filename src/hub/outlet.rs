@@ -342,13 +342,15 @@ impl Outlet {
         }
     }
 
-    /// Lets go of the queue and the socket, on the thread of whoever calls: the hub may hold the outlet for a while yet.
-    pub fn release(&self) {
+    /// Lets go of the queue and the socket, on the caller's thread: the hub may hold the outlet for a while yet. Says whether
+    /// something was queued.
+    pub fn release(&self) -> bool {
         let mut state = self.state.lock();
         state.end = state.end.or(Some(End::HungUp));
         let (queue, socket) = (std::mem::take(&mut state.queue), state.socket.take());
         state.queued_bytes = 0;
         drop(state);
-        drop((queue, socket));
+        drop(socket);
+        !queue.is_empty()
     }
 }

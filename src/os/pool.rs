@@ -19,7 +19,7 @@ use std::time::Duration;
 const SPARE: usize = 1;
 
 /// How long another thread stays without work.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A piece of work.
 pub(crate) trait Work: Send + 'static {
