@@ -242,8 +242,10 @@ impl Connection {
         }
         self.source.shrink();
         let (slot, shared) = (self.slot.slot.clone(), self.shared.clone());
+        let given_back = slot.rest(self, until);
+        // Afterwards, or the sweeper might look too early and go to sleep.
         shared.sweeper.need();
-        slot.rest(self, until)
+        given_back
     }
 
     fn ask(&mut self, interests: Interests) -> io::Result<()> {

@@ -219,17 +219,17 @@ impl<W: Work> Slot<W> {
     /// pause. A stream with a thread of its own sees to that itself. Says whether the connection has no thread.
     pub(super) fn tend(&self, heartbeat: Duration) -> bool {
         let due = self.due.load(Relaxed);
-        if due <= micros() {
+        let outlet = self.outlet.get().filter(|outlet| !outlet.has_thread());
+        // A stream that fell behind while it rested hears of room only when its browser reads: its deadline has to begin.
+        let is_unnoticed = || due == NEVER && outlet.is_some_and(|outlet| outlet.is_behind());
+        if due <= micros() || is_unnoticed() {
             self.due.store(NEVER, Relaxed);
             self.wake();
         }
-        match self.outlet.get() {
-            Some(outlet) if !outlet.has_thread() => {
-                outlet.heartbeat(heartbeat);
-                true
-            }
-            _ => due != NEVER,
+        if let Some(outlet) = outlet {
+            outlet.heartbeat(heartbeat);
         }
+        due != NEVER || outlet.is_some()
     }
 
     /// Gives a connection that rested a thread. Streams take the slow lane.
