@@ -15,6 +15,8 @@ pub use identity::{Caller, Identity};
 pub use origins::{Effect, Origin, Origins};
 pub use token::Secret;
 
+pub(crate) use token::is_token;
+
 use crate::error::Error;
 use crate::topic::Topic;
 use http::HeaderMap;

@@ -14,6 +14,7 @@ pub mod memory;
 mod retract;
 
 pub use address::{Address, open};
+pub use memory::Memory;
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};

@@ -26,8 +26,10 @@ use crate::error::Error;
 use http::StatusCode;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
+use socket2::{Domain, Socket, Type};
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -40,6 +42,9 @@ pub(crate) const QUERY_BYTES_MAX: usize = 80 * 1024;
 /// Requests whose head is longer than [`HEAD_BYTES_MAX`], at one moment: together some 12 MB. A further one is answered
 /// 503 and the connection closed.
 const LONG_HEADS_MAX: usize = 64;
+
+/// Connections open at once, unless set otherwise.
+pub(crate) const CONNECTIONS_MAX: usize = 1_000;
 
 /// The most header fields. More are answered 431 and the connection closed.
 const HEADERS_MAX: usize = 100;
@@ -145,10 +150,24 @@ impl Default for Limits {
             body_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(60),
             body_bytes_max: 64 * 1024,
-            connections_max: 1_000,
+            connections_max: CONNECTIONS_MAX,
             pace: Pace { heartbeat: Duration::from_secs(15), write_deadline: Duration::from_secs(30) },
         }
     }
+}
+
+/// Connections that the kernel completes before they are accepted, so that a burst of thousands is not
+/// refused. (The kernel takes its own maximum, `net.core.somaxconn`, where that is less.)
+const BACKLOG: i32 = 4096;
+
+/// Opens a socket that listens on this address.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A server that was just killed can be started again on the same port.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Asks the site for its answer. A panic in one request is answered 500 and ends nothing else.

@@ -49,20 +49,8 @@ struct Worker {
 }
 
 impl Tiny {
-    /// Binds the address and serves from then on. Fails if the address cannot be bound, or a thread cannot
-    /// be started.
-    pub fn start(
-        address: SocketAddr,
-        site: Arc<dyn Site>,
-        limits: Limits,
-        proxies: Proxies,
-        threads: &Threads,
-    ) -> io::Result<Tiny> {
-        Tiny::over(TcpListener::bind(address)?, site, limits, proxies, threads)
-    }
-
     /// Serves a socket that listens already. Fails if a thread cannot be started.
-    pub fn over(
+    pub fn start(
         listener: TcpListener,
         site: Arc<dyn Site>,
         limits: Limits,

@@ -198,6 +198,13 @@ impl Hub {
         Ok(Subscription { id, live_after, hub: self.clone() })
     }
 
+    /// Passes on an event that is kept under this id, as the bytes that the history keeps. Waits while the inbox is
+    /// full, never for a browser. Each id has to be larger than the one before; in a debug build a smaller one panics
+    /// the hub, with which the server ends.
+    pub fn broadcast_kept(&self, event: &Event, id: Id, frame: Frame) {
+        self.broadcast(Dispatch::kept(event, id, frame));
+    }
+
     /// Passes an event on. Waits while the inbox is full, never for a browser. The history makes sure that ids come in
     /// growing order; in a debug build a smaller one panics the hub.
     pub fn broadcast(&self, dispatch: Dispatch) {

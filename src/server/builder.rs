@@ -1,14 +1,14 @@
 //! Builds a server from its settings, routes, socket and history.
 
-use super::{Config, JOIN_DEADLINE, ListenerKind, Server};
+use super::{Config, JOIN_DEADLINE, ListenerKind, Server, StartError, settings};
 use crate::access::{Access, Hosts, Origins, Secret};
 use crate::app::{App, PageStates};
 use crate::client::Permits;
 use crate::history::{self, Address, History};
-use crate::http::Listener;
 use crate::http::direct::Direct;
 use crate::http::files::Files;
 use crate::http::tiny::Tiny;
+use crate::http::{Listener, listen};
 use crate::hub::Hub;
 use crate::live::activity::Activity;
 use crate::live::stats::Stats;
@@ -18,7 +18,6 @@ use crate::posts::{self, PostService};
 use crate::publisher::Publisher;
 use crate::routes::{Route, Router, routes, shown_path};
 use crate::selector::Selector;
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -48,7 +47,7 @@ impl Builder {
         self
     }
 
-    /// Takes a socket that listens already, in place of an address.
+    /// Takes a socket that listens already, in place of an address. It is set to blocking.
     pub fn listener(mut self, listener: TcpListener) -> Builder {
         self.listener = Some(listener);
         self
@@ -104,6 +103,7 @@ impl Builder {
 
     fn start_with(self, threads: &Threads) -> Result<Server, StartError> {
         let Builder { config, routes: own, listener, history } = self;
+        settings::check(&config)?;
         let hub = Hub::start(threads).map_err(StartError::Threads)?;
         let history = match history {
             Some(open) => open(hub.clone()).map_err(|error| StartError::History(error.to_string()))?,
@@ -144,65 +144,33 @@ impl Builder {
             draining: AtomicBool::new(false),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
-        let (at, limits, proxies) = (config.listen, config.limits, config.trusted_proxies);
-        let started = match (config.listener, listener) {
-            (ListenerKind::Direct, None) => Direct::start(at, router, limits, proxies, threads).map(shared),
-            (ListenerKind::Direct, Some(open)) => {
-                Direct::over(open, router, limits, proxies, threads).map(shared)
-            }
-            (ListenerKind::TinyHttp, None) => Tiny::start(at, router, limits, proxies, threads).map(shared),
-            (ListenerKind::TinyHttp, Some(open)) => {
-                Tiny::over(open, router, limits, proxies, threads).map(shared)
-            }
-        };
+        // A socket that was given says itself where it listens.
+        let given = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let address = given.unwrap_or(config.listen);
+        let (limits, proxies) = (config.limits, config.trusted_proxies);
+        let socket = listener.map_or_else(|| listen(address), with_blocking);
+        let started = socket.and_then(|socket| -> io::Result<Arc<dyn Listener>> {
+            Ok(match config.listener {
+                ListenerKind::Direct => Arc::new(Direct::start(socket, router, limits, proxies, threads)?),
+                ListenerKind::TinyHttp => Arc::new(Tiny::start(socket, router, limits, proxies, threads)?),
+            })
+        });
         match started {
             Ok(listener) => Ok(Server::new(app, listener)),
             Err(cause) => {
                 super::close_stores(&app, Some(std::time::Instant::now()));
-                Err(StartError::Listen { address: config.listen, cause })
+                Err(StartError::Listen { address, cause })
             }
         }
     }
 }
 
-fn shared(listener: impl Listener + 'static) -> Arc<dyn Listener> {
-    Arc::new(listener)
-}
-
-/// Why a server did not start. The text is for the operator.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The address cannot be had.
-    Listen {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The history cannot be opened.
-    History(String),
-    /// The posts cannot be opened.
-    Posts(String),
-    /// The system has no thread left.
-    Threads(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Listen { address, cause } => write!(f, "failed to listen on {address}: {cause}"),
-            StartError::History(why) | StartError::Posts(why) => f.write_str(why),
-            StartError::Threads(cause) => write!(f, "failed to start a thread: {cause}"),
-        }
+/// The socket of a program, which may have been made for an async runtime: the threads that accept wait in `accept`.
+fn with_blocking(listener: TcpListener) -> io::Result<TcpListener> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    if !socket2::SockRef::from(&listener).is_listener()? {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket that was given does not listen"));
     }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            StartError::Listen { cause, .. } | StartError::Threads(cause) => Some(cause),
-            StartError::History(_) | StartError::Posts(_) => None,
-        }
-    }
+    listener.set_nonblocking(false)?;
+    Ok(listener)
 }

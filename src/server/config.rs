@@ -2,11 +2,16 @@
 
 use crate::access::{Origin, Secret};
 use crate::history::{Address, Bounds, Durability};
-use crate::http::{Limits, Proxies};
+use crate::http::{CONNECTIONS_MAX, Limits, Proxies};
 use crate::pages::Pages;
 use crate::selector::Selector;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// Streams at once, unless set otherwise. The rest of the connections is for short requests.
+const STREAMS_MAX: usize = 900;
+
+const _: () = assert!(STREAMS_MAX < CONNECTIONS_MAX);
 
 /// Which of the two listeners.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,7 +86,7 @@ impl Default for Config {
             trusted_proxies: Proxies::default(),
             pages: Pages::default(),
             activity: true,
-            streams_max: 900,
+            streams_max: STREAMS_MAX,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! A whole server: started by its [`Builder`], stopped by [`Server::stop`] or when it is dropped.
 
-mod builder;
+mod error;
 mod config;
+pub(crate) mod settings;
+mod builder;
 
-pub use builder::{Builder, StartError};
+pub use builder::Builder;
 pub use config::{Config, ListenerKind};
+pub use error::{Failure, StartError};
 
 use crate::access::Grant;
 use crate::app::App;
@@ -15,7 +18,6 @@ use crate::http::Listener;
 use crate::publisher::Receipt;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use parking_lot::Mutex;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -58,21 +60,6 @@ struct Parts {
     app: Arc<App>,
     listener: Arc<dyn Listener>,
 }
-
-/// A thread of the server without which it cannot go on has panicked; its message is in the log. All connections
-/// are closed. With [`Durability::Strict`](crate::Durability) what was acknowledged is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    thread: &'static str,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the {} thread panicked", self.thread)
-    }
-}
-
-impl std::error::Error for Failure {}
 
 impl Server {
     /// A server with the default settings, to be changed and started.
