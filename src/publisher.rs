@@ -22,6 +22,18 @@ pub struct Publisher {
 }
 
 /// What became of an event that was published.
+///
+/// ```
+/// use callout::{Draft, Server, Topic};
+///
+/// let server = Server::builder().listen(([127, 0, 0, 1], 0).into()).start().unwrap();
+/// let draft = Draft { topics: vec![Topic::new("orders")?], id: Some("order-7".into()), ..Draft::default() };
+/// let first = server.publish(draft.clone())?;
+/// let again = server.publish(draft)?; // as after an answer that was lost
+/// assert_eq!((first.id.as_deref(), first.duplicate), (Some("order-7"), false));
+/// assert!(again.duplicate);
+/// # Ok::<(), callout::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {

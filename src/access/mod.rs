@@ -45,7 +45,21 @@ pub struct Wanted {
     pub action: Option<Action>,
 }
 
-/// What one request may do. Made by [`Access::grant`], and by the program for itself.
+/// What one request may do: access has said yes before the handler runs. A handler gets it with
+/// [`Request::grant`](crate::Request::grant), and cannot make one.
+///
+/// ```
+/// use callout::{Answer, App, Draft, Error, Request, Topics, post};
+///
+/// /// Publishes the body to all topics that the query names: `POST /fan?to=a&to=b`.
+/// fn fan(app: &App, request: &Request) -> Result<Answer, Error> {
+///     let topics = request.grant()?.publish().to_vec();
+///     let data = request.text()?.to_owned();
+///     Ok(Answer::json(&app.publish(request, Draft { topics, data, ..Draft::default() })?.id))
+/// }
+///
+/// let route = post("/fan", fan).publishes(Topics::in_query("to"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Grant {
     caller: Caller,

@@ -73,6 +73,15 @@ pub struct Files {
 }
 
 /// A file's bytes and the tag by which a browser knows whether it has them already.
+///
+/// ```
+/// use callout::{Answer, File, get};
+///
+/// let page = get("/poll.html", |_app, request| {
+///     let file = File::new(b"<!doctype html><title>A poll</title>".as_slice().into());
+///     Ok(Answer::Full(file.answer(request, "poll.html")))
+/// });
+/// ```
 pub struct File {
     bytes: Cow<'static, [u8]>,
     tag: String,
@@ -116,7 +125,8 @@ impl File {
         File { tag: format!("\"{:016x}\"", hasher.finish()), bytes }
     }
 
-    /// Answers with the file, of the kind that its name says, or 304 if the browser has it.
+    /// Answers with the file, of the kind that its name says, or 304 if the browser has it (RFC 9110, section 13.1.2).
+    /// A page (`.html`) comes with a policy that lets it load only what this server serves.
     pub fn answer(&self, request: &Request, name: &str) -> Response {
         // Tags are compared weakly (RFC 9110, section 13.1.2): a proxy that compresses weakens them.
         let weak_tag = format!("W/{}", self.tag);

@@ -14,7 +14,20 @@ const RETRY_AFTER_SECS: &str = "5";
 
 /// What a request is answered with: status, header fields and a body. Length, date and connection are added
 /// when the response is encoded.
+///
+/// ```
+/// use callout::Response;
+/// use http::StatusCode;
+/// use http::header::{CONTENT_TYPE, LOCATION};
+///
+/// let moved = Response::empty(StatusCode::SEE_OTHER).with(LOCATION, "/poll.html");
+/// assert_eq!(moved.status, 303);
+///
+/// let mut table = Response::empty(StatusCode::OK).with(CONTENT_TYPE, "text/csv; charset=utf-8");
+/// table.body = b"choice,votes\ntea,3\n".into();
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Response {
     /// The status.
     pub status: StatusCode,

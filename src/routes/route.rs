@@ -126,6 +126,16 @@ fn public_topic(name: &str) -> Result<Topic, Error> {
 ///
 /// A route says which topics it publishes and subscribes to. Access is asked before the handler runs, and what
 /// the route did not declare, the handler cannot do.
+///
+/// ```
+/// use callout::{Answer, Draft, Topics, post};
+///
+/// let route = post("/rooms/{room}", |app, request| {
+///     let (topics, data) = (request.grant()?.publish().to_vec(), request.text()?.to_owned());
+///     Ok(Answer::json(&app.publish(request, Draft { topics, data, ..Draft::default() })?.id))
+/// });
+/// let route = route.publishes(Topics::in_path("room"));
+/// ```
 pub struct Route {
     pub(super) method: Method,
     pub(super) path: &'static str,
@@ -199,6 +209,12 @@ pub fn get(
 }
 
 /// `POST` on this path; see [`get`].
+///
+/// ```
+/// use callout::{Answer, post};
+///
+/// let echo = post("/echo", |_app, request| Ok(Answer::json(&request.text()?)));
+/// ```
 pub fn post(
     path: &'static str,
     handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
@@ -216,6 +232,15 @@ pub(super) fn query(
 }
 
 /// `PATCH` on this path; see [`get`].
+///
+/// ```
+/// use callout::{Answer, patch};
+///
+/// let rename = patch("/rooms/{id}", |_app, request| {
+///     let name: String = request.json(r#""kitchen""#)?;
+///     Ok(Answer::json(&format!("room {} is called {name}", request.capture("id"))))
+/// });
+/// ```
 pub fn patch(
     path: &'static str,
     handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
@@ -224,6 +249,13 @@ pub fn patch(
 }
 
 /// `DELETE` on this path; see [`get`].
+///
+/// ```
+/// use callout::{Answer, Response, delete};
+/// use http::StatusCode;
+///
+/// let remove = delete("/rooms/{id}", |_app, _request| Ok(Answer::Full(Response::empty(StatusCode::NO_CONTENT))));
+/// ```
 pub fn delete(
     path: &'static str,
     handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,

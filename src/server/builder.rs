@@ -27,6 +27,24 @@ use std::sync::atomic::AtomicBool;
 type OpenHistory = Box<dyn FnOnce(Hub) -> io::Result<Arc<dyn History>> + Send>;
 
 /// Collects what a server is to be; [`Builder::start`] starts it. Made by [`Server::builder`].
+///
+/// ```
+/// use callout::{Address, Answer, Pages, Server, get};
+///
+/// # let folder = std::env::temp_dir().join(format!("callout-builder-{}", std::process::id()));
+/// # let data = Address::Folder(folder.clone());
+/// let server = Server::builder()
+///     .listen(([127, 0, 0, 1], 0).into()) // port 0 chooses a free one
+///     .data(data) // a folder, which is made when it is missing
+///     .publish_token("correct-horse-battery")
+///     .ephemeral("cursors/*".parse()?)
+///     .pages(Pages::none())
+///     .route(get("/hello", |_app, _request| Ok(Answer::json(&"hello"))))
+///     .start()?;
+/// # drop(server);
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Default)]
 pub struct Builder {
     config: Config,
@@ -84,8 +102,21 @@ impl Builder {
         self
     }
 
-    /// Keeps events in a history of the program's own. It is given the hub that it has to feed, and calls
-    /// [`Hub::begin_after`] before anything else.
+    /// Keeps events in a history of the program's own, in place of [`Builder::data`], which then says only where posts
+    /// are kept. `open` is given the hub that the history has to feed; it is called by [`Builder::start`], on the same
+    /// thread. An error of it is [`StartError::History`]. [`History`] says what a history has to do, and has an example.
+    ///
+    /// ```
+    /// use callout::history::Memory;
+    /// use callout::{Bounds, Server};
+    /// use std::sync::Arc;
+    ///
+    /// let server = Server::builder()
+    ///     .listen(([127, 0, 0, 1], 0).into())
+    ///     .history(|hub| Ok(Arc::new(Memory::new(hub, Bounds::default()))))
+    ///     .start();
+    /// # server.unwrap().stop(std::time::Duration::ZERO);
+    /// ```
     pub fn history(
         mut self,
         open: impl FnOnce(Hub) -> io::Result<Arc<dyn History>> + Send + 'static,
@@ -94,7 +125,9 @@ impl Builder {
         self
     }
 
-    /// Opens the history, starts the threads and listens. The error says which of these failed, and why.
+    /// Checks the settings, opens the history, starts the threads and listens. Blocks until the server answers
+    /// requests; a history that was not closed well may be checked first, which takes as long as reading it. The error
+    /// says which of these failed, and why; what was started before ends.
     pub fn start(self) -> Result<Server, StartError> {
         let threads = Threads::default();
         // What was started before it failed ends, so that the program may try again at once.

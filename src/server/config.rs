@@ -14,6 +14,11 @@ const STREAMS_MAX: usize = 900;
 const _: () = assert!(STREAMS_MAX < CONNECTIONS_MAX);
 
 /// Which of the two listeners.
+///
+/// ```
+/// let mut config = callout::Config::default();
+/// assert_eq!(config.listener, callout::ListenerKind::Direct);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenerKind {
@@ -41,9 +46,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// By which listener.
     pub listener: ListenerKind,
-    /// What publishing through the topic API needs, if anything.
+    /// What publishing through the topic API needs, if anything: visible ASCII characters, and no blanks.
     pub publish_token: Option<Secret>,
-    /// Names of this server, beside those of the machine itself, that a loopback connection may ask for.
+    /// Names of this server, beside those of the machine itself, that a loopback connection may ask for: without scheme,
+    /// port and path.
     pub hosts: Vec<String>,
     /// Origins whose pages may read and publish.
     pub origins: Vec<Origin>,
@@ -65,7 +71,8 @@ pub struct Config {
     pub pages: Pages,
     /// Whether the activity page shows live statistics and requests.
     pub activity: bool,
-    /// More streams than this are told to come back later.
+    /// More streams than this are told to come back later. At most [`Limits::connections_max`], and fewer if short
+    /// requests are to get through beside them.
     pub streams_max: usize,
 }
 

@@ -33,7 +33,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 const JOIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A server that runs until it is stopped or dropped. Then all its threads end and all its descriptors are closed;
-/// dropping it blocks until then, for some seconds at most.
+/// dropping it blocks until then, for some seconds at most. Its methods may be called from any thread.
 ///
 /// It handles no signals and never ends the process; both are the program's own business.
 ///

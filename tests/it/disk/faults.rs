@@ -288,7 +288,8 @@ fn stream_raw(hub: &Hub, disk: &Arc<Disk>, start: Start) -> Raw {
     let (socket, _) = listener.accept().unwrap();
     let (hub, disk) = (hub.clone(), disk.clone());
     thread::spawn(move || {
-        let pace = Pace { heartbeat: Duration::from_millis(1), write_deadline: PATIENCE };
+        let mut pace = Pace::default();
+        (pace.heartbeat, pace.write_deadline) = (Duration::from_millis(1), PATIENCE);
         let client = Client::new(Wire::Socket(Arc::new(socket)), Coding::Identity, pace);
         client.run(
             b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),

@@ -89,7 +89,8 @@ fn stream(hub: &Hub, history: impl History + 'static) -> Raw {
     let hub = hub.clone();
     thread::spawn(move || {
         // Without heartbeats a stream that does not end is noticed.
-        let pace = Pace { heartbeat: 10 * PATIENCE, write_deadline: PATIENCE };
+        let mut pace = Pace::default();
+        (pace.heartbeat, pace.write_deadline) = (10 * PATIENCE, PATIENCE);
         let client = Client::new(Wire::Socket(Arc::new(socket)), Coding::Identity, pace);
         client.run(Vec::new(), Stream::new(&grant(topics(&["t"])), Start::Earliest), &hub, &history)
     });
