@@ -7,12 +7,16 @@
 
 mod hosts;
 mod identity;
+mod origin;
 mod origins;
+mod site;
 mod token;
 
 pub use hosts::Hosts;
 pub use identity::{Caller, Identity};
-pub use origins::{Effect, Origin, Origins};
+pub use origin::Origin;
+pub use origins::Origins;
+pub use site::Effect;
 pub use token::Secret;
 
 pub(crate) use token::is_token;
