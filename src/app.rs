@@ -90,7 +90,7 @@ impl App {
         self.stream_from(request, asked.filter(|_| !is_ephemeral).unwrap_or(start))
     }
 
-    /// A stream on topics whose events are ephemeral by nature, wherever the request would begin.
+    /// A stream on topics whose events are ephemeral by nature. Where the request asks to begin has no effect.
     pub fn ephemeral_stream(&self, request: &Request) -> Result<Stream, Error> {
         self.stream_from(request, Start::Live)
     }
@@ -106,8 +106,8 @@ impl App {
         self.draining.load(Relaxed)
     }
 
-    /// The state of a page: one for the server, made when it is first asked for, so that a page that nobody uses
-    /// costs nothing.
+    /// The state of a page: one for the server, made when it is first asked for, so that a page without visitors costs
+    /// nothing.
     pub(crate) fn state<T: PageState>(&self) -> Result<Arc<T>, Error> {
         let mut states = self.page_states.0.lock();
         let state = match states.get(&TypeId::of::<T>()) {

@@ -44,7 +44,7 @@ pub struct PostService {
 
 /// A closed service is never opened again: what came after would not be written to where it survives.
 enum State {
-    /// Nobody has asked for posts yet, or the stores could not be opened: then why.
+    /// No request has asked for posts yet, or the stores could not be opened; then `failure` says why.
     Unopened {
         failure: Option<String>,
     },
@@ -168,8 +168,8 @@ impl PostService {
         Some(running.stores.posts.status())
     }
 
-    /// Opens the stores again if they could not be opened when they were last asked for. Whoever asks whether the
-    /// server is ready calls it: nobody else may come by while it is not. Blocks until that is done.
+    /// Tries again to open stores that could not be opened. The question whether the server is ready does this: a server
+    /// that is not ready may get no other request. Blocks until that is done.
     pub fn try_again(&self) {
         let has_failed = matches!(&*self.state.lock(), State::Unopened { failure: Some(_) });
         if has_failed {
@@ -263,7 +263,7 @@ mod tests {
         let new = || NewPost::new("title", "content".into(), "ann").expect("a post");
         let service = |address| PostService::start(publisher.clone(), threads.clone(), address);
 
-        // One that nobody has asked for anything.
+        // A service that was never asked for anything.
         let folder = std::env::temp_dir().join(format!("callout-closed-{}", std::process::id()));
         let unopened = service(Address::Folder(folder.clone())).expect("nothing is opened");
         unopened.close(Duration::from_secs(10));

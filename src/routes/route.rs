@@ -34,7 +34,7 @@ type Find = dyn Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync;
 pub struct Topics(Box<Find>);
 
 impl Topics {
-    /// This topic, whatever the request says. Topics of pages begin with `$`, so that they are reached by their
+    /// Always this topic. Topics of pages begin with `$`, so that they are reached by their
     /// own routes only.
     pub fn fixed(name: &'static str) -> Topics {
         Topics::from(move |_| Ok(vec![Topic::new(name)?]))
@@ -88,7 +88,7 @@ fn names_in_body(request: &Request) -> Result<Vec<String>, Error> {
         .collect()
 }
 
-/// Whatever else is said in the body would be ignored, so it is refused.
+/// Other fields of the body would be ignored, so they are refused.
 fn not_topics() -> Error {
     Error::bad(
         "the body names topics only, as `topic=a&topic=b` or `{\"topics\":[\"a\",\"b\"]}`; the rest belongs into the query",

@@ -165,8 +165,7 @@ impl Drop for Server {
         let Some(Parts { app, listener }) = self.parts.take() else { return };
         let threads = app.threads.clone();
         drop((app, listener));
-        // The threads end when nobody is left who could ask them for something. Those that do not make it in time
-        // end later.
+        // The threads end with the last handle to them. Those that take longer end later.
         threads.join(JOIN_DEADLINE);
     }
 }

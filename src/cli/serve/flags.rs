@@ -51,7 +51,7 @@ pub(in crate::cli) static COMMAND: Command = Command {
         Flag {
             name: "trusted-proxy",
             value: "ADDRESS",
-            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded); repeatable;\nwithout it nobody is",
+            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded); repeatable;\nwithout it no proxy is",
         },
         Flag {
             name: "data",
@@ -203,8 +203,8 @@ fn port(digits: &str) -> Option<u16> {
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The one of a name's addresses to listen on: the first of IPv4, since everybody who looks for `localhost` also tries
-/// 127.0.0.1, and the commands begin with it.
+/// The address of a name to listen on: the first of IPv4, since every client that looks for `localhost` also tries
+/// 127.0.0.1, and callout's own commands begin with it.
 fn preferred(addresses: &[SocketAddr]) -> Option<SocketAddr> {
     addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
 }

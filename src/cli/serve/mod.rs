@@ -44,7 +44,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let config = flags::config(flags, usize::try_from(descriptors).unwrap_or(usize::MAX))?;
     let work = |error: std::io::Error| Failure::Work(error.to_string());
     stderr_log::start(level).map_err(work)?;
-    // Asked first: a terminal that was closed is none any more.
+    // Asked before the signals are set up: once a terminal is closed, nothing tells that there was one.
     let has_terminal = stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal();
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(work)?;
 

@@ -2,4 +2,4 @@
 
 mod hosts; // names under which the server is asked for
 mod origins; // CORS, and requests from pages of other sites
-mod retract; // who may take events back
+mod retract; // who may retract events

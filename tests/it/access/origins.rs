@@ -27,7 +27,7 @@ fn with_origin(address: SocketAddr, head: &str, origin: &str) -> Answer {
 
 fn assert_unreadable(answer: &Answer, origin: &str) {
     assert!(!answer.head.contains("access-control-"), "{answer:?}");
-    // A refusal names the origin in its text, for the operator who looks for the reason; the page that was refused cannot read it.
+    // A refusal names the origin in its text, so that an operator finds the reason. The page cannot read it.
     let (host, body) = (origin.trim_start_matches("https://"), String::from_utf8_lossy(&answer.body));
     let is_named = answer.head.contains(host) || answer.status != 403 && body.contains(host);
     assert!(origin == "null" || !is_named, "echoed: {answer:?}");
@@ -92,7 +92,7 @@ fn the_library_can_be_imported_by_the_pages_of_listed_origins_only() {
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
     assert_readable(&answer, GOOD);
     assert!(String::from_utf8(answer.body).unwrap().contains("export function connect"));
-    // What a module may be is decided by the browser, which needs the header.
+    // The browser decides whether it is a module, and needs the header for that.
     for origin in ["https://evil.example", "null"] {
         let answer = with_origin(program.address, import, origin);
         assert!(!answer.head.contains("access-control-"), "{answer:?}");
@@ -118,7 +118,7 @@ fn a_refusal_that_closes_the_connection_can_be_read_too() {
 }
 
 #[test]
-fn the_star_lets_every_site_read_but_without_credentials() {
+fn a_star_lets_every_site_read_but_without_credentials() {
     let program = Program::serve(&["--cors", "*"]);
     for origin in ["https://evil.example", "null"] {
         for head in REQUESTS {
@@ -169,7 +169,7 @@ fn the_preflight_of_a_reconnection_and_of_publishing_is_answered() {
 }
 
 #[test]
-fn a_page_of_another_site_takes_no_place_and_publishes_nothing() {
+fn a_page_of_another_site_takes_no_permit_and_publishes_nothing() {
     let program = Program::serve(&["--cors", GOOD]);
     let mut witness = Witness::of_program(&program);
     for origin in ["", "Origin: https://evil.example\r\n", "Origin: null\r\n"] {
@@ -201,7 +201,7 @@ fn a_page_of_another_site_takes_no_place_and_publishes_nothing() {
 }
 
 #[test]
-fn a_link_of_another_site_and_whoever_is_no_other_site_is_served() {
+fn a_link_of_another_site_and_requests_from_no_other_site_are_served() {
     let program = Program::serve(&["--cors", GOOD]);
     let link = "GET / HTTP/1.1\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate";
     assert_eq!(request(program.address, link, "").status, 200);
@@ -272,12 +272,12 @@ fn a_proxy_that_drops_the_port_is_told_what_to_pass_on() {
 
 /// What browsers send where the page of another site makes them load an address.
 const LOADED: &[&str] = &[
-    // They say so themselves, to this machine and over HTTPS: a frame, an image, a script, a link.
+    // To this machine and over HTTPS browsers say where they come from: a frame, an image, a script, a link.
     "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe",
     "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document",
     "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image",
     "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: script",
-    // Over plain HTTP they do not, but name the page.
+    // Over plain HTTP they do not say it, but name the page.
     "Accept: */*\r\nReferer: http://evil.example/",
     "Accept: */*\r\nReferer: http://localhost.evil.example/localhost/",
     "Accept: text/event-stream\r\nReferer: http://evil.example/",
@@ -318,7 +318,7 @@ fn loading_an_address_from_another_site_publishes_nothing_and_lets_nobody_in() {
 }
 
 #[test]
-fn curl_and_callouts_own_pages_and_listed_origins_do_what_they_did() {
+fn curl_callouts_own_pages_and_listed_origins_publish_and_subscribe_by_a_get() {
     let program = Program::serve(&["--cors", GOOD]);
     for fields in [
         "Accept: */*\r\nUser-Agent: curl/8.5.0".to_owned(),

@@ -1,4 +1,4 @@
-//! The examples do what the README says of them.
+//! The programs under `examples/` do what the documents say of them.
 
 use crate::support::{Browser, get, post, until};
 use std::io::{BufRead, BufReader};
@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// An example that runs, ended by its number when the test is over.
+/// An example that runs. It is killed when the test is over.
 struct Example {
     child: Child,
     address: SocketAddr,
 }
 
 impl Example {
-    /// Builds and starts it; it says where it listens.
+    /// Builds and starts the example, which prints where it listens.
     fn start(name: &str, arguments: &[&str]) -> Example {
         let cargo = std::env::var_os("CARGO").expect("cargo runs the tests");
         let built = Command::new(cargo).args(["build", "--quiet", "--example", name]).status();
@@ -33,7 +33,7 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        // It may have ended already, which is what was wanted.
+        // The example may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -49,12 +49,12 @@ fn a_program_publishes_from_within() {
 }
 
 #[test]
-fn a_page_of_ones_own_streams_and_takes_votes() {
+fn the_poll_streams_and_takes_votes() {
     let example = Example::start("poll", &["127.0.0.1:0"]);
     let at = example.address;
     let mut browser = Browser::open(at, "/poll");
     assert_eq!(browser.next().data, r#"{"coffee":0,"tea":0,"water":0}"#);
-    // While it is still being shown the votes as they stand, a vote does not reach it and is shown with them.
+    // A vote that is cast while the stream opens is in the snapshot, and is not sent as well.
     let mut votes = 0;
     until("a vote reaches it", || {
         votes += 1;
@@ -77,7 +77,7 @@ fn a_page_of_ones_own_streams_and_takes_votes() {
 }
 
 #[test]
-fn routes_of_ones_own_share_state() {
+fn the_counters_routes_share_state() {
     let example = Example::start("counter", &["127.0.0.1:0"]);
     let mut browser = Browser::open(example.address, "/count");
     for count in 1..=3 {
@@ -85,6 +85,6 @@ fn routes_of_ones_own_share_state() {
         assert_eq!(browser.next().data, count.to_string());
     }
     assert_eq!(Browser::open(example.address, "/count").next().data, "3");
-    // No page of callout's own is there.
+    // callout's own pages are off.
     assert_eq!(get(example.address, "/sse?user=ann").status, 404);
 }

@@ -57,7 +57,7 @@ impl History for Own {
     }
 }
 
-/// A server with a history that publishes in the way that this makes of the hub.
+/// A server whose history publishes by the function that `publish` makes of the hub.
 fn server_over(socket: TcpListener, publish: impl FnOnce(Hub) -> Publish + Send + 'static) -> Server {
     let open = |hub: Hub| -> std::io::Result<Arc<dyn History>> {
         let inner = Memory::new(hub.clone(), Bounds::default());
@@ -103,7 +103,7 @@ fn what_a_route_did_not_declare_its_handler_cannot_do() {
 }
 
 #[test]
-fn the_door_decides_what_is_ephemeral_whoever_publishes() {
+fn what_the_program_publishes_on_an_ephemeral_topic_is_ephemeral() {
     let server = Server::builder().listen(local()).ephemeral("cursors/*".parse().unwrap()).start().unwrap();
     let topics = vec![Topic::new("cursors/1").unwrap()];
     let receipt = server.publish(Draft { topics, data: "x".into(), ..Draft::default() }).unwrap();
@@ -112,7 +112,7 @@ fn the_door_decides_what_is_ephemeral_whoever_publishes() {
 }
 
 #[test]
-fn waiting_ends_when_another_thread_stops_the_server_and_stopping_twice_is_no_harm() {
+fn waiting_ends_when_another_thread_stops_the_server_and_a_second_stop_does_nothing() {
     let server = Arc::new(Server::builder().listen(local()).start().unwrap());
     let waiting = {
         let server = server.clone();
@@ -142,7 +142,7 @@ fn a_snapshot_that_panics_ends_its_own_stream_only() {
 }
 
 #[test]
-fn when_the_hub_panics_the_program_is_told_and_everybody_is_hung_up_on() {
+fn when_the_hub_panics_the_program_is_told_and_all_connections_are_closed() {
     // Passes every event on under the same id, which the hub takes for a fault.
     let server = server_over(TcpListener::bind(local()).unwrap(), |hub| {
         Box::new(move |_, event| {
@@ -161,7 +161,7 @@ fn when_the_hub_panics_the_program_is_told_and_everybody_is_hung_up_on() {
     });
     assert_eq!(server.wait().unwrap_err().to_string(), "the hub thread panicked");
     browser.rest();
-    // What is published meanwhile is kept, and passed on to nobody.
+    // What is published now is kept, and not passed on.
     publish().unwrap();
 }
 

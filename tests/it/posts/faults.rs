@@ -38,11 +38,11 @@ fn handle(store: &Embedded) {
     store.apply(store.unhandled().expect("events")).expect("they are filed");
 }
 
-/// In how many ways [`fail`] lets a disc fail.
+/// The number of ways in which [`fail`] lets a disc fail.
 const WAYS: usize = 6;
 
-/// Lets the disc fail in one of the ways in which discs do. In the first three it is one of the syncs to come;
-/// after the last sync of a commit, the refused change is in the file when it is opened again.
+/// Lets the disc fail in one of these ways. In the first three, one of the next syncs fails; if that is the last sync
+/// of a commit, the refused change is in the file when it is opened again.
 fn fail(disc: &Disc, way: usize) {
     match way {
         0..3 => disc.fail_sync(way + 1),
@@ -100,7 +100,7 @@ fn refuse_changes(way: usize, first_change: usize) {
     });
     assert_eq!(store.status().failure, None);
     let posts = vec![third.expect("it was waited for"), second, first];
-    // The feeds are what the events that are left make of them.
+    // Feeds follow from the events, and those of refused changes are undone.
     handle(&store);
     let wanted = (posts, vec!["a".to_owned(), "d".to_owned()]);
     assert_eq!(everything(&store), wanted, "way {way}, change {first_change}");
@@ -112,7 +112,7 @@ fn refuse_changes(way: usize, first_change: usize) {
     assert_eq!(everything(&store), wanted, "way {way}, change {first_change}");
 }
 
-/// A change that was acknowledged, when the log had so many entries.
+/// A change that was acknowledged, and how many entries the log had then.
 struct Acknowledged {
     at: usize,
     id: PostId,
@@ -253,7 +253,7 @@ fn posts_that_cannot_be_opened_make_the_server_unready_until_they_can() {
     let why = ready.json()["error"].as_str().unwrap().to_owned();
     assert!(ready.status == 503 && why.contains(file.to_str().unwrap()), "{why}");
     assert!(get(at, "/healthz").json()["posts"]["failure"].is_string());
-    // Nobody sends requests to a server that is not ready, so the question alone has to open them.
+    // A server that is not ready gets no other requests, so this one has to open the posts.
     fs::remove_file(&file).unwrap();
     assert_eq!(get(at, "/healthz/ready").status, 200);
     assert_eq!(post().status, 201);

@@ -1,7 +1,7 @@
 //! Posts and feeds in one file of `redb`, for one server: `posts.redb`, beside the history's.
 //!
 //! Posts have a file of their own because the history is another kind of thing: it is trimmed, has a bound in
-//! bytes, and can be replaced by an empty one without much harm. Posts stay until somebody deletes them, and
+//! bytes, and can be replaced by an empty one without much harm. Posts stay until they are deleted, and
 //! their commits do not wait for those of the history.
 //!
 //! One thread writes (in `writer`). Each reader reads on its own thread, from a snapshot of the file. A post is
