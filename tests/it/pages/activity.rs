@@ -160,7 +160,7 @@ fn a_slow_subscriber_loses_some_and_delays_nobody() {
         get(at, "/sse.html");
         action_comes(&mut quick, "/sse.html");
     };
-    until("the slow listener is behind", || {
+    until("the slow subscriber is behind", || {
         ask();
         behind()
     });
