@@ -60,7 +60,7 @@ impl Command {
             let help = flag.help.replace('\n', "\n                            ");
             text += &format!("  {left:<25} {help}\n");
         }
-        text + "\nEach flag is also a variable, CALLOUT_ and its name: --log is CALLOUT_LOG. Flags win. In a variable,\ncommas separate the values of a flag that is repeatable.\n"
+        text + "\nThe default of a flag, if it has one, stands last. Each flag is also a variable, CALLOUT_ and its name: --log is\nCALLOUT_LOG. Flags win. In a variable, commas separate the values of a flag that is repeatable.\n"
     }
 }
 
