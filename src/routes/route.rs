@@ -147,6 +147,10 @@ pub struct Route {
 }
 
 impl Route {
+    pub(crate) fn path(&self) -> &'static str {
+        self.path
+    }
+
     /// The handler publishes to these topics.
     pub fn publishes(self, topics: Topics) -> Route {
         Route { publishes: Some(topics), ..self }

@@ -96,7 +96,7 @@ impl Builder {
     }
 
     /// Adds a route of the program's own. Its own routes come before callout's, in the order in which they were
-    /// added.
+    /// added. A path that no request can have is a [`StartError::Setting`].
     pub fn route(mut self, route: Route) -> Builder {
         self.routes.push(route);
         self
@@ -137,6 +137,7 @@ impl Builder {
     fn start_with(self, threads: &Threads) -> Result<Server, StartError> {
         let Builder { config, routes: own, listener, history } = self;
         settings::check(&config)?;
+        settings::check_routes(&own)?;
         let hub = Hub::start(threads).map_err(StartError::Threads)?;
         let history = match history {
             Some(open) => open(hub.clone()).map_err(|error| StartError::History(error.to_string()))?,

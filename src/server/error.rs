@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 pub enum StartError {
     /// A setting has a value that it cannot have. Nothing was opened or started.
     Setting {
-        /// The path of its field in [`Config`](crate::Config), such as `limits.pace.heartbeat`.
+        /// The path of its field in [`Config`](crate::Config), such as `limits.pace.heartbeat`; or `route`.
         name: &'static str,
         /// The value, and what the setting takes.
         why: String,

@@ -179,4 +179,8 @@ fn a_socket_that_does_not_listen_and_a_setting_that_cannot_be_meant_are_refused_
     let wanted =
         "the setting `limits.pace.heartbeat` is 0ns, and takes a time like 15s, from 10ms to an hour";
     assert_eq!(refused, wanted);
+
+    let route = get_route("votes", |_, _| Ok(Answer::json(&0)));
+    let refused = Server::builder().listen(local()).route(route).start().err().unwrap();
+    assert!(matches!(refused, StartError::Setting { name: "route", .. }), "{refused}");
 }
