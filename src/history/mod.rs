@@ -8,7 +8,7 @@
 //!
 //! A program may bring a history of its own: it implements [`History`], and
 //! [`Builder::history`](crate::Builder::history) takes it. [`Memory`] can be wrapped, where a program wants to do
-//! something more with each event.
+//! something more with each event; `examples/history.rs` is one from the ground up.
 
 mod address;
 #[doc(hidden)]

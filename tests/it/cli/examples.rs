@@ -1,6 +1,7 @@
 //! The programs under `examples/` do what the documents say of them.
 
-use crate::support::{Browser, get, post, until};
+use crate::support::{Browser, get, post, request, until};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -74,6 +75,48 @@ fn the_poll_streams_and_takes_votes() {
         assert!(answer.header("content-type").unwrap().starts_with(kind), "{path}: {answer:?}");
     }
     assert_eq!(get(at, "/topics/$poll").status, 400);
+}
+
+#[test]
+fn the_history_numbers_keeps_replays_and_retracts() {
+    let example = Example::start("history", &["127.0.0.1:0"]);
+    let at = example.address;
+    let publish = |target: &str, data: &str| {
+        let answer = post(at, target, data);
+        (answer.status, answer.json()["id"].as_str().unwrap_or_default().to_owned())
+    };
+    // More than a part of a replay.
+    let ids: Vec<String> = (0..300).map(|number| publish("/topics/t", &number.to_string()).1).collect();
+    assert!(ids.is_sorted() && ids.iter().collect::<BTreeSet<_>>().len() == ids.len());
+    let mut browser = Browser::open(at, "/topics/t?last_event_id=earliest");
+    (0..300).for_each(|number| assert_eq!(browser.next().data, number.to_string()));
+    let mut browser = Browser::resume(at, "/topics/t", &ids[297]);
+    assert_eq!((browser.next().data, browser.next().data), ("298".into(), "299".into()));
+    assert_eq!(Browser::open(at, "/topics/t?last=1").next().data, "299");
+
+    let both = "/topics?topic=t&topic=u&id=mine";
+    assert_eq!(publish(both, "two topics"), (200, "mine".into()));
+    assert_eq!(post(at, both, "two topics").json()["duplicate"], true);
+    assert_eq!(publish(both, "another").0, 409);
+    assert_eq!(browser.next().data, "two topics");
+
+    assert_eq!(request(at, "DELETE /topics/t?id=mine HTTP/1.1", "").json()["retracted"], 1);
+    assert_eq!(browser.next().data, r#"{"topic":"t","id":"mine"}"#);
+    assert_eq!(request(at, "DELETE /topics/t?id=mine HTTP/1.1", "").status, 404);
+    assert_eq!(request(at, "DELETE /topics/t HTTP/1.1", "").json()["retracted"], 300);
+    assert_eq!(browser.next().data, r#"{"topic":"t","id":null}"#);
+    let kept = |topic: &str| get(at, &format!("/history/{topic}")).json()["events"].as_array().unwrap().len();
+    // The event that tells `u` stays, and on `t` the one that tells of all.
+    assert_eq!((kept("t"), kept("u")), (2, 1));
+    let nothing_left = request(at, "DELETE /topics/t HTTP/1.1", "").json();
+    assert_eq!(nothing_left, serde_json::json!({ "retracted": 0, "id": null }));
+    // A browser that saw a retracted event goes on from it.
+    assert_eq!(Browser::resume(at, "/topics/t", &ids[299]).next().event, "retract");
+
+    // The oldest are let go, and a browser that comes back for them is told.
+    (0..1_000).for_each(|number| _ = publish("/topics/t", &number.to_string()));
+    let mut browser = Browser::resume(at, "/topics/t", &ids[0]);
+    assert_eq!((browser.next().event, browser.next().data), ("reset".into(), "0".into()));
 }
 
 #[test]
