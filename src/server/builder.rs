@@ -71,7 +71,7 @@ impl Builder {
         self
     }
 
-    /// The pages that the server has; [`Pages::none`] leaves those out that are callout's own.
+    /// Which of callout's own pages the server has; [`Pages::none`] for none of them.
     pub fn pages(mut self, pages: Pages) -> Builder {
         self.config.pages = pages;
         self

@@ -152,7 +152,7 @@ fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// What the system says to a name that no file has, or could have.
+/// Whether this is an error for a name that no file has, or that no file can have.
 fn is_no_file(kind: ErrorKind) -> bool {
     use ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound};
     matches!(kind, NotFound | IsADirectory | NotADirectory | InvalidInput | InvalidFilename)

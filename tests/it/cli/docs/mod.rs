@@ -7,7 +7,7 @@
 //! | `js`, `html` | node parses the module, and the server has the files that it imports |
 //! | `rust` | the document is compiled with the documentation tests |
 //! | `nginx`, `caddy`, `haproxy` | the program takes it, where it is installed; the braces match |
-//! | `ini` | each line is a section or sets something |
+//! | `ini`, `toml` | each line is a section or sets something |
 //!
 //! Any other kind fails.
 
@@ -96,7 +96,7 @@ fn check(path: &Path) {
             "html" => check_page(&shell, block),
             "rust" => check_is_compiled(path),
             "nginx" | "caddy" | "haproxy" => check_configuration(&shell.folder, block),
-            "ini" => {
+            "ini" | "toml" => {
                 let is_known =
                     |line: &str| line.starts_with('[') && line.ends_with(']') || line.contains('=');
                 assert!(block.text.lines().all(is_known), "{}", block.place);
