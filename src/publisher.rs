@@ -52,7 +52,8 @@ impl Publisher {
     /// Publishes an event: keeps it, or broadcasts it if all its topics are ephemeral. Publishing is acknowledged
     /// after the event has its id and is where the history keeps it. Blocks until then.
     ///
-    /// [`Error::Bad`] says what in the draft cannot be sent, [`Error::Unavailable`] that it cannot be kept now.
+    /// [`Error::Bad`] says what in the draft cannot be sent, [`Error::Conflict`] that another event is kept under its id,
+    /// [`Error::Unavailable`] that it cannot be kept now.
     pub fn publish(&self, grant: &Grant, draft: Draft) -> Result<Receipt, Error> {
         self.publish_event(self.event(grant, draft)?)
     }

@@ -88,7 +88,8 @@ impl Server {
 
     /// Publishes an event, as a `POST` would, to any topic: keeps it, or broadcasts it if all its topics are ephemeral.
     /// Blocks until the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft
-    /// cannot be sent, [`Error::Unavailable`] that it cannot be kept now.
+    /// cannot be sent, [`Error::Conflict`] that another event is kept under its id, [`Error::Unavailable`] that it
+    /// cannot be kept now.
     pub fn publish(&self, draft: Draft) -> Result<Receipt, Error> {
         let grant = Grant::of_program(&draft.topics);
         self.app().publisher.publish(&grant, draft)
@@ -140,7 +141,7 @@ impl Server {
         all_left
     }
 
-    /// Blocks until the server has been stopped, or has failed.
+    /// Blocks until the server has been stopped, or has failed: then [`Failure`] names the thread that panicked.
     pub fn wait(&self) -> Result<(), Failure> {
         select! {
             recv(self.failure()) -> _ => {}
