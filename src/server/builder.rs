@@ -96,7 +96,7 @@ impl Builder {
     }
 
     /// Adds a route of the program's own. Its own routes come before callout's, in the order in which they were
-    /// added. A path that no request can have is a [`StartError::Setting`].
+    /// added. A path that no request can have, or a topic that cannot be, is a [`StartError::Setting`].
     pub fn route(mut self, route: Route) -> Builder {
         self.routes.push(route);
         self

@@ -180,7 +180,17 @@ fn a_socket_that_does_not_listen_and_a_setting_that_cannot_be_meant_are_refused_
         "the setting `limits.pace.heartbeat` is 0ns, and takes a time like 15s, from 10ms to an hour";
     assert_eq!(refused, wanted);
 
-    let route = get_route("votes", |_, _| Ok(Answer::json(&0)));
-    let refused = Server::builder().listen(local()).route(route).start().err().unwrap();
-    assert!(matches!(refused, StartError::Setting { name: "route", .. }), "{refused}");
+    let votes = |path| get_route(path, |_, _| Ok(Answer::json(&0)));
+    for (route, why) in [
+        (votes("votes"), "the setting `route` is wrong: `votes` is no path that begins with `/`"),
+        (
+            votes("/votes").subscribes(Topics::fixed("two\nlines")),
+            "the topic of `/votes`: a topic has no control",
+        ),
+        (votes("/votes/{id}").subscribes(Topics::in_path("poll")), "`/votes/{id}` has no part `{poll}`"),
+    ] {
+        let refused = Server::builder().listen(local()).route(route).start().err().unwrap();
+        assert!(matches!(refused, StartError::Setting { name: "route", .. }), "{refused}");
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
 }
