@@ -22,7 +22,7 @@ pub fn show(app: &App, _request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&Health { figures: app.stats.read(), posts: app.posts.status() }))
 }
 
-/// The process works, whatever else does not: restarting it would help nobody.
+/// The process answers, also where the disk fails: a restart would not help.
 pub fn live(_app: &App, _request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&json!({ "status": "live" })))
 }

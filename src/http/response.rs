@@ -35,7 +35,7 @@ pub struct Response {
     pub headers: Vec<(HeaderName, Cow<'static, str>)>,
     /// The body; of an open one, its beginning.
     pub body: Cow<'static, [u8]>,
-    /// Whether the body is open: it has no length, and what comes of it is written later.
+    /// Whether the body is open: it has no length, and the rest of it is written later.
     pub is_open: bool,
 }
 
