@@ -70,7 +70,7 @@
 //! - **The present state is asked for, not kept.** A browser that missed presence or statistics while it was behind
 //!   is sent the present state when it has caught up, by the same line that sends it to newcomers.
 //! - **Grants are made where nobody else can make them.** `access` stands above the publisher, the client and the
-//!   handlers, and knows HTTP only as header fields. So what takes a grant has been asked for.
+//!   handlers, and knows HTTP only as header fields. So nothing that takes a grant happens before access was asked.
 //! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting for the
 //!   disk: what is lost with the process is lost together with the note that it was done, and is done again.
 //! - **An HTTP/1.1 stream is chunked, one chunk per write.** The size belongs to the batch, so it is made once and
