@@ -62,26 +62,27 @@ pub struct App {
 }
 
 impl App {
-    /// Publishes an event to topics that the request's route declared. Blocks until
+    /// Publishes an event to topics that the request's route declared; to others it is [`Error::Internal`]. Blocks until
     /// the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft cannot be sent,
-    /// [`Error::Unavailable`] that it cannot be kept now.
+    /// [`Error::Conflict`] that another event is kept under its id, [`Error::Unavailable`] that it cannot be kept now.
     pub fn publish(&self, request: &Request, draft: Draft) -> Result<Receipt, Error> {
         self.publisher.publish(request.grant()?, draft)
     }
 
-    /// The same, and counts the streams that the event reached.
+    /// The same, and counts the streams that the event reached, for which it also waits for the hub.
     pub fn publish_counted(&self, request: &Request, draft: Draft) -> Result<(Receipt, usize), Error> {
         self.publisher.publish_counted(request.grant()?, draft)
     }
 
     /// Broadcasts an event that is ephemeral by nature, and counts the streams that it reached. Blocks
-    /// until the hub has passed it on. [`Error::Bad`] says what in the draft cannot be sent.
+    /// until the hub has passed it on. Errors as [`App::publish`], but for those of what is kept.
     pub fn broadcast(&self, request: &Request, draft: Draft) -> Result<usize, Error> {
         self.publisher.broadcast_counted(request.grant()?, draft)
     }
 
     /// A stream on the topics that the request's route declared, beginning where the request says, or else at
-    /// `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is left.
+    /// `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is left. [`Error::Bad`] if the request
+    /// asks for an impossible `last`.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let topics = request.grant()?.subscribe();
         let asked = asked_start(request)?;
@@ -90,7 +91,7 @@ impl App {
         self.stream_from(request, asked.filter(|_| !is_ephemeral).unwrap_or(start))
     }
 
-    /// A stream on topics whose events are ephemeral by nature, wherever the request would begin.
+    /// A stream on topics whose events are ephemeral by nature. Where the request asks to begin has no effect.
     pub fn ephemeral_stream(&self, request: &Request) -> Result<Stream, Error> {
         self.stream_from(request, Start::Live)
     }
@@ -106,8 +107,8 @@ impl App {
         self.draining.load(Relaxed)
     }
 
-    /// The state of a page: one for the server, made when it is first asked for, so that a page that nobody uses
-    /// costs nothing.
+    /// The state of a page: one for the server, made when it is first asked for, so that a page without visitors costs
+    /// nothing.
     pub(crate) fn state<T: PageState>(&self) -> Result<Arc<T>, Error> {
         let mut states = self.page_states.0.lock();
         let state = match states.get(&TypeId::of::<T>()) {

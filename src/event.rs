@@ -32,7 +32,7 @@ pub(crate) const RETRACT: &str = "retract";
 /// of a server that restarts come back at the same moment; after a longer one a page seems dead.
 pub const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 100..=600_000;
 
-/// The bytes of one or more whole events, shared by everyone who receives them.
+/// The bytes of one or more whole events, shared by everyone who receives them. [`Event::encode`] makes one.
 pub type Frame = Arc<[u8]>;
 
 /// Where an event stands in the one order of all kept events. A history gives each event a larger one than
@@ -42,6 +42,15 @@ pub type Frame = Arc<[u8]>;
 /// time of an event stands beside its id. The default comes before every event.
 ///
 /// On the wire it is a token of 16 hexadecimal digits, so that ids also compare as text.
+///
+/// ```
+/// use callout::Id;
+///
+/// let id = Id::from_key(0x18ea05d073c48677);
+/// assert_eq!(id.to_string(), "18ea05d073c48677");
+/// assert_eq!(Id::parse("18ea05d073c48677"), Some(id));
+/// assert!(Id::default() < id && id < Id::MAX);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Id(u64);
 
@@ -106,7 +115,17 @@ pub struct Draft {
     pub data: String,
 }
 
-/// A checked event: whatever it holds can be sent without breaking the stream.
+/// A checked event: what it holds can be sent without breaking the stream.
+///
+/// ```
+/// use callout::{Draft, Event, Topic};
+///
+/// let topics = vec![Topic::new("news")?];
+/// let event = Event::new(Draft { topics: topics.clone(), data: "hello".into(), ..Draft::default() })?;
+/// assert_eq!((&**event.topics(), event.data()), (&*topics, "hello"));
+/// assert!(Event::new(Draft { topics, name: Some("two\nlines".into()), ..Draft::default() }).is_err());
+/// # Ok::<(), callout::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Event {
     topics: Arc<[Topic]>,
@@ -149,6 +168,7 @@ impl Event {
     }
 
     /// The event that tells a browser of a gap. Publishers cannot make one, since [`Event::new`] refuses its name.
+    #[doc(hidden)]
     pub fn reset(data: String) -> Event {
         let topics = Arc::new([]);
         Event { topics, name: Some(RESET.into()), id: None, retry_millis: None, data, count: None }
@@ -171,12 +191,14 @@ impl Event {
 
     /// The same event, and the channel on which the hub reports how many browsers it was passed on to: the sum of
     /// what comes. The channel closes when the last copy of the event is gone.
+    #[doc(hidden)]
     pub fn counted(self) -> (Event, Receiver<usize>) {
         let (count, counts) = unbounded();
         (Event { count: Some(count), ..self }, counts)
     }
 
     /// Where its browsers are counted, if they are.
+    #[doc(hidden)]
     pub fn count(&self) -> Option<Count> {
         self.count.clone()
     }

@@ -15,9 +15,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Start with [`Server`] and its [`Builder`]. Routes of your own are closures: [`get`], [`post`]. What a handler is
-//! given is [`App`] and [`Request`], what it gives back is an [`Answer`]. A history of your own implements
-//! [`History`].
+//! | to | look at |
+//! |---|---|
+//! | start a server, and stop it | [`Server`], its [`Builder`], and [`Config`] for all settings |
+//! | publish | [`Server::publish`], or [`App::publish`] in a handler: a [`Draft`] with its [`Topic`]s |
+//! | answer requests | [`get`], [`post`], [`patch`], [`delete`]: a [`Route`] with a closure, which is given [`App`] and [`Request`] and gives an [`Answer`] |
+//! | stream events to a browser | [`App::stream`], and [`Stream::snapshot`] for the present state |
+//! | refuse something | [`Error`], which becomes a status and a sentence |
+//! | keep events in your own way | [`History`] |
+//!
+//! `docs/embedding.md` in the repository goes through all of this with examples, and `examples/` has whole programs.
 //!
 //! # How it works
 //!
@@ -63,15 +70,11 @@
 //! - **The present state is asked for, not kept.** A browser that missed presence or statistics while it was behind
 //!   is sent the present state when it has caught up, by the same line that sends it to newcomers.
 //! - **Grants are made where nobody else can make them.** `access` stands above the publisher, the client and the
-//!   handlers, and knows HTTP only as header fields. So what takes a grant has been asked for.
+//!   handlers, and knows HTTP only as header fields. So nothing that takes a grant happens before access was asked.
 //! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting for the
 //!   disk: what is lost with the process is lost together with the note that it was done, and is done again.
 //! - **An HTTP/1.1 stream is chunked, one chunk per write.** The size belongs to the batch, so it is made once and
 //!   shared; a receiver of HTTP/1.0 is sent the same bytes without it.
-//!
-//! # Reading order
-//!
-//! A module uses only modules above it in this list (`.ci/imports` checks it).
 
 #[cfg(not(unix))]
 compile_error!("callout runs on Unix systems only (Linux, macOS, the BSDs); Windows is not supported");
@@ -79,6 +82,8 @@ compile_error!("callout runs on Unix systems only (Linux, macOS, the BSDs); Wind
 compile_error!(
     "callout counts in 64-bit atomics, which this target has not; of 32-bit ones, armv7 and i686 have them"
 );
+
+// The reading order: a module uses only modules above it in this list (`.ci/imports` checks it).
 
 // What everything speaks of.
 #[doc(hidden)]
@@ -133,14 +138,15 @@ pub use access::{Caller, Grant, Identity, Origin, Secret};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
-pub use event::{Count, Draft, Event, Frame, Id};
+pub use event::{Draft, Event, Frame, Id};
+#[doc(inline)]
 pub use history::{Address, Bounds, Durability, History, Start};
 pub use http::files::File;
 pub use http::{Answer, Limits, Network, Proxies, Request, Response};
-pub use hub::{Dispatch, Hub};
+pub use hub::Hub;
 pub use pages::{Page, Pages};
 pub use publisher::Receipt;
-pub use routes::{Handler, Route, Topics, delete, get, patch, post};
+pub use routes::{Route, Topics, delete, get, patch, post};
 pub use selector::Selector;
 pub use server::{Builder, Config, Failure, ListenerKind, Server, StartError};
 pub use topic::Topic;

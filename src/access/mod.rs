@@ -7,13 +7,19 @@
 
 mod hosts;
 mod identity;
+mod origin;
 mod origins;
+mod site;
 mod token;
 
 pub use hosts::Hosts;
 pub use identity::{Caller, Identity};
-pub use origins::{Effect, Origin, Origins};
+pub use origin::Origin;
+pub use origins::Origins;
+pub use site::Effect;
 pub use token::Secret;
+
+pub(crate) use token::is_token;
 
 use crate::error::Error;
 use crate::topic::Topic;
@@ -43,7 +49,21 @@ pub struct Wanted {
     pub action: Option<Action>,
 }
 
-/// What one request may do. Made by [`Access::grant`], and by the program for itself.
+/// What one request may do: access has said yes before the handler runs. A handler gets it with
+/// [`Request::grant`](crate::Request::grant), and cannot make one.
+///
+/// ```
+/// use callout::{Answer, App, Draft, Error, Request, Topics, post};
+///
+/// /// Publishes the body to all topics that the query names: `POST /fan?to=a&to=b`.
+/// fn fan(app: &App, request: &Request) -> Result<Answer, Error> {
+///     let topics = request.grant()?.publish().to_vec();
+///     let data = request.text()?.to_owned();
+///     Ok(Answer::json(&app.publish(request, Draft { topics, data, ..Draft::default() })?.id))
+/// }
+///
+/// let route = post("/fan", fan).publishes(Topics::in_query("to"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Grant {
     caller: Caller,

@@ -31,7 +31,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&Published { id: receipt.id, duplicate: receipt.duplicate }))
 }
 
-/// `{"retracted":1,"id":"…"}`, where `id` is that of the event that tells of it; null where nothing was retracted.
+/// `{"retracted":1,"id":"…"}`, where `id` is that of the `retract` event; null where nothing was retracted.
 #[derive(Serialize)]
 struct Retraction {
     retracted: usize,

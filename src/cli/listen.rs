@@ -4,11 +4,11 @@
 use super::flags::count;
 use super::output::{note, print, watch_reader};
 use super::remote::{Remote, URL_FLAG, media_type, refusal, retry_after};
-use super::serve::HEARTBEATS;
 use super::{Command, Failure, Flag, Flags, Usage};
 use crate::decode::{Decoder, EVENT_BYTES_MAX, Received};
 use crate::event::RETRY_MILLIS;
 use crate::os::threads::spawn;
+use crate::server::settings;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 use std::io::{self, Read};
 use std::time::Duration;
@@ -125,7 +125,8 @@ impl Listener {
         loop {
             let heartbeat = self.decoder.heartbeat.unwrap_or(HEARTBEAT);
             // After two and a half heartbeats without a byte the connection counts as dead.
-            let silence = heartbeat.clamp(*HEARTBEATS.start(), *HEARTBEATS.end()) * 5 / 2;
+            let valid = &settings::HEARTBEAT.valid;
+            let silence = heartbeat.clamp(*valid.start(), *valid.end()) * 5 / 2;
             let chunk = select! {
                 recv(chunks) -> chunk => chunk,
                 recv(self.unread) -> _ => return Err(Failure::Unread.into()),

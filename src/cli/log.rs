@@ -42,7 +42,7 @@ static LOGGER: Logger = Logger {
 /// reported as an error anyway.
 pub(super) fn start(level: LevelFilter) -> io::Result<()> {
     spawn("log", || LOGGER.write())?;
-    // This fails only if a logger is set already; then that one stays.
+    // This fails only if a logger is set already, which then stays.
     if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(level);
     }
@@ -56,7 +56,7 @@ pub(super) fn start(level: LevelFilter) -> io::Result<()> {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata) -> bool {
-        // Of other crates, only what an operator can act on.
+        // Of other crates only warnings and errors: an operator can act on those.
         metadata.target().starts_with("callout") || metadata.level() <= LevelFilter::Warn
     }
 

@@ -40,13 +40,26 @@ const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 2_000..=5_000;
 /// The same where the history cannot be read: it may take a while.
 const POSTPONED_MILLIS: std::ops::RangeInclusive<u32> = 5_000..=15_000;
 
-/// How often a silent stream is written to, and how long one write may take.
+/// How often a silent stream is written to, and how long one write may take: by default 15 and 30 seconds.
+///
+/// ```
+/// let mut pace = callout::Pace::default();
+/// pace.heartbeat = std::time::Duration::from_secs(5); // for a proxy that cuts what is silent for 10 s
+/// ```
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Pace {
-    /// After this time of silence a comment is sent.
+    /// After this time of silence a comment is sent. From 10 ms to an hour.
     pub heartbeat: Duration,
-    /// A browser that has not taken a frame within this time is hung up on.
+    /// A browser that takes nothing, or less than a kilobyte a second, for this time is hung up on. From 100 ms to a
+    /// day.
     pub write_deadline: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { heartbeat: Duration::from_secs(15), write_deadline: Duration::from_secs(30) }
+    }
 }
 
 /// A stream that has ended.

@@ -23,6 +23,20 @@ use std::sync::atomic::{
 use std::time::{Duration, SystemTime};
 
 /// Keeps the newest events in memory.
+///
+/// ```
+/// use callout::history::Memory;
+/// use callout::{Bounds, Server};
+/// use std::sync::Arc;
+///
+/// let mut bounds = Bounds::default();
+/// bounds.events_max = 10;
+/// let server = Server::builder()
+///     .listen(([127, 0, 0, 1], 0).into())
+///     .history(move |hub| Ok(Arc::new(Memory::new(hub, bounds))))
+///     .start();
+/// # server.unwrap().stop(std::time::Duration::ZERO);
+/// ```
 pub struct Memory {
     hub: Hub,
     bounds: Bounds,

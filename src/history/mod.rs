@@ -5,15 +5,22 @@
 //! - Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
 //!   read finds it.
 //! - Kept events are handed to the hub in the order of their ids, after they are kept.
+//!
+//! A program may bring a history of its own: it implements [`History`], and
+//! [`Builder::history`](crate::Builder::history) takes it. [`Memory`] can be wrapped, where a program wants to do
+//! something more with each event; `examples/history.rs` is one from the ground up.
 
 mod address;
+#[doc(hidden)]
 pub mod disk;
 mod edges;
 mod given;
+#[doc(hidden)]
 pub mod memory;
 mod retract;
 
 pub use address::{Address, open};
+pub use memory::Memory;
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -33,14 +40,22 @@ pub const TOPICS_PART: usize = 256;
 /// towards the bound on bytes.
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
-/// How much is kept. Whichever bound is reached first, the oldest events are let go.
+/// How much is kept: by default 100,000 events, 64 MB and 7 days. When one of the bounds is reached, the oldest events
+/// are let go.
+///
+/// ```
+/// let mut config = callout::Config::default();
+/// config.bounds.events_max = 1_000;
+/// config.bounds.age_max = std::time::Duration::from_secs(60 * 60);
+/// ```
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Bounds {
-    /// Events, and the ids of retracted ones.
+    /// Events, and the ids of retracted ones. At least 1.
     pub events_max: usize,
-    /// Bytes, counting the frames and what it takes to keep them, and the ids of retracted events.
+    /// Bytes, counting the frames and what it takes to keep them, and the ids of retracted events. At least 1.
     pub bytes_max: usize,
-    /// Time since an event was published.
+    /// Time since an event was published. At least a second.
     pub age_max: Duration,
 }
 
@@ -64,7 +79,14 @@ impl Bounds {
 }
 
 /// When an event counts as kept, where it is kept on disk.
+///
+/// ```
+/// let mut config = callout::Config::default();
+/// config.data = callout::Address::Folder("/var/lib/callout".into());
+/// config.durability = callout::Durability::Relaxed; // measurements that nobody misses if a few are lost
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Durability {
     /// When it is on disk: nothing that was acknowledged or delivered is ever lost.
     #[default]
@@ -74,7 +96,16 @@ pub enum Durability {
 }
 
 /// Where a new stream begins.
+///
+/// ```
+/// use callout::{Answer, Start, Topics, get};
+///
+/// // Who opens the room sees its last ten events; who comes back goes on after the last one that was seen.
+/// let room = get("/rooms/{room}", |app, request| Ok(Answer::stream(app.stream(request, Start::Latest(10))?)));
+/// let room = room.subscribes(Topics::in_path("room"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// With what is published from now on.
     Live,
@@ -138,8 +169,9 @@ pub struct Retracted {
     pub id: Option<String>,
 }
 
-/// How a history is doing.
+/// How a history is doing. [`Status::default`] is that of one that keeps nothing yet.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Status {
     /// Events kept.
     pub events: usize,
@@ -169,6 +201,72 @@ pub struct TopicStatus {
 
 /// Keeps events. Its methods may be called from any thread; they block no longer than it takes to keep
 /// the event or read the part.
+///
+/// What an implementation owes the hub, which it is given by [`Builder::history`](crate::Builder::history):
+///
+/// - [`Hub::begin_after`](crate::Hub::begin_after) once, with the newest id that was ever given, before anything else.
+///   Ids grow across restarts too; a key made of the clock's nanoseconds, or one more than the last, does that.
+/// - [`Hub::broadcast_kept`](crate::Hub::broadcast_kept) for each event, after it is kept and before `publish` returns,
+///   in the order of the ids.
+///
+/// ```
+/// use callout::history::{History, Memory, Part, Receipt, Resume, Retracted, Status, TopicStatus};
+/// use callout::{Bounds, Draft, Error, Event, Id, Server, Start, Topic};
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+///
+/// /// Keeps events in memory, and notes in a journal what was published and taken back.
+/// struct Audited {
+///     inner: Memory,
+///     journal: Arc<Mutex<Vec<String>>>,
+/// }
+///
+/// impl History for Audited {
+///     fn publish(&self, event: Event) -> Result<Receipt, Error> {
+///         let bytes = event.data().len();
+///         let receipt = self.inner.publish(event)?;
+///         self.journal.lock().unwrap().push(format!("published {bytes} bytes as {}", receipt.id));
+///         Ok(receipt)
+///     }
+///
+///     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
+///         let retracted = self.inner.retract(topic, id)?;
+///         self.journal.lock().unwrap().push(format!("took {} back from {topic}", retracted.count));
+///         Ok(retracted)
+///     }
+///
+///     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
+///         self.inner.resume(start, topics)
+///     }
+///
+///     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
+///         self.inner.read(after, through, topics)
+///     }
+///
+///     fn status(&self) -> Status {
+///         self.inner.status()
+///     }
+///
+///     fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error> {
+///         self.inner.topics(after)
+///     }
+///
+///     fn close(&self, deadline: Duration) {
+///         self.inner.close(deadline)
+///     }
+/// }
+///
+/// let journal = Arc::new(Mutex::new(Vec::new()));
+/// let noted = journal.clone();
+/// let server = Server::builder()
+///     .listen(([127, 0, 0, 1], 0).into())
+///     .history(|hub| Ok(Arc::new(Audited { inner: Memory::new(hub, Bounds::default()), journal: noted })))
+///     .start()
+///     .unwrap();
+/// server.publish(Draft { topics: vec![Topic::new("news")?], data: "hello".into(), ..Draft::default() })?;
+/// assert!(journal.lock().unwrap()[0].starts_with("published 5 bytes as "));
+/// # Ok::<(), callout::Error>(())
+/// ```
 pub trait History: Send + Sync {
     /// Gives the event its id, keeps it and hands it to the hub. When this returns, the event is where
     /// this history keeps events. [`Error::Unavailable`]: it could not be kept, and will not appear.
@@ -191,7 +289,8 @@ pub trait History: Send + Sync {
     /// topic that keeps nothing is no error, and publishes nothing.
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error>;
 
-    /// Finds the position from which a stream on these topics goes on. An id that means several events of these
+    /// Finds the position from which a stream on these topics goes on; a start of a kind that this history does not know
+    /// is [`Start::Live`]. An id that means several events of these
     /// topics goes on from the oldest of them, or is told as a gap. [`Error::Unavailable`]: the history
     /// cannot be read now.
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error>;

@@ -14,7 +14,20 @@ const RETRY_AFTER_SECS: &str = "5";
 
 /// What a request is answered with: status, header fields and a body. Length, date and connection are added
 /// when the response is encoded.
+///
+/// ```
+/// use callout::Response;
+/// use http::StatusCode;
+/// use http::header::{CONTENT_TYPE, LOCATION};
+///
+/// let moved = Response::empty(StatusCode::SEE_OTHER).with(LOCATION, "/poll.html");
+/// assert_eq!(moved.status, 303);
+///
+/// let mut table = Response::empty(StatusCode::OK).with(CONTENT_TYPE, "text/csv; charset=utf-8");
+/// table.body = b"choice,votes\ntea,3\n".into();
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Response {
     /// The status.
     pub status: StatusCode,
@@ -22,7 +35,7 @@ pub struct Response {
     pub headers: Vec<(HeaderName, Cow<'static, str>)>,
     /// The body; of an open one, its beginning.
     pub body: Cow<'static, [u8]>,
-    /// Whether the body is open: it has no length, and what comes of it is written later.
+    /// Whether the body is open: it has no length, and the rest of it is written later.
     pub is_open: bool,
 }
 

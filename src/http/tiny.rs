@@ -1,9 +1,9 @@
 //! The other listener, `tiny_http::Server`: for trusted networks and for comparison.
 //!
 //! Each SSE request is handed to its own OS thread. Its streams have no socket of their own, so every frame
-//! takes the thread's way, and a hang-up is noticed when a heartbeat fails. What the library does before a
-//! request is seen here (reading heads, taking the length of a body at its word) is its own; the README
-//! says what that means on an open network.
+//! takes the thread's way, and a hang-up is noticed when a heartbeat fails. The library reads heads and trusts the
+//! stated length of a body in its own way, which cannot be changed here; docs/running.md says what that means on an open
+//! network.
 
 use super::busy::Busy;
 use super::path::Target;
@@ -49,20 +49,8 @@ struct Worker {
 }
 
 impl Tiny {
-    /// Binds the address and serves from then on. Fails if the address cannot be bound, or a thread cannot
-    /// be started.
-    pub fn start(
-        address: SocketAddr,
-        site: Arc<dyn Site>,
-        limits: Limits,
-        proxies: Proxies,
-        threads: &Threads,
-    ) -> io::Result<Tiny> {
-        Tiny::over(TcpListener::bind(address)?, site, limits, proxies, threads)
-    }
-
     /// Serves a socket that listens already. Fails if a thread cannot be started.
-    pub fn over(
+    pub fn start(
         listener: TcpListener,
         site: Arc<dyn Site>,
         limits: Limits,

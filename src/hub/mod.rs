@@ -130,6 +130,23 @@ pub struct Survey {
 
 /// The handle to the hub's thread; clones lead to the same one. The thread ends with the last handle.
 ///
+/// A history gets it from [`Builder::history`](crate::Builder::history), and hands it each event that is kept. Its
+/// methods may be called from any thread.
+///
+/// ```
+/// use callout::{Event, Frame, Hub, Id};
+///
+/// /// Gives an event the next id, keeps it, and passes it on: under one lock, so that ids reach the hub in order.
+/// fn append(hub: &Hub, kept: &mut Vec<(Id, Frame)>, event: &Event) -> Id {
+///     let last = kept.last().map_or(Id::default(), |(last, _)| *last);
+///     let id = Id::from_key(last.key() + 1);
+///     let frame = event.encode(Some(id));
+///     kept.push((id, frame.clone()));
+///     hub.broadcast_kept(event, id, frame);
+///     id
+/// }
+/// ```
+///
 /// After a panic of that thread the server has failed and is about to end: events are no longer passed on, and no
 /// client can register.
 #[derive(Clone)]
@@ -157,6 +174,7 @@ pub struct Counters {
 
 impl Hub {
     /// Starts the hub's thread.
+    #[doc(hidden)]
     pub fn start(threads: &Threads) -> io::Result<Hub> {
         let (inbox, messages) = bounded(INBOX_MESSAGES);
         let counters = Arc::new(Counters::default());
@@ -176,7 +194,8 @@ impl Hub {
         Ok(Hub { inbox, ended, counters })
     }
 
-    /// Sets the newest id there is. A history calls it once, before the first event: what comes is newer.
+    /// Sets the newest id that was given, in this process or in one before. A history calls it once, before anything
+    /// else: all that comes is newer. Waits while the inbox is full.
     pub fn begin_after(&self, last: Id) {
         self.counters.last.store(last.key(), Release);
         self.send(Message::BeginAfter(last));
@@ -185,6 +204,7 @@ impl Hub {
     /// Registers a client and waits until that is done. Events newer than [`Subscription::live_after`] reach its
     /// outlet from now on, older ones do not. Dropping the subscription unregisters it. [`Error::Unavailable`]
     /// where the hub has ended.
+    #[doc(hidden)]
     pub fn register(
         &self,
         id: ClientId,
@@ -198,13 +218,22 @@ impl Hub {
         Ok(Subscription { id, live_after, hub: self.clone() })
     }
 
+    /// Passes on an event that is kept under this id, as the bytes that the history keeps. Waits while the inbox is
+    /// full, never for a browser. Each id has to be larger than the one before; in a debug build a smaller one panics
+    /// the hub, with which the server ends.
+    pub fn broadcast_kept(&self, event: &Event, id: Id, frame: Frame) {
+        self.broadcast(Dispatch::kept(event, id, frame));
+    }
+
     /// Passes an event on. Waits while the inbox is full, never for a browser. The history makes sure that ids come in
     /// growing order; in a debug build a smaller one panics the hub.
+    #[doc(hidden)]
     pub fn broadcast(&self, dispatch: Dispatch) {
         self.send(Message::Broadcast(dispatch));
     }
 
     /// Counts the clients, looking at each once. Blocks until the hub has done so.
+    #[doc(hidden)]
     pub fn survey(&self) -> Survey {
         let (answer, answers) = bounded(1);
         self.send(Message::Survey(answer));
@@ -213,22 +242,26 @@ impl Hub {
     }
 
     /// Ends all streams, present and future, each with its own retry delay.
+    #[doc(hidden)]
     pub fn drain(&self) {
         self.send(Message::Drain);
     }
 
     /// Everything up to this id has been passed on to those who subscribed.
+    #[doc(hidden)]
     pub fn last(&self) -> Id {
         // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
         Id::from_key(self.counters.last.load(Acquire))
     }
 
     /// What the hub has counted.
+    #[doc(hidden)]
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
     /// Sums up the browsers that an event was passed on to. Blocks until the hub is done with the event.
+    #[doc(hidden)]
     pub fn count(&self, counts: &Receiver<usize>) -> usize {
         std::iter::from_fn(|| answer_of(counts, &self.ended).ok()).sum()
     }

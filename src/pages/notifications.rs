@@ -1,9 +1,9 @@
 //! Notifications for one user: `GET /sse/{id}` opens a stream, of which a user may have many (tabs,
-//! devices), and `POST /notify/{id}` reaches them all and nobody else. Without an id both are for everyone.
+//! devices), and `POST /notify/{id}` reaches all of them and no other user's. Without an id both are for everyone.
 //!
 //! A notification is kept, so that a browser that was away for a moment is sent it when it comes back.
 //! `POST` and `GET` on `/time` and `/time/{id}` send the time of day, which is ephemeral. Anybody may ask for that, so
-//! it has topics of its own, which need no publish token.
+//! the time has topics of its own, which need no publish token.
 
 use crate::app::App;
 use crate::error::Error;

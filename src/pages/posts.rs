@@ -14,7 +14,7 @@ use http::StatusCode;
 use http::header::{ETAG, IF_MATCH, LOCATION};
 use serde::Deserialize;
 
-/// The topic that posts are published to, and that the stream of all posts is of.
+/// The topic of the stream of all posts. Creating, editing and deleting publish to it.
 pub const TOPIC: &str = topics::POSTS;
 
 /// The most posts in one answer. Asking for more is answered 400.

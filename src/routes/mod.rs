@@ -1,5 +1,5 @@
 //! Routes: which handler answers which request, once access has said yes. What is in no route is a file under
-//! `www/`, or not here.
+//! `www/`, or answered 404.
 
 mod route;
 mod table;

@@ -23,16 +23,12 @@ use super::proxies::Proxies;
 use super::{Limits, Listener, Site};
 use crate::os::threads::Threads;
 use connection::{Connection, Shared};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Connections that the kernel completes before they are accepted, so that a burst of thousands is not
-/// refused. (The kernel takes its own maximum, `net.core.somaxconn`, where that is less.)
-const BACKLOG: i32 = 4096;
 
 /// How long a peer may leave bytes unacknowledged (a cable was pulled) before the kernel gives up on it.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -54,20 +50,8 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// Binds the address and serves from then on. Fails if the address cannot be bound, or a thread cannot
-    /// be started.
-    pub fn start(
-        address: SocketAddr,
-        site: Arc<dyn Site>,
-        limits: Limits,
-        proxies: Proxies,
-        threads: &Threads,
-    ) -> io::Result<Direct> {
-        Direct::over(bind(address)?, site, limits, proxies, threads)
-    }
-
     /// Serves a socket that listens already. Fails if a thread cannot be started.
-    pub fn over(
+    pub fn start(
         listener: TcpListener,
         site: Arc<dyn Site>,
         limits: Limits,
@@ -110,15 +94,6 @@ impl Drop for Direct {
         self.stop();
         self.hang_up();
     }
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // A server that was just killed can be started again on the same port.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 /// The accept thread, which runs until the listener stops.

@@ -288,7 +288,8 @@ fn stream_raw(hub: &Hub, disk: &Arc<Disk>, start: Start) -> Raw {
     let (socket, _) = listener.accept().unwrap();
     let (hub, disk) = (hub.clone(), disk.clone());
     thread::spawn(move || {
-        let pace = Pace { heartbeat: Duration::from_millis(1), write_deadline: PATIENCE };
+        let mut pace = Pace::default();
+        (pace.heartbeat, pace.write_deadline) = (Duration::from_millis(1), PATIENCE);
         let stream = Stream::new(&grant(topics(&["t"])), start);
         let head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
         Client::new(Wire::Writer(Box::new(socket)), Coding::Identity, pace, head, stream, None)

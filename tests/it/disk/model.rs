@@ -396,7 +396,9 @@ fn names(numbers: &[usize]) -> Vec<&'static str> {
 }
 
 fn bounds() -> Bounds {
-    Bounds { events_max: KEEP_EVENTS, ..Bounds::default() }
+    let mut bounds = Bounds::default();
+    bounds.events_max = KEEP_EVENTS;
+    bounds
 }
 
 fn config() -> ProptestConfig {

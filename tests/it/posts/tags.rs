@@ -23,7 +23,7 @@ fn tags_are_found_in_the_content_in_lower_case_and_once() {
 }
 
 #[test]
-fn an_edit_adds_drops_and_keeps() {
+fn an_edit_adds_drops_and_keeps_tags() {
     let server = server();
     let at = server.address();
     let first = create(at, "#keep #drop");
@@ -47,7 +47,7 @@ fn an_edit_adds_drops_and_keeps() {
     joined(&server, 1);
     edit(at, &second, "no tags");
     settle(at);
-    // A feed that has lost its last post is gone, but not for those who watch it.
+    // A feed that has lost its last post is gone, but its streams stay.
     assert_eq!(get(at, "/api/feeds/drop").status, 404);
     assert_eq!(feeds(at), [("keep".to_owned(), 2), ("new".into(), 1)].into());
     assert_eq!(watcher.next_named("data").json()["posts"].as_array().map(Vec::len), Some(1));

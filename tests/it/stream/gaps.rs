@@ -89,7 +89,8 @@ fn stream(hub: &Hub, history: impl History + 'static) -> Raw {
     let hub = hub.clone();
     thread::spawn(move || {
         // Without heartbeats a stream that does not end is noticed.
-        let pace = Pace { heartbeat: 10 * PATIENCE, write_deadline: PATIENCE };
+        let mut pace = Pace::default();
+        (pace.heartbeat, pace.write_deadline) = (10 * PATIENCE, PATIENCE);
         let stream = Stream::new(&grant(topics(&["t"])), Start::Earliest);
         let wire = Wire::Writer(Box::new(socket));
         Client::new(wire, Coding::Identity, pace, Vec::new(), stream, None).run(&hub, &history)

@@ -41,7 +41,7 @@ fn past_the_limit_of_streams_an_eventsource_is_told_to_come_back_late() {
 
 #[test]
 fn a_connection_past_the_limit_waits_for_those_that_are_busy_and_is_served_when_one_ends() {
-    let server = server_with(|config| config.limits.connections_max = 10);
+    let server = server_with(|config| (config.limits.connections_max, config.streams_max) = (10, 10));
     let mut witness = Witness::of_server(&server);
     let mut streams: Vec<Browser> = (0..9).map(|_| Browser::open(server.address(), "/topics/a")).collect();
     let mut waiting = Raw::connect(server.address());

@@ -7,7 +7,7 @@
 //! | `js`, `html` | node parses the module, and the server has the files that it imports |
 //! | `rust` | the document is compiled with the documentation tests |
 //! | `nginx`, `caddy`, `haproxy` | the program takes it, where it is installed; the braces match |
-//! | `ini` | each line is a section or sets something |
+//! | `ini`, `toml` | each line is a section or sets something |
 //!
 //! Any other kind fails.
 
@@ -96,7 +96,7 @@ fn check(path: &Path) {
             "html" => check_page(&shell, block),
             "rust" => check_is_compiled(path),
             "nginx" | "caddy" | "haproxy" => check_configuration(&shell.folder, block),
-            "ini" => {
+            "ini" | "toml" => {
                 let is_known =
                     |line: &str| line.starts_with('[') && line.ends_with(']') || line.contains('=');
                 assert!(block.text.lines().all(is_known), "{}", block.place);
@@ -127,7 +127,7 @@ fn check_module(shell: &Shell, block: &Block, script: &str) {
         let path = path.strip_prefix('.').unwrap_or(path);
         assert_eq!(get(shell.server.address, path).status, 200, "{}: {text}", block.place);
     }
-    // Where CI runs everything, node has to be there.
+    // CI runs everything, so it needs node.
     let Some(node) = installed("node") else {
         return assert!(std::env::var("CI").as_deref() != Ok("true"), "node is not installed");
     };
@@ -158,7 +158,7 @@ fn check_configuration(folder: &Folder, block: &Block) {
     assert!(block.text.contains(ADDRESS), "{}: it leads to no callout", block.place);
     let Some(program) = installed(&block.kind) else { return };
     let file = folder.0.join(&block.kind);
-    // Otherwise it would want to write where only its service may.
+    // Without it, the program would write where only its service may.
     let own =
         ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {name};"));
     let (own, site) = (own.concat(), &block.text);
