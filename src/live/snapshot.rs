@@ -161,11 +161,10 @@ impl State {
         }
         let json = catch_unwind(AssertUnwindSafe(&self.read))
             .unwrap_or_else(|_| Err(Error::Internal(format!("reading `{}` panicked", self.topic))))?;
-        // Browsers drop an event without data, so `end` has an empty object.
-        let (name, data) = json.map_or(("end", "{}".into()), |data| ("data", data));
         let topics = vec![self.topic.clone()];
-        let draft = Draft { topics, name: Some(name.into()), data, ..Draft::default() };
-        let frame = Some(Event::new(draft).expect("its name is valid").encode(None));
+        let draft = |data| Draft { topics, name: Some("data".into()), data, ..Draft::default() };
+        let event = json.map_or_else(Event::end, |data| Event::new(draft(data)).expect("its name is valid"));
+        let frame = Some(event.encode(None));
         if frame != latest.frame {
             latest.frame = frame;
         }
