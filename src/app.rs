@@ -3,7 +3,7 @@
 use crate::access::Access;
 use crate::client::{Permits, Stream};
 use crate::error::Error;
-use crate::event::{Draft, EARLIEST};
+use crate::event::{Draft, EARLIEST, Form};
 use crate::history::{History, Start};
 use crate::http::Request;
 use crate::http::files::Files;
@@ -80,8 +80,8 @@ impl App {
         self.publisher.broadcast_counted(request.grant()?, draft)
     }
 
-    /// A stream on the topics that the request's route declared, beginning where the request says, or else at
-    /// `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is left.
+    /// A stream on the topics that the request's route declared, in the form that the request asks for, beginning
+    /// where the request says, or else at `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is left.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let topics = request.grant()?.subscribe();
         let asked = asked_start(request)?;
@@ -97,6 +97,7 @@ impl App {
 
     fn stream_from(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let mut stream = Stream::new(request.grant()?, start);
+        stream.form = asked_form(request)?;
         stream.guards.push(Box::new(self.permits.take()?));
         Ok(stream)
     }
@@ -145,6 +146,18 @@ fn asked_start(request: &Request) -> Result<Option<Start>, Error> {
         Some(id) => Ok(Some(Start::After(id.chars().take(ASKED_CHARS_MAX).collect()))),
         None => request.query("last").map(|text| latest(&text)).transpose(),
     }
+}
+
+/// What events are to say beside what the standard has: `?with=topic`.
+fn asked_form(request: &Request) -> Result<Form, Error> {
+    let mut form = Form::Plain;
+    for with in request.query_all("with") {
+        form = match with.as_str() {
+            "topic" => Form::WithTopic,
+            _ => return Err(Error::bad("`with` names what events are to say beside their data: `topic`")),
+        };
+    }
+    Ok(form)
 }
 
 /// The id in the query, under any of the names that clients give it: `last_event_id`, `lastEventId`, `Last-Event-ID`.

@@ -133,7 +133,7 @@ pub use access::{Caller, Grant, Identity, Origin, Secret};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
-pub use event::{Count, Draft, Event, Frame, Id};
+pub use event::{Count, Draft, Event, Form, Frame, Id};
 pub use history::{Address, Bounds, Durability, History, Start};
 pub use http::files::File;
 pub use http::{Answer, Limits, Network, Proxies, Request, Response};

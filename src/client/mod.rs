@@ -16,7 +16,7 @@ pub use permits::{Permit, Permits};
 pub use stream::{Snapshot, Stream};
 
 use crate::error::Error;
-use crate::event::{Event, Frame, Id};
+use crate::event::{DRAIN, Event, Frame, Id, OPEN};
 use crate::history::{History, Start};
 use crate::hub::chunk::{Chunk, Coding, LAST_CHUNK};
 use crate::hub::outlet::{Batch, End, Next, Outlet, Piece};
@@ -125,17 +125,17 @@ impl Client {
 
         let mut position = resume.after;
         while position < hub.last() {
-            match self.replay(history, topics, position, hub.last())? {
+            match self.replay(history, stream, position, hub.last())? {
                 Ok(through) => position = through,
                 Err(error) => return self.postpone(Vec::new(), &error),
             }
         }
-        let subscription = match hub.register(self.id, topics.clone(), self.outlet.clone()) {
+        let subscription = match hub.register(self.id, topics.clone(), stream.form, self.outlet.clone()) {
             Ok(subscription) => subscription,
             Err(error) => return self.postpone(Vec::new(), &error),
         };
         while position < subscription.live_after {
-            match self.replay(history, topics, position, subscription.live_after)? {
+            match self.replay(history, stream, position, subscription.live_after)? {
                 Ok(through) => position = through,
                 Err(error) => return self.postpone(Vec::new(), &error),
             }
@@ -169,6 +169,11 @@ impl Client {
         while self.outlet.written(piece_bytes) == Next::Missed {
             piece_bytes = 0;
             let snapshot = stream.snapshot.as_ref().and_then(|snapshot| snapshot());
+            // Where there are several topics, nothing says which of them the snapshot belongs to.
+            let snapshot = match &**stream.topics() {
+                [topic] => snapshot.map(|frame| stream.form.encode(&frame, topic)),
+                _ => snapshot,
+            };
             if let Some(frame) = snapshot {
                 self.write(&frame)?;
             }
@@ -239,14 +244,14 @@ fn hello(heartbeat: Duration, stream: &Stream, position: &str) -> String {
     let snapshot = if stream.snapshot.is_some() { " snapshot" } else { "" };
     let goodbye = stream.goodbye.as_ref().map(|path| format!(" goodbye={path}")).unwrap_or_default();
     format!(
-        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}\nevent: open\nretry: {retry_millis}\nid: {position}\n\n"
+        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}\nevent: {OPEN}\nretry: {retry_millis}\nid: {position}\n\n"
     )
 }
 
 /// The last block of a stream whose browser is to come back after this delay. It bears a name and no
 /// data, so no program takes it for a message.
 pub fn come_back(retry_millis: u32) -> String {
-    format!("event: drain\nretry: {retry_millis}\n\n")
+    format!("event: {DRAIN}\nretry: {retry_millis}\n\n")
 }
 
 /// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.

@@ -5,16 +5,15 @@
 //! take is read again. So what many replays hold together does not grow with their number or with what they ask for:
 //! in the process [`Turns`] parts, in the kernel [`UNSENT_BYTES`] and one part for each.
 
-use super::{Client, reset};
+use super::{Client, Stream, reset};
 use crate::error::Error;
-use crate::event::{Frame, Id};
+use crate::event::{Form, Frame, Id};
 use crate::history::{History, PART_BYTES, Part};
 use crate::hub::chunk::Chunk;
 use crate::hub::wire::{Wire, send_now};
 use crate::os::deadline::Deadline;
 use crate::os::kernel::{unacknowledged, wait_for_room};
 use crate::os::usage::memory_max;
-use crate::topic::Topic;
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, ErrorKind};
 use std::sync::OnceLock;
@@ -46,7 +45,7 @@ impl Client {
     pub(super) fn replay(
         &mut self,
         history: &dyn History,
-        topics: &[Topic],
+        stream: &Stream,
         after: Id,
         through: Id,
     ) -> io::Result<Result<Id, Error>> {
@@ -54,13 +53,13 @@ impl Client {
         let mut moved_at = Instant::now();
         loop {
             let turn = self.wait_for_turn(moved_at)?;
-            let part = match (history.read(after, through, topics), &begun) {
+            let part = match (history.read(after, through, stream.topics()), &begun) {
                 (Ok(part), _) => part,
                 (Err(error), None) => return Ok(Err(error)),
                 (Err(_), Some(_)) => return Err(ErrorKind::BrokenPipe.into()),
             };
             let end = part.through;
-            let Some(chunk) = chunk(part, after) else { return Ok(Ok(end)) };
+            let Some(chunk) = chunk(part, after, stream.form) else { return Ok(Ok(end)) };
             let sent = match begun {
                 Some(Begun { sent, data_bytes, end: wanted }) => {
                     // Something of the part was let go or retracted since its beginning was sent. The browser drops
@@ -125,9 +124,10 @@ struct Begun {
 }
 
 /// A part as it is written; none where there is nothing to write.
-fn chunk(part: Part, after: Id) -> Option<Chunk> {
+fn chunk(part: Part, after: Id, form: Form) -> Option<Chunk> {
     let gap = part.gap.map(|edge| reset(&after.to_string(), &edge.to_string()));
-    let frames: Vec<Frame> = gap.into_iter().chain(part.events.into_iter().map(|kept| kept.frame)).collect();
+    let events = part.events.iter().map(|kept| form.encode(&kept.frame, &kept.topic));
+    let frames: Vec<Frame> = gap.into_iter().chain(events).collect();
     (!frames.is_empty()).then(|| Chunk::new(frames.iter().map(|frame| &**frame)))
 }
 

@@ -4,10 +4,12 @@
 //! and name; the encoder splits data at CRLF, CR and LF.
 
 mod check;
+mod form;
 mod id;
 
-pub(crate) use check::RETRACT;
+pub(crate) use check::{DRAIN, OPEN, RETRACT};
 pub use check::{EARLIEST, ID_BYTES_MAX, NAME_BYTES_MAX};
+pub use form::Form;
 pub use id::Id;
 
 use crate::error::Error;

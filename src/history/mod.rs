@@ -105,7 +105,9 @@ pub struct Kept {
     pub id: Id,
     /// When it was published, by the clock of that moment.
     pub at: SystemTime,
-    /// Its bytes on the wire.
+    /// The first of its topics, in the publisher's order, that the read was for.
+    pub topic: Topic,
+    /// Its bytes on the wire, in the plain form.
     pub frame: Frame,
 }
 
@@ -226,6 +228,14 @@ fn next_id(last: Id, now: SystemTime) -> Result<Id, Error> {
         ));
     }
     Ok(next)
+}
+
+/// The first of an event's topics that a read is for.
+fn topic_of<'a>(names: impl IntoIterator<Item = &'a str>, asked: &[Topic]) -> Option<Topic> {
+    match asked {
+        [topic] => Some(topic.clone()),
+        _ => names.into_iter().find_map(|name| asked.iter().find(|topic| topic.as_str() == name)).cloned(),
+    }
 }
 
 /// The present. Where the clock is of no use, the beginning of 1970: every time that a history notes can be written.

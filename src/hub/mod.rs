@@ -3,7 +3,7 @@
 //! Everyone may wait for the hub; the hub waits for no one. It only ever sends without blocking, so a
 //! browser that stops reading cannot delay the others. It knows no HTTP, no page and no history.
 //!
-//! Clients that subscribe to the same topics form a group. What the inbox holds at one moment is gathered
+//! Clients that subscribe to the same topics in the same form are a group. What the inbox holds at one moment is gathered
 //! into one batch per group, and each member gets the batch with one write: when it is quiet an event
 //! goes at once, when it is busy the cost per event falls.
 
@@ -13,7 +13,7 @@ pub mod outlet;
 pub mod wire;
 
 use crate::error::Error;
-use crate::event::{Count, Event, Frame, Id};
+use crate::event::{Count, Event, Form, Frame, Id};
 use crate::os::threads::{Threads, answer as answer_of};
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
@@ -56,7 +56,7 @@ pub struct Dispatch {
     pub id: Option<Id>,
     /// The topics it was published to.
     pub topics: Arc<[Topic]>,
-    /// Its bytes, never none. An event is encoded once; all its receivers share the bytes.
+    /// Its bytes in the plain form, never none.
     pub frame: Frame,
     /// Counts the browsers that the event is passed on to, if the publisher asked for the count.
     pub count: Option<Count>,
@@ -91,6 +91,7 @@ enum Message {
 struct Registration {
     id: ClientId,
     topics: Arc<[Topic]>,
+    form: Form,
     outlet: Arc<Outlet>,
     live_after: Arc<LiveAfter>,
 }
@@ -189,10 +190,12 @@ impl Hub {
         &self,
         id: ClientId,
         topics: Arc<[Topic]>,
+        form: Form,
         outlet: Arc<Outlet>,
     ) -> Result<Subscription, Error> {
         let live_after = Arc::new(LiveAfter::default());
-        self.send(Message::Register(Registration { id, topics, outlet, live_after: live_after.clone() }));
+        let registration = Registration { id, topics, form, outlet, live_after: live_after.clone() };
+        self.send(Message::Register(registration));
         let stopped = || Error::Unavailable("the hub has stopped".into());
         let live_after = live_after.wait(&self.ended).ok_or_else(stopped)?;
         Ok(Subscription { id, live_after, hub: self.clone() })
@@ -337,11 +340,11 @@ impl HubThread {
         self.gathered_bytes = 0;
         self.counters.delivered.fetch_add(delivered, Relaxed);
         self.counters.last.store(self.last.key(), Release);
-        for Registration { id, topics, outlet, live_after } in self.registering.drain(..) {
+        for Registration { id, topics, form, outlet, live_after } in self.registering.drain(..) {
             if self.draining {
                 outlet.drain(drain_retry_millis(self.groups.len()));
             }
-            self.groups.insert(id, topics, outlet);
+            self.groups.insert(id, topics, form, outlet);
             live_after.set(self.last);
         }
         self.counters.clients.store(self.groups.len(), Relaxed);
