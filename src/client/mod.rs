@@ -51,7 +51,7 @@ pub struct Pace {
 
 /// A stream that has ended.
 #[derive(Debug, Clone, Copy)]
-pub struct Visit {
+pub struct EndedStream {
     /// Bytes written to the browser.
     pub bytes: u64,
     /// Why it ended.
@@ -90,11 +90,15 @@ impl Client {
 
     /// Writes `head` (the encoded HTTP head, which announces the coding) and then the stream, until it ends. Blocks for
     /// as long as the browser stays.
-    pub fn run(mut self, head: Vec<u8>, stream: Stream, hub: &Hub, history: &dyn History) -> Visit {
-        let end = self.visit(head, &stream, hub, history).unwrap_or_else(|error| {
-            // A closed socket is not an error: it is how a visit ends. Who closed it says why.
-            let timed_out = error.kind() == io::ErrorKind::TimedOut;
-            self.gone.try_recv().unwrap_or(if timed_out { End::TooSlow } else { End::HungUp })
+    pub fn run(mut self, head: Vec<u8>, stream: Stream, hub: &Hub, history: &dyn History) -> EndedStream {
+        let end = self.subscribe(head, &stream, hub, history).unwrap_or_else(|error| {
+            // A closed socket is not an error: it is how a stream ends. Who closed it says why.
+            match (self.gone.try_recv(), error.kind()) {
+                (Ok(end @ (End::HungUp | End::TooSlow)), _) => end,
+                // A drain that could not write its end was none.
+                (_, io::ErrorKind::TimedOut) => End::TooSlow,
+                _ => End::HungUp,
+            }
         });
         if matches!(end, End::TooSlow) || !self.queue.is_empty() {
             memory::give_back_soon();
@@ -107,10 +111,16 @@ impl Client {
             }
             End::HungUp => {}
         }
-        Visit { bytes: self.bytes + self.outlet.straight_bytes(), end }
+        EndedStream { bytes: self.bytes + self.outlet.straight_bytes(), end }
     }
 
-    fn visit(&mut self, head: Vec<u8>, stream: &Stream, hub: &Hub, history: &dyn History) -> io::Result<End> {
+    fn subscribe(
+        &mut self,
+        head: Vec<u8>,
+        stream: &Stream,
+        hub: &Hub,
+        history: &dyn History,
+    ) -> io::Result<End> {
         let topics = stream.topics();
         let resume = match history.resume(stream.start(), topics) {
             Ok(resume) => resume,
@@ -141,12 +151,12 @@ impl Client {
             }
         }
         self.report(stream, 0)?;
-        self.follow(stream)
+        self.live(stream)
     }
 
     /// The live part. The hub sends straight; this thread only wakes for what the socket did not take,
     /// for silence, and for the end.
-    fn follow(&mut self, stream: &Stream) -> io::Result<End> {
+    fn live(&mut self, stream: &Stream) -> io::Result<End> {
         loop {
             let silence = at(self.outlet.sent_at() + self.pace.heartbeat);
             select! {

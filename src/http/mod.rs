@@ -21,8 +21,9 @@ pub use proxies::Proxies;
 pub use request::Request;
 pub use response::Response;
 
-use crate::client::{Client, Pace, Stream, Visit};
+use crate::client::{Client, EndedStream, Pace, Stream};
 use crate::error::Error;
+use crate::hub::outlet::End;
 use http::StatusCode;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
@@ -96,7 +97,7 @@ pub trait Site: Send + Sync + 'static {
     fn answered(&self, answered: &Answered);
 
     /// Writes `head` and then the stream, until the stream ends. Blocks.
-    fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit;
+    fn stream(&self, client: Client, head: Vec<u8>, stream: Stream) -> EndedStream;
 }
 
 /// A listener that runs. Dropping it stops it and hangs up on every connection. Then its threads end, which the
@@ -163,9 +164,23 @@ fn answer(site: &dyn Site, request: &mut Request) -> Answer {
 /// Writes the access log: a line for each request, with the client's address first. The query is left out,
 /// because it may contain a secret.
 fn log_request(answered: &Answered, bytes: u64) {
+    log::info!("{}", access_line(answered, bytes));
+}
+
+/// The same for a stream that has ended, and why.
+fn log_stream(answered: &Answered, ended: &EndedStream) {
+    let why = match ended.end {
+        End::Drain { .. } => "drained",
+        End::HungUp => "hung-up",
+        End::TooSlow => "too-slow",
+    };
+    log::info!("{} {why}", access_line(answered, ended.bytes));
+}
+
+fn access_line(answered: &Answered, bytes: u64) -> String {
     let Answered { client, method, path, status, took } = answered;
     let (method, path, millis) = (printable(method), printable(path), took.as_secs_f64() * 1_000.0);
-    log::info!("{client} {method} {path} {status} {bytes}B {millis:.1}ms");
+    format!("{client} {method} {path} {status} {bytes}B {millis:.1}ms")
 }
 
 /// The longest path in the log and on the activity page, in bytes. A longer one is cut.

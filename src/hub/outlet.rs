@@ -25,7 +25,7 @@ pub const QUEUE_FRAMES: usize = 1024;
 /// The same in bytes. One frame may be larger.
 pub const QUEUE_BYTES: usize = 1024 * 1024;
 
-/// Why a visit is over.
+/// Why a stream is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The browser closed the connection or half of it, or the connection broke.
@@ -71,7 +71,7 @@ pub enum Sent {
     QueuedKept,
     /// It was dropped: the browser is behind, and all of its events are ephemeral.
     Dropped,
-    /// The visit is over, perhaps just now because the queue was full.
+    /// The stream is over, perhaps just now because the queue was full.
     Closed,
 }
 
@@ -106,7 +106,7 @@ struct State {
     queued_bytes: usize,
     /// An ephemeral event was dropped since the client's thread last wrote the snapshot.
     missed: bool,
-    /// False once the visit is over. Nothing is sent after that.
+    /// False once the stream is over. Nothing is sent after that.
     open: bool,
     /// When bytes last went out, for the heartbeat.
     sent_at: Instant,
@@ -116,12 +116,12 @@ struct State {
 
 impl Outlet {
     /// An outlet on which the client's thread still has the replay to write, the queue that it reads, and the
-    /// channel that says when the visit is over.
+    /// channel that says when the stream is over.
     pub fn new(socket: Option<Arc<TcpStream>>, coding: Coding) -> (Outlet, Receiver<Piece>, Receiver<End>) {
         // The counts in the state bound it. A bounded channel would allocate all its room at once, for each of
         // thousands of browsers that are hardly ever behind.
         let (queue, pieces) = unbounded();
-        // One message is enough: a visit ends once.
+        // One message is enough: a stream ends once.
         let (gone, ends) = bounded(1);
         let state = State {
             queued: 1,
@@ -206,7 +206,7 @@ impl Outlet {
         if state.queued == 0 { Next::Straight } else { Next::Behind }
     }
 
-    /// The channel that ends the visit.
+    /// The channel that ends the stream.
     pub fn gone(&self) -> Sender<End> {
         self.gone.clone()
     }
@@ -231,7 +231,7 @@ impl Outlet {
         self.socket.as_ref().is_some_and(|socket| has_hung_up(socket))
     }
 
-    /// Ends the visit for the server's drain: the hub sends nothing more, and the client's thread finishes.
+    /// Ends the stream for the server's drain: the hub sends nothing more, and the client's thread finishes.
     pub fn drain(&self, retry_millis: u32) {
         let mut state = self.state.lock();
         state.open = false;

@@ -7,7 +7,7 @@ mod table;
 pub use route::{Handler, Route, TOPICS_MAX, Topics, delete, get, patch, post};
 
 use crate::app::App;
-use crate::client::{Client, Stream, Visit, come_back};
+use crate::client::{Client, EndedStream, Stream, come_back};
 use crate::error::Error;
 use crate::http::path::capture;
 use crate::http::path::percent_decode;
@@ -65,7 +65,7 @@ impl Site for Router {
         }
     }
 
-    fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit {
+    fn stream(&self, client: Client, head: Vec<u8>, stream: Stream) -> EndedStream {
         client.run(head, stream, &self.app.hub, &*self.app.history)
     }
 }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::http::busy::{Busy, BusyGuard};
 use crate::http::proxies::Proxies;
 use crate::http::{Answer, Answered, HEAD_BYTES_MAX, LONG_HEADS_MAX, Limits, Request, Response, Site};
-use crate::http::{answer, log_request, printable};
+use crate::http::{answer, log_request, log_stream};
 use crate::hub::wire::Wire;
 use crate::os::deadline::Deadline;
 use crate::os::threads::Threads;
@@ -120,7 +120,7 @@ impl Connection {
                     }
                 }
                 Answer::Stream(response, stream) => {
-                    return self.follow(request, &response, stream, busy, began);
+                    return self.stream(request, &response, stream, busy, began);
                 }
             }
         }
@@ -207,7 +207,7 @@ impl Connection {
     }
 
     /// Writes a stream until it ends.
-    fn follow(self, request: Request, response: &Response, stream: Stream, busy: BusyGuard, began: Instant) {
+    fn stream(self, request: Request, response: &Response, stream: Stream, busy: BusyGuard, began: Instant) {
         let (client, method, path) = (request.client, request.method.clone(), request.path().to_owned());
         let coding = request.stream_coding();
         // What is declared first is dropped last: the slot, and before that what the connection shares.
@@ -223,10 +223,9 @@ impl Connection {
         let _ = SockRef::from(&*socket).set_send_buffer_size(SEND_BUFFER_BYTES);
         let client = Client::new(wire, coding, shared.limits.pace);
         let hang_up_guard = shared.watch.add(&socket, client.gone());
-        let visit = shared.site.follow(client, response.encode_open(coding), stream);
+        let ended = shared.site.stream(client, response.encode_open(coding), stream);
         drop(hang_up_guard);
-        log::debug!("{method} {}: the stream ended: {:?}", printable(&path), visit.end);
-        log_request(&Answered { took: began.elapsed(), ..answered }, visit.bytes);
+        log_stream(&Answered { took: began.elapsed(), ..answered }, &ended);
     }
 
     /// Answers what cannot be read any further, and ends the connection.
