@@ -17,14 +17,14 @@ pub use stream::{Snapshot, Stream};
 
 use crate::error::Error;
 use crate::event::{DRAIN, Event, Frame, Id, OPEN};
-use crate::history::{History, Start};
-use crate::hub::chunk::{Chunk, Coding, LAST_CHUNK};
+use crate::history::{History, Resume, Start};
+use crate::hub::chunk::{self, Chunk, Coding, LAST_CHUNK, OVERHEAD_BYTES};
 use crate::hub::outlet::{Batch, End, Next, Outlet, Piece};
 use crate::hub::wire::Wire;
 use crate::hub::{ClientId, Hub};
 use crate::os::memory;
 use crossbeam_channel::{Receiver, Sender, at, select};
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -122,18 +122,21 @@ impl Client {
         history: &dyn History,
     ) -> io::Result<End> {
         let topics = stream.topics();
-        let resume = match history.resume(stream.start(), topics) {
+        let Resume { after, position, gap } = match history.resume(stream.start(), topics) {
             Ok(resume) => resume,
             Err(error) => return self.postpone(head, &error),
         };
-        let mut opening = hello(self.pace.heartbeat, stream, &resume.position).into_bytes();
-        if let (true, Start::After(asked)) = (resume.gap, stream.start()) {
-            opening.extend_from_slice(&reset(asked, &resume.position));
-        }
-        self.write_encoded(&[head, self.encode(&opening)].concat())?;
-        drop(opening);
+        let mut opening = head;
+        chunk::append(&mut opening, self.coding, |bytes| {
+            write_hello(bytes, self.pace.heartbeat, stream, &position);
+            if let (true, Start::After(asked)) = (gap, stream.start()) {
+                bytes.extend_from_slice(&reset(asked, &position));
+            }
+        });
+        self.write_encoded(&opening)?;
+        drop((opening, position));
 
-        let mut position = resume.after;
+        let mut position = after;
         while position < hub.last() {
             match self.replay(history, stream, position, hub.last())? {
                 Ok(through) => position = through,
@@ -218,7 +221,10 @@ impl Client {
 
     /// Ends the body, so that the browser sees that nothing was cut off.
     fn end(&mut self, head: Vec<u8>, retry_millis: u32) -> io::Result<End> {
-        let mut bytes = [head, self.encode(come_back(retry_millis).as_bytes())].concat();
+        let mut bytes = head;
+        chunk::append(&mut bytes, self.coding, |bytes| {
+            bytes.extend_from_slice(come_back(retry_millis).as_bytes())
+        });
         if self.coding == Coding::Chunked {
             bytes.extend_from_slice(LAST_CHUNK);
         }
@@ -226,14 +232,10 @@ impl Client {
         Ok(End::Drain { retry_millis })
     }
 
-    /// Data as it goes over the wire.
-    fn encode(&self, data: &[u8]) -> Vec<u8> {
-        let chunk = Chunk::new([data].into_iter());
-        chunk.frame()[chunk.range(self.coding)].to_vec()
-    }
-
     fn write(&mut self, data: &[u8]) -> io::Result<()> {
-        self.write_encoded(&self.encode(data))
+        let mut bytes = Vec::with_capacity(data.len() + OVERHEAD_BYTES);
+        chunk::append(&mut bytes, self.coding, |bytes| bytes.extend_from_slice(data));
+        self.write_encoded(&bytes)
     }
 
     fn write_encoded(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -249,13 +251,15 @@ impl Client {
 ///
 /// What is no message bears a name and no data. An EventSource takes the position from it and dispatches nothing; a
 /// client that hands it to its program hands out an event `open`, which cannot be taken for a message.
-fn hello(heartbeat: Duration, stream: &Stream, position: &str) -> String {
+fn write_hello(bytes: &mut Vec<u8>, heartbeat: Duration, stream: &Stream, position: &str) {
     let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
     let snapshot = if stream.snapshot.is_some() { " snapshot" } else { "" };
-    let goodbye = stream.goodbye.as_ref().map(|path| format!(" goodbye={path}")).unwrap_or_default();
-    format!(
-        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}\nevent: {OPEN}\nretry: {retry_millis}\nid: {position}\n\n"
-    )
+    let (goodbye, path) = stream.goodbye.as_ref().map_or(("", ""), |path| (" goodbye=", path));
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        bytes,
+        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}{path}\nevent: {OPEN}\nretry: {retry_millis}\nid: {position}\n\n"
+    );
 }
 
 /// The last block of a stream whose browser is to come back after this delay. It bears a name and no

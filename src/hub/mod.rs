@@ -19,13 +19,12 @@ use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use groups::Groups;
 use outlet::Outlet;
-use parking_lot::{Condvar, Mutex};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Messages waiting for the hub. When the inbox is full, senders wait.
@@ -97,7 +96,8 @@ struct Registration {
 }
 
 /// Where a client waits for the id up to which it has to read the history. A channel would do, but what is freed on a
-/// stream's thread stays with that thread, and a channel is large.
+/// stream's thread stays with that thread, and a channel is large. The lock is that of the standard library, because
+/// `parking_lot` keeps some hundred bytes for each thread that ever waited.
 #[derive(Default)]
 struct LiveAfter {
     id: Mutex<Option<Id>>,
@@ -106,17 +106,22 @@ struct LiveAfter {
 
 impl LiveAfter {
     fn set(&self, id: Id) {
-        *self.id.lock() = Some(id);
+        *self.lock() = Some(id);
         self.is_set.notify_one();
     }
 
     /// None if the hub's thread ends without having set it.
     fn wait(&self, ended: &Receiver<()>) -> Option<Id> {
-        let mut id = self.id.lock();
+        let mut id = self.lock();
         while id.is_none() && ended.try_recv() != Err(TryRecvError::Disconnected) {
-            self.is_set.wait_for(&mut id, ENDED_LOOK);
+            id = self.is_set.wait_timeout(id, ENDED_LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
         *id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Id>> {
+        // Nobody can panic while holding it.
+        self.id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
