@@ -33,7 +33,7 @@ pub const LAST_EVENTS_MAX: usize = 1_000;
 ///
 /// /// Publishes the request's body to the topics that the route declared.
 /// fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
-///     let (topics, data) = (request.grant()?.publish().to_vec(), request.text()?.to_owned());
+///     let (topics, data) = (request.grant()?.publish_topics().to_vec(), request.text()?.to_owned());
 ///     let receipt = app.publish(request, Draft { topics, data, ..Draft::default() })?;
 ///     Ok(Answer::json(&receipt.id))
 /// }
@@ -83,7 +83,7 @@ impl App {
     /// A stream on the topics that the request's route declared, in the form that the request asks for, beginning
     /// where the request says, or else at `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is left.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
-        let topics = request.grant()?.subscribe();
+        let topics = request.grant()?.subscribe_topics();
         let asked = asked_start(request)?;
         // What is not kept cannot be asked for, and needs no history that can be read.
         let is_ephemeral = topics.iter().all(|topic| self.publisher.is_ephemeral(topic));

@@ -65,12 +65,12 @@ impl Grant {
     }
 
     /// The topics that may be published to.
-    pub fn publish(&self) -> &[Topic] {
+    pub fn publish_topics(&self) -> &[Topic] {
         &self.publish
     }
 
     /// The topics that may be subscribed to.
-    pub fn subscribe(&self) -> &[Topic] {
+    pub fn subscribe_topics(&self) -> &[Topic] {
         &self.subscribe
     }
 

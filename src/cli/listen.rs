@@ -87,7 +87,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     };
     let mut failures = 0;
     loop {
-        let (why, told) = match listener.follow() {
+        let (why, told) = match listener.stream() {
             Ok(()) => return Ok(()),
             Err(Ended::Failed(failure)) => return Err(failure),
             Err(Ended::Broke(why)) => {
@@ -122,7 +122,7 @@ struct Listener {
 
 impl Listener {
     /// Prints the events of one stream until it ends, or as many as were asked for are printed.
-    fn follow(&mut self) -> Result<(), Ended> {
+    fn stream(&mut self) -> Result<(), Ended> {
         let chunks = self.open()?;
         loop {
             let heartbeat = self.decoder.heartbeat.unwrap_or(HEARTBEAT);

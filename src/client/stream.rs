@@ -31,7 +31,7 @@ pub struct Stream {
 impl Stream {
     /// A stream on the topics that the grant lets subscribe to.
     pub fn new(grant: &Grant, start: Start) -> Stream {
-        let mut topics = grant.subscribe().to_vec();
+        let mut topics = grant.subscribe_topics().to_vec();
         topics.sort_unstable();
         topics.dedup();
         Stream {

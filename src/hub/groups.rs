@@ -69,7 +69,7 @@ struct Position {
 }
 
 /// What one or more groups gathered, in their form.
-struct Shared {
+struct SharedBatch {
     gathered: Vec<Gathered>,
     batch: Batch,
     /// How many events that is, and how many of them are kept.
@@ -140,7 +140,7 @@ impl Groups {
     /// Passes each group's batch to each of the group's outlets by `send`, and empties the groups. Gives the number of
     /// deliveries: events times the outlets that took them.
     pub(super) fn flush(&mut self, mut send: impl FnMut(&Batch, &Outlet) -> Sent) -> u64 {
-        let mut found: HashMap<(Form, u64), Shared> = HashMap::new();
+        let mut found: HashMap<(Form, u64), SharedBatch> = HashMap::new();
         let mut found_bytes = 0;
         let mut encodings = Encodings::default();
         let mut deliveries = 0;
@@ -155,9 +155,9 @@ impl Groups {
             // one batch.
             let own = match found.get(&found_by) {
                 Some(shared) if shared.gathered == gathered => None,
-                _ => Some(Shared::new(gathered, form, &self.events, &mut encodings)),
+                _ => Some(SharedBatch::new(gathered, form, &self.events, &mut encodings)),
             };
-            let Shared { batch, events, kept_events, counted, .. } =
+            let SharedBatch { batch, events, kept_events, counted, .. } =
                 own.as_ref().or_else(|| found.get(&found_by)).expect("it is one or the other");
             let mut reached = Reached::default();
             for (_, outlet) in &group.members {
@@ -249,8 +249,13 @@ impl Encodings {
     }
 }
 
-impl Shared {
-    fn new(gathered: Vec<Gathered>, form: Form, events: &[Dispatch], encodings: &mut Encodings) -> Shared {
+impl SharedBatch {
+    fn new(
+        gathered: Vec<Gathered>,
+        form: Form,
+        events: &[Dispatch],
+        encodings: &mut Encodings,
+    ) -> SharedBatch {
         if form != Form::Plain {
             encodings.fill(form, &gathered, events);
         }
@@ -264,7 +269,7 @@ impl Shared {
         let counted = gathered.iter().map(|gathered| gathered.event);
         let counted = counted.filter(|&event| events[event as usize].count.is_some()).collect();
         let kept_events = own.iter().filter(|(event, _)| event.id.is_some()).count() as u64;
-        Shared { counted, events: own.len() as u64, kept_events, batch, gathered }
+        SharedBatch { counted, events: own.len() as u64, kept_events, batch, gathered }
     }
 }
 
