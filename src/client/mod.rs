@@ -143,6 +143,7 @@ impl Client {
                 Err(error) => return self.postpone(Vec::new(), &error),
             }
         }
+        // A client sees each kept event at most once, in id order, with no gap between replay and live.
         let subscription = match hub.register(self.id, topics.clone(), stream.form, self.outlet.clone()) {
             Ok(subscription) => subscription,
             Err(error) => return self.postpone(Vec::new(), &error),

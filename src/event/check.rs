@@ -24,6 +24,7 @@ pub(crate) const PRESENCE: &str = "presence";
 
 const OWN_NAMES: [&str; 7] = [RESET, RETRACT, END, UNAUTHORIZED, OPEN, DRAIN, PRESENCE];
 
+/// Text from outside enters an event only through its constructor, which asks this and [`check_id`].
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
     if name.len() > NAME_BYTES_MAX {
         return Err(Error::bad(format!("an event's name has at most {NAME_BYTES_MAX} bytes")));

@@ -3,8 +3,7 @@
 use super::Frame;
 use crate::topic::Topic;
 
-/// The form of a stream's events. Each is made of the plain one, which is all that a history keeps. An event is encoded
-/// once in each form that has readers; all its receivers share the bytes.
+/// The form of a stream's events. Each is made of the plain one, which is all that a history keeps.
 ///
 /// A further form is one more variant, with its arms here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

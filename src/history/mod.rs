@@ -33,7 +33,8 @@ pub const TOPICS_PART: usize = 256;
 /// towards the bound on bytes.
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
-/// How much is kept. Whichever bound is reached first, the oldest events are let go.
+/// How much is kept. Whichever bound is reached first, the oldest events are let go. Every queue, body, header, history,
+/// thread and count has a named limit and a stated consequence.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Events, and the ids of retracted ones.

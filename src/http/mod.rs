@@ -119,8 +119,8 @@ pub trait Listener: Send + Sync {
 
 /// The limits of a listener's connections that an operator may want to change.
 ///
-/// Every queue, body, header, history, thread and count has a named limit and a stated consequence, each
-/// alone and all of them together.
+/// Every queue, body, header, history, thread and count has a named limit and a stated consequence, each alone and all of
+/// them together: what N clients can make the server hold has a bound that does not grow with what they ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// A head of which nothing, or less than a kilobyte a second, has come for this time is answered 408, and the

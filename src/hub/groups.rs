@@ -225,7 +225,8 @@ impl Reached {
     }
 }
 
-/// The events of a flush in other forms than the plain one, each encoded when the first group needs it.
+/// The events of a flush in other forms than the plain one, each encoded when the first group needs it. An event is
+/// encoded once in each form that has readers (plain, with its topic); all its receivers share the bytes.
 #[derive(Default)]
 struct Encodings {
     frames: HashMap<(Form, Gathered), Frame>,

@@ -27,7 +27,8 @@ use std::sync::atomic::{
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Messages waiting for the hub. When the inbox is full, senders wait.
+/// Messages waiting for the hub. When the inbox is full, senders wait. Every queue, body, header, history, thread and
+/// count has a named limit and a stated consequence.
 const INBOX_MESSAGES: usize = 512;
 
 /// Bytes gathered before a batch is sent although more is waiting, so that one write stays within what

@@ -9,7 +9,8 @@ use crate::topic::{TOPIC_BYTES_MAX, Topic};
 use http::Method;
 use serde::Deserialize;
 
-/// The most topics that one request may name. More are answered 400.
+/// The most topics that one request may name. More are answered 400. Every queue, body, header, history, thread and
+/// count has a named limit and a stated consequence.
 pub const TOPICS_MAX: usize = 100;
 
 // They fit into a query however long they are, each byte of them percent-encoded.
