@@ -174,7 +174,8 @@ impl History for Newest {
                 break;
             }
             bytes += frame.len();
-            part.events.push(Kept { id: row.id, at: row.at, frame });
+            let Some(topic) = row.topics.iter().find(|topic| topics.contains(topic)) else { continue };
+            part.events.push(Kept { id: row.id, at: row.at, topic: topic.clone(), frame });
         }
         Ok(part)
     }

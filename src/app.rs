@@ -3,7 +3,7 @@
 use crate::access::Access;
 use crate::client::{Permits, Stream};
 use crate::error::Error;
-use crate::event::{Draft, EARLIEST};
+use crate::event::{Draft, EARLIEST, Form};
 use crate::history::{History, Start};
 use crate::http::Request;
 use crate::http::files::Files;
@@ -33,7 +33,7 @@ pub const LAST_EVENTS_MAX: usize = 1_000;
 ///
 /// /// Publishes the request's body to the topics that the route declared.
 /// fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
-///     let (topics, data) = (request.grant()?.publish().to_vec(), request.text()?.to_owned());
+///     let (topics, data) = (request.grant()?.publish_topics().to_vec(), request.text()?.to_owned());
 ///     let receipt = app.publish(request, Draft { topics, data, ..Draft::default() })?;
 ///     Ok(Answer::json(&receipt.id))
 /// }
@@ -80,11 +80,11 @@ impl App {
         self.publisher.broadcast_counted(request.grant()?, draft)
     }
 
-    /// A stream on the topics that the request's route declared, beginning where the request says, or else at
-    /// `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is left. [`Error::Bad`] if the request
-    /// asks for an impossible `last`.
+    /// A stream on the topics that the request's route declared, in the form that the request asks for, beginning
+    /// where the request says, or else at `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is
+    /// left. [`Error::Bad`] if the request asks for an impossible `last`.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
-        let topics = request.grant()?.subscribe();
+        let topics = request.grant()?.subscribe_topics();
         let asked = asked_start(request)?;
         // What is not kept cannot be asked for, and needs no history that can be read.
         let is_ephemeral = topics.iter().all(|topic| self.publisher.is_ephemeral(topic));
@@ -98,6 +98,7 @@ impl App {
 
     fn stream_from(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let mut stream = Stream::new(request.grant()?, start);
+        stream.form = asked_form(request)?;
         stream.guards.push(Box::new(self.permits.take()?));
         Ok(stream)
     }
@@ -146,6 +147,18 @@ fn asked_start(request: &Request) -> Result<Option<Start>, Error> {
         Some(id) => Ok(Some(Start::After(id.chars().take(ASKED_CHARS_MAX).collect()))),
         None => request.query("last").map(|text| latest(&text)).transpose(),
     }
+}
+
+/// What events are to say beside what the standard has: `?with=topic`.
+fn asked_form(request: &Request) -> Result<Form, Error> {
+    let mut form = Form::Plain;
+    for with in request.query_all("with") {
+        form = match with.as_str() {
+            "topic" => Form::WithTopic,
+            _ => return Err(Error::bad("`with` names what events are to say beside their data: `topic`")),
+        };
+    }
+    Ok(form)
 }
 
 /// The id in the query, under any of the names that clients give it: `last_event_id`, `lastEventId`, `Last-Event-ID`.

@@ -40,12 +40,13 @@
 //!
 //! # Invariants
 //!
-//! Each stands again, in the same words, at the line that keeps it.
+//! Each stands again, in the same words, at the line that keeps it (`.ci/invariants` checks it).
 //!
 //! 1. Everyone may wait for the hub; the hub waits for no one.
 //! 2. Only the hub thread touches the list of clients, so there is no lock around it.
-//! 3. An event is encoded once; all its receivers share the bytes. This also holds for a batch: groups that gathered
-//!    the same events share one batch.
+//! 3. An event is encoded once in each form that has readers (plain, with its topic); all its receivers share the
+//!    bytes. The form belongs to the group. This also holds for a batch: groups that gathered the same events share one
+//!    batch.
 //! 4. An id is given in one place and only grows, across restarts too.
 //! 5. A client sees each kept event at most once, in id order, with no gap between replay and live. If there is
 //!    a gap, it is told by an `event: reset` before anything later is sent. This holds on every error path too.
@@ -54,10 +55,13 @@
 //! 7. Whoever may write to a socket is decided under the outlet's lock, and nobody blocks while holding it.
 //! 8. A stream leaves in one way (`Drop` of its subscription), whatever ended it.
 //! 9. Text from outside enters an event only through its constructor.
-//! 10. Every queue, body, header, history and count has a named limit and a stated consequence.
+//! 10. Every queue, body, header, history, thread and count has a named limit and a stated consequence, each alone and
+//!     all of them together: what N clients can make the server hold has a bound that does not grow with what they ask
+//!     for.
 //! 11. An ephemeral event bears no id, is never kept, and is dropped for a browser that is behind.
 //! 12. A post and its event are written together or not at all; handling an event twice changes nothing.
-//! 13. Nothing is published, read or listed before `access` has said yes.
+//! 13. Nothing is published, read or listed before `access` has said yes, and what it said is said again when it changes
+//!     (a token revoked, expired) to streams that are open.
 //!
 //! # Decisions
 //!
@@ -138,7 +142,7 @@ pub use access::{Caller, Grant, Identity, Origin, Secret};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
-pub use event::{Draft, Event, Frame, Id};
+pub use event::{Draft, Event, Form, Frame, Id};
 #[doc(inline)]
 pub use history::{Address, Bounds, Durability, History, Start};
 pub use http::files::File;

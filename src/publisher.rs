@@ -84,7 +84,7 @@ impl Publisher {
 
     /// Broadcasts an ephemeral event that is encoded already, to the topics that the grant names.
     pub(crate) fn broadcast_frame(&self, grant: &Grant, frame: Frame) {
-        self.hub.broadcast(Dispatch { id: None, topics: grant.publish().into(), frame, count: None });
+        self.hub.broadcast(Dispatch { id: None, topics: grant.publish_topics().into(), frame, count: None });
     }
 
     /// Takes a kept event back from a topic that the grant names, or with no `id` all that the topic keeps. Errors

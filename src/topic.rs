@@ -27,7 +27,8 @@ pub const TOPIC_BYTES_MAX: usize = 256;
 pub struct Topic(Arc<str>);
 
 impl Topic {
-    /// Checks the name. [`Error::Bad`] says what is wrong with it.
+    /// Checks the name. [`Error::Bad`] says what is wrong with it. Text from outside enters an event only through its
+    /// constructor, which takes topics that were checked here.
     pub fn new(name: &str) -> Result<Topic, Error> {
         if name.is_empty() || name.len() > TOPIC_BYTES_MAX {
             let bytes = name.len();

@@ -1,9 +1,10 @@
 //! Who may do what, asked in one place before any handler runs.
 //!
-//! Nothing is published, read or listed before `access` has said yes. A route declares which topics it publishes
-//! to and subscribes to, and which other right it needs; [`Access::grant`] answers with a [`Grant`]. The
-//! publisher and the streams take nothing without one, and nobody outside this module can make one, so no
-//! handler can forget to ask.
+//! Nothing is published, read or listed before `access` has said yes, and what it said is said again when it changes (a
+//! token revoked, expired) to streams that are open. A route declares which topics it publishes to and subscribes to,
+//! and which other right it needs; [`Access::grant`] answers with a [`Grant`]. The publisher and the streams take
+//! nothing without one, and nobody outside this module can make one, so no handler can forget to ask. What was said does
+//! not change: everybody may subscribe, and the one token is there from the start to the end.
 
 mod hosts;
 mod identity;
@@ -57,7 +58,7 @@ pub struct Wanted {
 ///
 /// /// Publishes the body to all topics that the query names: `POST /fan?to=a&to=b`.
 /// fn fan(app: &App, request: &Request) -> Result<Answer, Error> {
-///     let topics = request.grant()?.publish().to_vec();
+///     let topics = request.grant()?.publish_topics().to_vec();
 ///     let data = request.text()?.to_owned();
 ///     Ok(Answer::json(&app.publish(request, Draft { topics, data, ..Draft::default() })?.id))
 /// }
@@ -85,12 +86,12 @@ impl Grant {
     }
 
     /// The topics that may be published to.
-    pub fn publish(&self) -> &[Topic] {
+    pub fn publish_topics(&self) -> &[Topic] {
         &self.publish
     }
 
     /// The topics that may be subscribed to.
-    pub fn subscribe(&self) -> &[Topic] {
+    pub fn subscribe_topics(&self) -> &[Topic] {
         &self.subscribe
     }
 

@@ -21,7 +21,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let receipt = app.publish(
         request,
         Draft {
-            topics: request.grant()?.publish().to_vec(),
+            topics: request.grant()?.publish_topics().to_vec(),
             name: request.query("event"),
             id: request.query("id"),
             retry_millis: request.query("retry").map(|text| retry_millis(&text)).transpose()?,
@@ -42,7 +42,7 @@ struct Retraction {
 pub fn retract(app: &App, request: &Request) -> Result<Answer, Error> {
     let grant = request.grant()?;
     let id = request.query("id");
-    let [topic] = grant.publish() else { return Err(Error::bad("one topic is retracted at a time")) };
+    let [topic] = grant.publish_topics() else { return Err(Error::bad("one topic is retracted at a time")) };
     let Retracted { count, id } = app.publisher.retract(grant, topic, id.as_deref())?;
     Ok(Answer::json(&Retraction { retracted: count, id }))
 }

@@ -19,16 +19,16 @@ pub use permits::{Permit, Permits};
 pub use stream::{Snapshot, Stream};
 
 use crate::error::Error;
-use crate::event::{Event, Frame, Id};
-use crate::history::{History, Start};
-use crate::hub::chunk::{Chunk, Coding, LAST_CHUNK};
+use crate::event::{DRAIN, Event, Frame, Id, OPEN};
+use crate::history::{History, Resume, Start};
+use crate::hub::chunk::{self, Coding, LAST_CHUNK, OVERHEAD_BYTES};
 use crate::hub::outlet::{End, Next, Outlet, Piece, Signals, Wake};
 use crate::hub::wire::{Progress, Wire};
 use crate::hub::{ClientId, Hub, Subscription};
 use crate::os::memory;
 use crossbeam_channel::{at, select};
 use replay::Replay;
-use std::io;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ impl Default for Pace {
 
 /// A stream that has ended.
 #[derive(Debug, Clone, Copy)]
-pub struct Visit {
+pub struct EndedStream {
     /// Bytes written to the browser.
     pub bytes: u64,
     /// Why it ended.
@@ -213,7 +213,7 @@ impl Client {
     }
 
     /// The whole stream on a thread of its own, for a wire that takes everything. Blocks for as long as the browser stays.
-    pub fn run(mut self, hub: &Hub, history: &dyn History) -> Visit {
+    pub fn run(mut self, hub: &Hub, history: &dyn History) -> EndedStream {
         loop {
             match self.advance(hub, history, true) {
                 Step::Quiet => self.wait(),
@@ -225,7 +225,7 @@ impl Client {
     }
 
     /// Ends the stream after [`Step::End`]: lets go of what it holds, on the caller's thread.
-    pub fn finish(mut self, end: End, hub: &Hub) -> Visit {
+    pub fn finish(mut self, end: End, hub: &Hub) -> EndedStream {
         match end {
             End::Drain { .. } => self.wire.finish(),
             End::TooSlow => {
@@ -241,7 +241,7 @@ impl Client {
         if self.outlet.release() || end == End::TooSlow {
             memory::give_back_soon();
         }
-        Visit { bytes, end }
+        EndedStream { bytes, end }
     }
 
     fn stream(&self) -> &Stream {
@@ -251,17 +251,18 @@ impl Client {
     /// The head, and what opens the stream.
     fn open(&mut self, mut bytes: Vec<u8>, history: &dyn History) {
         let stream = self.stream();
-        let resume = match history.resume(stream.start(), stream.topics()) {
+        let Resume { after, position, gap } = match history.resume(stream.start(), stream.topics()) {
             Ok(resume) => resume,
             Err(error) => return self.postpone(bytes, &error),
         };
-        let mut opening = hello(self.pace.heartbeat, stream, &resume.position).into_bytes();
-        if let (true, Start::After(asked)) = (resume.gap, stream.start()) {
-            opening.extend_from_slice(&reset(asked, &resume.position));
-        }
-        self.encode(&opening, &mut bytes);
+        chunk::append(&mut bytes, self.coding, |bytes| {
+            write_hello(bytes, self.pace.heartbeat, stream, &position);
+            if let (true, Start::After(asked)) = (gap, stream.start()) {
+                bytes.extend_from_slice(&reset(asked, &position));
+            }
+        });
         self.write(bytes);
-        self.phase = Phase::Replay(Replay::new(resume.after));
+        self.phase = Phase::Replay(Replay::new(after));
     }
 
     /// All that came before is written: registers with the hub, or begins with what the hub has sent since.
@@ -271,8 +272,9 @@ impl Client {
             self.phase = Phase::Live;
             return;
         }
-        let topics = self.stream.as_ref().expect("it is taken only at the end").topics().clone();
-        match hub.register(self.id, topics, self.outlet.clone()) {
+        let stream = self.stream.as_ref().expect("it is taken only at the end");
+        // A client sees each kept event at most once, in id order, with no gap between replay and live.
+        match hub.register(self.id, stream.topics().clone(), stream.form, self.outlet.clone()) {
             Ok(subscription) => {
                 replay.read_up_to(subscription.live_after);
                 self.subscription = Some(subscription);
@@ -283,11 +285,16 @@ impl Client {
 
     /// An ephemeral event was dropped, or none has come yet: what is true now.
     fn write_snapshot(&mut self) {
-        if let Some(frame) = self.stream().snapshot.as_ref().and_then(|snapshot| snapshot()) {
-            let mut bytes = Vec::new();
-            self.encode(&frame, &mut bytes);
-            self.write(bytes);
-        }
+        let stream = self.stream();
+        let Some(frame) = stream.snapshot.as_ref().and_then(|snapshot| snapshot()) else { return };
+        // Where there are several topics, nothing says which of them the snapshot belongs to.
+        let frame = match &**stream.topics() {
+            [topic] => stream.form.encode(&frame, topic),
+            _ => frame,
+        };
+        let mut bytes = Vec::with_capacity(frame.len() + OVERHEAD_BYTES);
+        chunk::append(&mut bytes, self.coding, |bytes| bytes.extend_from_slice(&frame));
+        self.write(bytes);
     }
 
     /// The history cannot be read now. An EventSource gives up for good on an error status, so the browser is
@@ -300,18 +307,14 @@ impl Client {
 
     /// Ends the body, so that the browser sees that nothing was cut off.
     fn end(&mut self, mut bytes: Vec<u8>, retry_millis: u32) {
-        self.encode(come_back(retry_millis).as_bytes(), &mut bytes);
+        chunk::append(&mut bytes, self.coding, |bytes| {
+            bytes.extend_from_slice(come_back(retry_millis).as_bytes())
+        });
         if self.coding == Coding::Chunked {
             bytes.extend_from_slice(LAST_CHUNK);
         }
         self.write(bytes);
         self.phase = Phase::Ending(End::Drain { retry_millis });
-    }
-
-    /// Appends data as it goes over the wire.
-    fn encode(&self, data: &[u8], bytes: &mut Vec<u8>) {
-        let chunk = Chunk::new([data].into_iter());
-        bytes.extend_from_slice(&chunk.frame()[chunk.range(self.coding)]);
     }
 
     /// To be written before anything else.
@@ -351,19 +354,21 @@ impl Client {
 ///
 /// What is no message bears a name and no data. An EventSource takes the position from it and dispatches nothing; a
 /// client that hands it to its program hands out an event `open`, which cannot be taken for a message.
-fn hello(heartbeat: Duration, stream: &Stream, position: &str) -> String {
+fn write_hello(bytes: &mut Vec<u8>, heartbeat: Duration, stream: &Stream, position: &str) {
     let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
     let snapshot = if stream.snapshot.is_some() { " snapshot" } else { "" };
-    let goodbye = stream.goodbye.as_ref().map(|path| format!(" goodbye={path}")).unwrap_or_default();
-    format!(
-        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}\nevent: open\nretry: {retry_millis}\nid: {position}\n\n"
-    )
+    let (goodbye, path) = stream.goodbye.as_ref().map_or(("", ""), |path| (" goodbye=", path));
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        bytes,
+        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}{path}\nevent: {OPEN}\nretry: {retry_millis}\nid: {position}\n\n"
+    );
 }
 
 /// The last block of a stream whose browser is to come back after this delay. It bears a name and no
 /// data, so no program takes it for a message.
 pub fn come_back(retry_millis: u32) -> String {
-    format!("event: drain\nretry: {retry_millis}\n\n")
+    format!("event: {DRAIN}\nretry: {retry_millis}\n\n")
 }
 
 /// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.

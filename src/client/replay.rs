@@ -6,7 +6,7 @@
 //! in the process [`Turns`] parts, in the kernel [`UNSENT_BYTES`] and one part for each.
 
 use super::{Client, Phase, Step, reset};
-use crate::event::{Frame, Id};
+use crate::event::{Form, Frame, Id};
 use crate::history::{History, PART_BYTES, Part};
 use crate::hub::Hub;
 use crate::hub::chunk::Chunk;
@@ -102,7 +102,7 @@ impl Client {
             (Err(_), Some(_)) => return Err(ErrorKind::BrokenPipe.into()),
         };
         let end = part.through;
-        let Some(chunk) = chunk(part, replay.position) else {
+        let Some(chunk) = chunk(part, replay.position, stream.form) else {
             replay.position = end;
             return Ok(None);
         };
@@ -152,9 +152,10 @@ struct Begun {
 }
 
 /// A part as it is written; none where there is nothing to write.
-fn chunk(part: Part, after: Id) -> Option<Chunk> {
+fn chunk(part: Part, after: Id, form: Form) -> Option<Chunk> {
     let gap = part.gap.map(|edge| reset(&after.to_string(), &edge.to_string()));
-    let frames: Vec<Frame> = gap.into_iter().chain(part.events.into_iter().map(|kept| kept.frame)).collect();
+    let events = part.events.iter().map(|kept| form.encode(&kept.frame, &kept.topic));
+    let frames: Vec<Frame> = gap.into_iter().chain(events).collect();
     (!frames.is_empty()).then(|| Chunk::new(frames.iter().map(|frame| &**frame)))
 }
 

@@ -1,7 +1,7 @@
 //! What a stream is to carry: the answer of a handler to a request for events.
 
 use crate::access::Grant;
-use crate::event::Frame;
+use crate::event::{Form, Frame};
 use crate::history::Start;
 use crate::topic::Topic;
 use std::any::Any;
@@ -50,6 +50,8 @@ pub struct Stream {
     topics: Arc<[Topic]>,
     /// Where it begins.
     start: Start,
+    /// The form in which its events are sent.
+    pub form: Form,
     /// The present state, for topics that have one.
     pub snapshot: Option<Snapshot>,
     /// Where the browser can say that it will not come back: a path and query, relative to where callout is.
@@ -61,10 +63,17 @@ pub struct Stream {
 impl Stream {
     /// A stream on the topics that the grant lets subscribe to.
     pub fn new(grant: &Grant, start: Start) -> Stream {
-        let mut topics = grant.subscribe().to_vec();
+        let mut topics = grant.subscribe_topics().to_vec();
         topics.sort_unstable();
         topics.dedup();
-        Stream { topics: topics.into(), start, snapshot: None, goodbye: None, guards: Vec::new() }
+        Stream {
+            topics: topics.into(),
+            start,
+            form: Form::default(),
+            snapshot: None,
+            goodbye: None,
+            guards: Vec::new(),
+        }
     }
 
     /// Its topics: sorted, without doubles.

@@ -5,7 +5,7 @@ use super::given;
 use super::retract::{self, Candidate, Plan};
 use super::{
     Bounds, EVENT_OVERHEAD_BYTES, History, Kept, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Retracted,
-    Start, Status, TOPICS_PART, TopicStatus, next_id, now,
+    Start, Status, TOPICS_PART, TopicStatus, next_id, now, topic_of,
 };
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -365,9 +365,10 @@ impl Log {
                 return part;
             }
             let entry = self.entry(id);
-            let Some(frame) = entry.frame.clone() else { continue };
+            let topic = topic_of(entry.topics.iter().map(Topic::as_str), topics);
+            let (Some(frame), Some(topic)) = (entry.frame.clone(), topic) else { continue };
             bytes += frame.len();
-            part.events.push(Kept { id, at: entry.at, frame });
+            part.events.push(Kept { id, at: entry.at, topic, frame });
             part.through = id;
         }
         part.through = through.max(after);

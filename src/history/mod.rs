@@ -41,7 +41,7 @@ pub const TOPICS_PART: usize = 256;
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
 /// How much is kept: by default 100,000 events, 64 MB and 7 days. When one of the bounds is reached, the oldest events
-/// are let go.
+/// are let go. Every queue, body, header, history, thread and count has a named limit and a stated consequence.
 ///
 /// ```
 /// let mut config = callout::Config::default();
@@ -136,7 +136,9 @@ pub struct Kept {
     pub id: Id,
     /// When it was published, by the clock of that moment.
     pub at: SystemTime,
-    /// Its bytes on the wire.
+    /// The first of its topics, in the publisher's order, that the read was for.
+    pub topic: Topic,
+    /// Its bytes on the wire, in the plain form.
     pub frame: Frame,
 }
 
@@ -325,6 +327,14 @@ fn next_id(last: Id, now: SystemTime) -> Result<Id, Error> {
         ));
     }
     Ok(next)
+}
+
+/// The first of an event's topics that a read is for.
+fn topic_of<'a>(names: impl IntoIterator<Item = &'a str>, asked: &[Topic]) -> Option<Topic> {
+    match asked {
+        [topic] => Some(topic.clone()),
+        _ => names.into_iter().find_map(|name| asked.iter().find(|topic| topic.as_str() == name)).cloned(),
+    }
 }
 
 /// The present. Where the clock is of no use, the beginning of 1970: every time that a history notes can be written.

@@ -21,7 +21,7 @@ pub use proxies::Proxies;
 pub use request::Request;
 pub use response::Response;
 
-use crate::client::{Client, Pace, Step, Stream, Visit};
+use crate::client::{Client, EndedStream, Pace, Step, Stream};
 use crate::error::Error;
 use crate::hub::outlet::End;
 use http::StatusCode;
@@ -122,10 +122,10 @@ pub trait Site: Send + Sync + 'static {
     fn advance(&self, client: &mut Client, has_turn: bool) -> Step;
 
     /// Ends a stream; see [`Client::finish`].
-    fn finish(&self, client: Client, end: End) -> Visit;
+    fn finish(&self, client: Client, end: End) -> EndedStream;
 
     /// Serves a stream until it ends. Blocks; see [`Client::run`].
-    fn run(&self, client: Client) -> Visit;
+    fn run(&self, client: Client) -> EndedStream;
 }
 
 /// A listener that runs. Dropping it stops it and hangs up on every connection. Then its threads end, which the
@@ -156,8 +156,8 @@ pub trait Listener: Send + Sync {
 /// (config.limits, config.streams_max) = (limits, 9_000);
 /// ```
 ///
-/// Every queue, body, header, history, thread and count has a named limit and a stated consequence, each
-/// alone and all of them together.
+/// Every queue, body, header, history, thread and count has a named limit and a stated consequence, each alone and all of
+/// them together: what N clients can make the server hold has a bound that does not grow with what they ask for.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Limits {
@@ -220,9 +220,23 @@ fn answer(site: &dyn Site, request: &mut Request) -> Answer {
 /// Writes the access log: a line for each request, with the client's address first. The query is left out,
 /// because it may contain a secret.
 fn log_request(answered: &Answered, bytes: u64) {
+    log::info!("{}", access_line(answered, bytes));
+}
+
+/// The same for a stream that has ended, and why.
+fn log_stream(answered: &Answered, ended: &EndedStream) {
+    let why = match ended.end {
+        End::Drain { .. } => "drained",
+        End::HungUp => "hung-up",
+        End::TooSlow => "too-slow",
+    };
+    log::info!("{} {why}", access_line(answered, ended.bytes));
+}
+
+fn access_line(answered: &Answered, bytes: u64) -> String {
     let Answered { client, method, path, status, took } = answered;
     let (method, path, millis) = (printable(method), printable(path), took.as_secs_f64() * 1_000.0);
-    log::info!("{client} {method} {path} {status} {bytes}B {millis:.1}ms");
+    format!("{client} {method} {path} {status} {bytes}B {millis:.1}ms")
 }
 
 /// The longest path in the log and on the activity page, in bytes. A longer one is cut.

@@ -10,9 +10,9 @@ use super::path::Target;
 use super::proxies::Proxies;
 use super::{
     Answer, Answered, HEADERS_MAX, Limits, Listener, Request, Response, STACK_BYTES, Site, answer,
-    log_request,
+    log_request, log_stream,
 };
-use crate::client::{Client, Stream};
+use crate::client::{Client, EndedStream, Stream};
 use crate::error::Error;
 use crate::hub::chunk::Coding;
 use crate::hub::wire::Wire;
@@ -123,8 +123,8 @@ impl Worker {
                     let (method, path, status) = (&method, &path, response.status.as_u16());
                     let answered = Answered { client, method, path, status, took: began.elapsed() };
                     shared.site.answered(&answered);
-                    let bytes = shared.follow(incoming, &response, stream);
-                    log_request(&Answered { took: began.elapsed(), ..answered }, bytes);
+                    let ended = shared.stream(incoming, &response, stream);
+                    log_stream(&Answered { took: began.elapsed(), ..answered }, &ended);
                 });
                 if let Err(error) = spawned {
                     log::warn!("failed to start a thread for a stream: {error}");
@@ -160,11 +160,11 @@ impl Shared {
         Asked { client: request.client, method, path, answer }
     }
 
-    fn follow(&self, incoming: tiny_http::Request, response: &Response, stream: Stream) -> u64 {
+    fn stream(&self, incoming: tiny_http::Request, response: &Response, stream: Stream) -> EndedStream {
         let is_old = *incoming.http_version() < (1, 1);
         let coding = if is_old { Coding::Identity } else { Coding::Chunked };
         let (wire, head) = (Wire::Writer(incoming.into_writer()), response.encode_open(coding));
-        self.site.run(Client::new(wire, coding, self.limits.pace, head, stream, None)).bytes
+        self.site.run(Client::new(wire, coding, self.limits.pace, head, stream, None))
     }
 }
 

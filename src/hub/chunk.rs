@@ -16,8 +16,23 @@ pub enum Coding {
 /// The chunk that ends a body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// What a chunk has around its data, at most.
+pub const OVERHEAD_BYTES: usize = 2 * size_of::<usize>() + 4;
+
 /// What stands behind the data of a chunk.
 const CHUNK_END: &[u8] = b"\r\n";
+
+/// Appends what `write` writes as one chunk, or in the other coding as it is, without a buffer of its own. It is not
+/// empty, for an empty chunk would end the stream.
+pub fn append(bytes: &mut Vec<u8>, coding: Coding, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = bytes.len();
+    write(bytes);
+    if coding == Coding::Chunked {
+        let head = format!("{:x}\r\n", bytes.len() - start);
+        bytes.splice(start..start, head.into_bytes());
+        bytes.extend_from_slice(CHUNK_END);
+    }
+}
 
 /// Some bytes, and the chunk that they are.
 #[derive(Debug, Clone)]
@@ -68,5 +83,10 @@ mod tests {
         assert_eq!(&chunk.frame()[chunk.range(Coding::Chunked)], b"12\r\ndata: 0123456789\n\n\r\n");
         assert_eq!(&chunk.frame()[chunk.range(Coding::Identity)], b"data: 0123456789\n\n");
         assert_eq!(chunk.data_bytes(), 18);
+        for coding in [Coding::Chunked, Coding::Identity] {
+            let mut bytes = b"before".to_vec();
+            append(&mut bytes, coding, |bytes| bytes.extend_from_slice(b"data: 0123456789\n\n"));
+            assert_eq!(bytes, [b"before", &chunk.frame()[chunk.range(coding)]].concat());
+        }
     }
 }

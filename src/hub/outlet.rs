@@ -21,7 +21,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Frames waiting for one browser that reads too slowly or is still in its replay. When the queue is full, the hub
-/// gives the browser up; it comes back with its `Last-Event-ID` and is replayed what it missed.
+/// gives the browser up; it comes back with its `Last-Event-ID` and is replayed what it missed. Every queue, body, header,
+/// history, thread and count has a named limit and a stated consequence.
 pub const QUEUE_FRAMES: usize = 1024;
 /// The same in bytes. One frame may be larger.
 pub const QUEUE_BYTES: usize = 1024 * 1024;

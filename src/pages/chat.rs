@@ -21,7 +21,7 @@ use std::time::SystemTime;
 pub const TOPIC: &str = "$chat";
 
 /// The earlier messages that a newcomer is sent.
-const LATE_MESSAGES: usize = 50;
+const LATEST_MESSAGES: usize = 50;
 
 /// Where the browser of a stream says goodbye.
 pub const GOODBYE: &str = "/sse/goodbye";
@@ -54,7 +54,7 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
     let name = request.query("user").unwrap_or_default();
     let user = check_user(&name)?;
     let chat = app.state::<Chat>()?;
-    let mut stream = app.stream(request, Start::Latest(LATE_MESSAGES))?;
+    let mut stream = app.stream(request, Start::Latest(LATEST_MESSAGES))?;
     // HEAD asks only what GET would answer: no user comes in.
     if request.method == Method::GET {
         let present = chat.presence.enter(&user);

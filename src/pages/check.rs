@@ -33,7 +33,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     // A clock that stands before 1970 is shown as that moment, which is wrong enough to be noticed.
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let data = json!({ "at": at }).to_string();
-    let topics = request.grant()?.publish().to_vec();
+    let topics = request.grant()?.publish_topics().to_vec();
     let draft = Draft { topics, name: Some("check".into()), data, ..Draft::default() };
     let (receipt, reached) = app.publish_counted(request, draft)?;
     Ok(Answer::json(&json!({ "id": receipt.id, "reached": reached, "at": at })))

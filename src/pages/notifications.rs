@@ -45,7 +45,7 @@ pub fn notify(app: &App, request: &Request) -> Result<Answer, Error> {
         }
         other => other.to_owned(),
     };
-    let topics = request.grant()?.publish().to_vec();
+    let topics = request.grant()?.publish_topics().to_vec();
     let draft = Draft { topics, name: event, id, data, retry_millis: None };
     let (receipt, reached) = app.publish_counted(request, draft)?;
     let mut answer = json!({ "id": receipt.id, "reached": reached });
@@ -61,7 +61,7 @@ pub fn send_time(app: &App, request: &Request) -> Result<Answer, Error> {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     // 2026-01-31T15:04:05Z
     let time = &now[11..19];
-    let topics = request.grant()?.publish().to_vec();
+    let topics = request.grant()?.publish_topics().to_vec();
     let draft = Draft { topics, name: Some("timeEvent".into()), data: time.into(), ..Draft::default() };
     // HEAD asks only what GET would answer: nothing is sent.
     let reached = if request.method == Method::HEAD { 0 } else { app.broadcast(request, draft)? };

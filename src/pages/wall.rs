@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub const TOPIC: &str = "$wall";
 
 /// The earlier messages that a newcomer is sent.
-const LATE_MESSAGES: usize = 100;
+const LATEST_MESSAGES: usize = 100;
 
 /// The longest type, in characters. A longer one is answered 400.
 const TYPE_CHARS_MAX: usize = 40;
@@ -55,7 +55,7 @@ struct Message<'a> {
 
 /// Streams the messages.
 pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
-    Ok(Answer::stream(app.stream(request, Start::Latest(LATE_MESSAGES))?))
+    Ok(Answer::stream(app.stream(request, Start::Latest(LATEST_MESSAGES))?))
 }
 
 /// Publishes a message. Answers 200 with the message and its number.

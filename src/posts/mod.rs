@@ -17,7 +17,7 @@ mod timestamp;
 pub mod topics;
 
 use crate::error::Error;
-use crate::live::snapshot::{Snapshots, Watcher};
+use crate::live::snapshot::{Snapshots, Subscriber};
 use crate::os::threads::Threads;
 use crate::publisher::Publisher;
 use crate::topic::Topic;
@@ -26,8 +26,8 @@ pub use post::{Content, Edit, NewPost, Post, PostChange, PostEvent, PostId};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-pub use store::{Address, open};
 use store::{FEEDS_MAX, Feed, FeedList, NO_FEED, NO_POST, PostList, Status, Stores};
+pub use store::{StoreAddress, open};
 pub use tags::{TAG_CHARS_MAX, TAGS_MAX};
 pub use timestamp::Timestamp;
 
@@ -38,7 +38,7 @@ pub const STREAM_POSTS: usize = 50;
 pub struct PostService {
     publisher: Publisher,
     threads: Threads,
-    address: Address,
+    address: StoreAddress,
     state: Mutex<State>,
 }
 
@@ -61,7 +61,11 @@ struct Running {
 impl PostService {
     /// A service whose stores are at this address. Where there are posts already, the stores are opened and
     /// the feeds are brought up to date. The error is for the operator.
-    pub fn start(publisher: Publisher, threads: Threads, address: Address) -> Result<PostService, String> {
+    pub fn start(
+        publisher: Publisher,
+        threads: Threads,
+        address: StoreAddress,
+    ) -> Result<PostService, String> {
         let has_posts = address.may_hold_posts();
         let state = Mutex::new(State::Unopened { failure: None });
         let service = PostService { publisher, threads, address, state };
@@ -120,30 +124,32 @@ impl PostService {
     }
 
     /// Subscribes to a post: the guard of its snapshot, which ends when the post is deleted.
-    pub fn subscribe_post(&self, id: PostId) -> Result<Watcher, Error> {
+    pub fn subscribe_post(&self, id: PostId) -> Result<Subscriber, Error> {
         self.post(id)?;
         let running = self.running()?;
         let posts = running.stores.posts.clone();
-        Ok(running.snapshots.watch(topics::post(id)?, move || posts.get(id)?.map(to_json).transpose()))
+        Ok(running.snapshots.subscribe(topics::post(id)?, move || posts.get(id)?.map(to_json).transpose()))
     }
 
     /// Subscribes to the newest [`STREAM_POSTS`] posts.
-    pub fn subscribe_posts(&self) -> Result<Watcher, Error> {
+    pub fn subscribe_posts(&self) -> Result<Subscriber, Error> {
         let running = self.running()?;
         let posts = running.stores.posts.clone();
         let read = move || to_json(posts.newest(None, STREAM_POSTS)?).map(Some);
-        Ok(running.snapshots.watch(Topic::new(topics::POSTS)?, read))
+        Ok(running.snapshots.subscribe(Topic::new(topics::POSTS)?, read))
     }
 
     /// Subscribes to the list of feeds.
-    pub fn subscribe_feeds(&self) -> Result<Watcher, Error> {
+    pub fn subscribe_feeds(&self) -> Result<Subscriber, Error> {
         let running = self.running()?;
         let feeds = running.stores.feeds.clone();
-        Ok(running.snapshots.watch(Topic::new(topics::FEEDS)?, move || to_json(feeds.list("")?).map(Some)))
+        Ok(running
+            .snapshots
+            .subscribe(Topic::new(topics::FEEDS)?, move || to_json(feeds.list("")?).map(Some)))
     }
 
     /// Subscribes to the newest [`STREAM_POSTS`] posts of a feed.
-    pub fn subscribe_feed(&self, name: &str) -> Result<Watcher, Error> {
+    pub fn subscribe_feed(&self, name: &str) -> Result<Subscriber, Error> {
         self.feed(name, None, 1)?;
         let running = self.running()?;
         let (feeds, topic, name) = (running.stores.feeds.clone(), topics::feed(name)?, name.to_owned());
@@ -153,7 +159,7 @@ impl PostService {
             let feed = feeds.feed(&name, None, STREAM_POSTS)?;
             to_json(feed.as_ref().unwrap_or(&empty)).map(Some)
         };
-        Ok(running.snapshots.watch(topic, read))
+        Ok(running.snapshots.subscribe(topic, read))
     }
 
     /// The state of the posts; none where the stores were never asked for, or are closed.
@@ -265,12 +271,12 @@ mod tests {
 
         // A service that was never asked for anything.
         let folder = std::env::temp_dir().join(format!("callout-closed-{}", std::process::id()));
-        let unopened = service(Address::Folder(folder.clone())).expect("nothing is opened");
+        let unopened = service(StoreAddress::Folder(folder.clone())).expect("nothing is opened");
         unopened.close(Duration::from_secs(10));
         assert!(matches!(unopened.create(new()), Err(Error::Unavailable(_))));
         assert!(unopened.status().is_none() && !folder.exists());
 
-        let open = service(Address::Memory).expect("it opens");
+        let open = service(StoreAddress::Memory).expect("it opens");
         let post = open.create(new()).expect("it is kept");
         open.close(Duration::from_secs(10));
         assert!(matches!(open.create(new()), Err(Error::Unavailable(_))));

@@ -7,7 +7,7 @@ mod table;
 pub use route::{Handler, Route, TOPICS_MAX, Topics, delete, get, patch, post};
 
 use crate::app::App;
-use crate::client::{Client, Step, Visit, come_back};
+use crate::client::{Client, EndedStream, Step, come_back};
 use crate::error::Error;
 use crate::http::path::capture;
 use crate::http::path::percent_decode;
@@ -70,11 +70,11 @@ impl Site for Router {
         client.advance(&self.app.hub, &*self.app.history, has_turn)
     }
 
-    fn finish(&self, client: Client, end: End) -> Visit {
+    fn finish(&self, client: Client, end: End) -> EndedStream {
         client.finish(end, &self.app.hub)
     }
 
-    fn run(&self, client: Client) -> Visit {
+    fn run(&self, client: Client) -> EndedStream {
         client.run(&self.app.hub, &*self.app.history)
     }
 }

@@ -10,7 +10,8 @@ use crate::topic::{TOPIC_BYTES_MAX, Topic};
 use http::Method;
 use serde::Deserialize;
 
-/// The most topics that one request may name. More are answered 400.
+/// The most topics that one request may name. More are answered 400. Every queue, body, header, history, thread and
+/// count has a named limit and a stated consequence.
 pub const TOPICS_MAX: usize = 100;
 
 // They fit into a query however long they are, each byte of them percent-encoded.
@@ -146,7 +147,7 @@ fn public_topic(name: &str) -> Result<Topic, Error> {
 /// use callout::{Answer, Draft, Topics, post};
 ///
 /// let route = post("/rooms/{room}", |app, request| {
-///     let (topics, data) = (request.grant()?.publish().to_vec(), request.text()?.to_owned());
+///     let (topics, data) = (request.grant()?.publish_topics().to_vec(), request.text()?.to_owned());
 ///     Ok(Answer::json(&app.publish(request, Draft { topics, data, ..Draft::default() })?.id))
 /// });
 /// let route = route.publishes(Topics::in_path("room"));

@@ -148,7 +148,7 @@ impl Builder {
         let address = config
             .data
             .folder()
-            .map_or(posts::Address::Memory, |folder| posts::Address::Folder(folder.to_path_buf()));
+            .map_or(posts::StoreAddress::Memory, |folder| posts::StoreAddress::Folder(folder.to_path_buf()));
         let posts =
             PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);

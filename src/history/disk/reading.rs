@@ -5,7 +5,7 @@ use super::tables::{
 };
 use crate::disk::tables::{Bytes, torn};
 use crate::event::Id;
-use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus};
+use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus, topic_of};
 use crate::topic::Topic;
 use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, TableError};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -136,10 +136,11 @@ impl<'txn> Reading<'txn> {
                 return Ok(part);
             }
             let row = self.row(id)?;
-            let Row { at, frame, .. } = Row::decode(id, row.value())?;
+            let Row { at, topics: names, frame, .. } = Row::decode(id, row.value())?;
             let frame = frame.ok_or_else(torn)?;
+            let topic = topic_of(names, topics).ok_or_else(torn)?;
             bytes += frame.len();
-            part.events.push(Kept { id, at, frame: frame.into() });
+            part.events.push(Kept { id, at, topic, frame: frame.into() });
             part.through = id;
         }
         part.through = through.max(after);

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::http::busy::{Busy, BusyGuard};
 use crate::http::proxies::Proxies;
 use crate::http::{Answer, Answered, HEAD_BYTES_MAX, LONG_HEADS_MAX, Limits, Request, Response, STACK_BYTES};
-use crate::http::{Site, answer, log_request, printable};
+use crate::http::{Site, answer, log_request, log_stream};
 use crate::hub::outlet::{End, Wake};
 use crate::hub::wire::{Progress, Wire, send_now};
 use crate::os::deadline::Deadline;
@@ -516,7 +516,9 @@ impl Connection {
             }
         };
         let State::Answer(outgoing) = self.take_state() else { return Some(Wait::End) };
-        outgoing.answered.log(&*self.shared.site, outgoing.bytes.len() as u64, true);
+        let answered = outgoing.answered.answered();
+        log_request(&answered, outgoing.bytes.len() as u64);
+        self.shared.site.answered(&answered);
         wait.or_else(|| self.go_on(outgoing.then))
     }
 
@@ -577,9 +579,7 @@ impl Connection {
     fn end_stream(&mut self, end: End) {
         let State::Stream(streaming) = self.take_state() else { return };
         let Streaming { client, answered, .. } = *streaming;
-        let visit = self.shared.site.finish(client, end);
-        log::debug!("{} {}: the stream ended: {:?}", answered.method, printable(&answered.path), visit.end);
-        answered.log(&*self.shared.site, visit.bytes, false);
+        log_stream(&answered.answered(), &self.shared.site.finish(client, end));
     }
 
     /// Answers what cannot be read any further, and ends the connection.
@@ -661,15 +661,6 @@ impl Told {
             path,
             status: status.as_u16(),
             took: began.elapsed(),
-        }
-    }
-
-    /// Writes the line of the log. `is_new`: the site has not been told yet.
-    fn log(&self, site: &dyn Site, bytes: u64, is_new: bool) {
-        let answered = self.answered();
-        log_request(&answered, bytes);
-        if is_new {
-            site.answered(&answered);
         }
     }
 }

@@ -245,11 +245,11 @@ fn listen_prints_events_as_they_come() {
     assert_eq!((plain.line().as_str(), &json.json()["data"]), ("before", &json!("before")));
     let first = publish(at, "/topics/rooms/42", "hello");
     assert_eq!(plain.line(), "hello");
-    assert_eq!(json.json(), json!({ "id": first, "event": "message", "data": "hello" }));
+    assert_eq!(json.json(), json!({ "id": first, "event": "message", "topic": "rooms/42", "data": "hello" }));
     publish(at, "/topics/other", "not for them");
     publish(at, "/topics/a?event=news&id=mine", "two\nlines");
     assert_eq!((plain.line().as_str(), plain.line().as_str()), ("news: two", "lines"));
-    assert_eq!(json.json(), json!({ "id": "mine", "event": "news", "data": "two\nlines" }));
+    assert_eq!(json.json(), json!({ "id": "mine", "event": "news", "topic": "a", "data": "two\nlines" }));
 }
 
 #[test]

@@ -325,7 +325,7 @@ impl Subject<'_> {
         let newest = self.model.0.last().map(|known| known.id).unwrap_or_default();
         let part = self.history().read(newest, Id::MAX, &topics(&TOPICS)).unwrap();
         assert_eq!(part.events.len(), wanted.len(), "{part:?}");
-        for (Kept { id, at, frame }, (topics, data)) in part.events.iter().zip(wanted) {
+        for (Kept { id, at, frame, .. }, (topics, data)) in part.events.iter().zip(wanted) {
             assert!(*id > newest, "ids only grow");
             assert_eq!(seen(frame).data, data);
             assert_eq!(seen(frame).event, if is_retract { "retract" } else { "message" });

@@ -4,7 +4,7 @@
 use crate::disk::{Folder, draft, everything, topics};
 use crate::support::{PATIENCE, Raw, grant, until};
 use callout::client::{Client, Pace, Stream};
-use callout::event::{Event, Id};
+use callout::event::{Event, Form, Id};
 use callout::history::disk::{Disk, opener};
 use callout::history::memory::Memory;
 use callout::history::{
@@ -31,7 +31,7 @@ fn id(key: u64) -> Id {
 
 fn kept(key: u64) -> Kept {
     let frame = draft(&["t"], None, &format!("event {key}")).encode(Some(id(key)));
-    Kept { id: id(key), at: SystemTime::now(), frame }
+    Kept { id: id(key), at: SystemTime::now(), topic: topics(&["t"]).remove(0), frame }
 }
 
 fn dispatch(key: u64) -> Dispatch {
@@ -176,7 +176,7 @@ fn hold_up(hub: &Hub) -> TcpStream {
     SockRef::from(&socket).set_linger(Some(10 * PATIENCE)).unwrap();
     let outlet = Outlet::new(Some(Arc::new(socket)), Coding::Identity, None);
     // The hub is the only one that still holds the outlet when it is told to let go of it.
-    drop(hub.register(ClientId(u64::MAX), topics(&["held up"]).into(), Arc::new(outlet)));
+    drop(hub.register(ClientId(u64::MAX), topics(&["held up"]).into(), Form::Plain, Arc::new(outlet)));
     peer
 }
 
