@@ -67,6 +67,7 @@ pub struct Client {
     outlet: Arc<Outlet>,
     queue: Receiver<Piece>,
     gone: Receiver<End>,
+    window: replay::Window,
     bytes: u64,
 }
 
@@ -80,7 +81,17 @@ impl Client {
         };
         let (outlet, queue, gone) = Outlet::new(socket, coding);
         let id = ClientId(NEXT.fetch_add(1, Relaxed));
-        Client { id, wire, coding, pace, outlet: Arc::new(outlet), queue, gone, bytes: 0 }
+        Client {
+            id,
+            wire,
+            coding,
+            pace,
+            outlet: Arc::new(outlet),
+            queue,
+            gone,
+            window: Default::default(),
+            bytes: 0,
+        }
     }
 
     /// The channel through which the client learns that its browser hung up.

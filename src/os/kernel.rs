@@ -20,9 +20,22 @@ pub(crate) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<u
 pub(crate) fn wait_for_room(socket: &TcpStream, unsent_bytes: u32, deadline: Duration) -> io::Result<bool> {
     let options = SockRef::from(socket);
     limit_unsent(&options, unsent_bytes);
-    let mut wanted = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let ready = poll(socket, libc::POLLOUT, deadline);
+    // 0 takes the limit away: a write may fill the buffer.
+    limit_unsent(&options, 0);
+    ready
+}
+
+/// Waits until the connection is broken, and says whether it is. False after this pause.
+pub(crate) fn wait_for_break(socket: &TcpStream, pause: Duration) -> io::Result<bool> {
+    // Errors are reported without being asked for.
+    poll(socket, 0, pause)
+}
+
+fn poll(socket: &TcpStream, events: libc::c_short, deadline: Duration) -> io::Result<bool> {
+    let mut wanted = libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 };
     let until = std::time::Instant::now() + deadline;
-    let ready = loop {
+    loop {
         let rest = until.saturating_duration_since(std::time::Instant::now());
         // Rounded up, so that the last millisecond is not spent in a loop.
         let millis = libc::c_int::try_from(rest.as_millis() + 1).unwrap_or(libc::c_int::MAX);
@@ -31,15 +44,38 @@ pub(crate) fn wait_for_room(socket: &TcpStream, unsent_bytes: u32, deadline: Dur
             -1 => {
                 let error = io::Error::last_os_error();
                 if error.kind() != io::ErrorKind::Interrupted {
-                    break Err(error);
+                    return Err(error);
                 }
             }
-            count => break Ok(count > 0),
+            count => return Ok(count > 0),
         }
-    };
-    // 0 takes the limit away: a write may fill the buffer.
-    limit_unsent(&options, 0);
-    ready
+    }
+}
+
+/// How many bytes beyond what it has acknowledged the other side said last that it has room for: its receive window
+/// (`tcpi_snd_wnd` of `TCP_INFO`, tcp(7); Linux 5.4). `None` where the kernel does not say.
+pub(crate) fn window(socket: &TcpStream) -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    {
+        // The field's place in Linux's `struct tcp_info`, which only ever grows at its end.
+        const OFFSET: usize = 228;
+        let mut info = [0_u8; OFFSET + 4];
+        let mut bytes = libc::socklen_t::try_from(info.len()).expect("it is small");
+        // SAFETY: the socket stays open while it is borrowed, and the kernel writes at most `bytes` bytes, for which
+        // there is room.
+        let result = unsafe {
+            let info = info.as_mut_ptr().cast();
+            libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info, &raw mut bytes)
+        };
+        let is_known = result == 0 && bytes as usize == info.len();
+        let window = u32::from_ne_bytes(*info.last_chunk().expect("it is longer"));
+        is_known.then_some(window as usize)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = socket;
+        None
+    }
 }
 
 /// Has the kernel say that a socket has room only while it holds less than this that is not sent. Where the option is
@@ -58,6 +94,17 @@ pub(crate) fn trim_heap() {
     // SAFETY: the call takes no pointer, and may be made from any thread at any time.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Has the allocator serve all threads from one heap (mallopt(3)). Otherwise glibc reserves 64 MB of addresses for each
+/// further heap, and where addresses are scarce an allocation fails while those lie unused. To be called before there
+/// are threads. Where there is another allocator than glibc's, nothing.
+pub(crate) fn keep_one_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the call takes no pointer; it is refused where it comes too late.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
@@ -128,6 +175,37 @@ mod tests {
         assert!(!wait_for_room(&socket, 1, Duration::from_millis(1)).unwrap());
         drop(peer);
         assert!(wait_for_room(&socket, 1, Duration::from_secs(10)).unwrap());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_window_shrinks_by_what_its_peer_does_not_read_and_grows_again_when_it_does() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut other = listener.accept().unwrap().0;
+        assert!(window(&socket).unwrap() > 0);
+        socket.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(bytes) = socket.write(&[0; 4_096]) {
+            sent += bytes;
+        }
+        let full = window(&socket).unwrap();
+        other.read_exact(&mut vec![0; sent]).unwrap();
+        while window(&socket).unwrap() <= full {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_connection_breaks_when_its_peer_leaves_something_unread() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let other = listener.accept().unwrap().0;
+        socket.write_all(b"unread").unwrap();
+        assert!(!wait_for_break(&socket, Duration::ZERO).unwrap());
+        other.peek(&mut [0]).unwrap();
+        drop(other);
+        assert!(wait_for_break(&socket, Duration::from_secs(10)).unwrap());
     }
 
     #[test]
