@@ -7,6 +7,7 @@
 //! into one batch per group, and each member gets the batch with one write: when it is quiet an event
 //! goes at once, when it is busy the cost per event falls.
 
+mod queued;
 pub mod chunk;
 mod groups;
 pub mod outlet;

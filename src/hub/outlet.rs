@@ -10,19 +10,20 @@
 //! So a browser with room in its socket costs no thread switch, and the two ways never mix.
 
 use super::chunk::{Chunk, Coding};
+use super::queued::{self, Queued};
 use super::wire::{has_hung_up, send_now};
 use crate::event::Frame;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Frames waiting for one browser that reads too slowly or is still in its replay. When the queue is full, the hub
 /// hangs up; the browser comes back with its `Last-Event-ID` and is replayed what it missed.
 pub const QUEUE_FRAMES: usize = 1024;
-/// The same in bytes. One frame may be larger.
+/// The same in bytes. One frame may be larger. What all queues hold together has a bound too ([`queued`]).
 pub const QUEUE_BYTES: usize = 1024 * 1024;
 
 /// Why a visit is over.
@@ -43,6 +44,7 @@ pub enum End {
 pub struct Piece {
     frame: Frame,
     range: Range<usize>,
+    _queued: (Arc<OnceLock<Queued>>, Queued),
 }
 
 impl Piece {
@@ -176,11 +178,12 @@ impl Outlet {
         let range = start + sent..end;
         let bytes = range.len();
         let fits = state.queued_bytes == 0 || state.queued_bytes + bytes <= QUEUE_BYTES;
-        if state.queued >= QUEUE_FRAMES || !fits {
+        if state.queued >= QUEUE_FRAMES || !fits || !queued::have_room() {
             // Full means gone, and gone is safe: the browser comes back with its last id.
             return self.close(&mut state, End::TooSlow);
         }
-        match self.queue.send(Piece { frame: chunk.frame().clone(), range }) {
+        let _queued = (chunk.queue(), Queued::entry());
+        match self.queue.send(Piece { frame: chunk.frame().clone(), range, _queued }) {
             Ok(()) => {
                 state.queued += 1;
                 state.queued_bytes += bytes;
