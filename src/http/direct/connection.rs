@@ -12,6 +12,7 @@ use crate::client::{Client, Permit, Permits, Stream};
 use crate::error::Error;
 use crate::http::busy::{Busy, BusyGuard};
 use crate::http::proxies::Proxies;
+use crate::http::unread::Waiting;
 use crate::http::{Answer, Answered, HEAD_BYTES_MAX, LONG_HEADS_MAX, Limits, Request, Response, Site};
 use crate::http::{answer, log_request, printable};
 use crate::hub::wire::Wire;
@@ -19,15 +20,10 @@ use crate::os::deadline::Deadline;
 use crate::os::threads::Threads;
 use http::header::CONNECTION;
 use http::{Method, StatusCode, Version};
-use socket2::SockRef;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// What the kernel holds for a browser that reads slowly, before that browser counts as behind. Linux
-/// doubles the figure and limits it to `net.core.wmem_max`.
-const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// How long, and how much, a refused peer may go on sending before its connection is cut. Cutting at once
 /// would destroy the answer on its way (RFC 9112, section 9.6).
@@ -192,13 +188,19 @@ impl Connection {
         let is_lost = response.status == StatusCode::LENGTH_REQUIRED;
         let is_open = response.is_open && with_body;
         let close = is_open || is_lost || wants_close(request) || self.shared.connections.is_closed();
-        let bytes = response.encode(close, with_body);
+        let mut bytes = response.encode(close, with_body);
+        let mut status = response.status;
+        let waiting = Waiting::hold(bytes.len()).map_err(|error| {
+            let full = Response::error(&error);
+            (bytes, status) = (full.encode(close, with_body), full.status);
+        });
         let written = self.wire.write(&bytes, self.shared.limits.pace.write_deadline);
+        drop(waiting);
         let answered = Answered {
             client: request.client,
             method: request.method.as_str(),
             path: request.path(),
-            status: response.status.as_u16(),
+            status: status.as_u16(),
             took: began.elapsed(),
         };
         log_request(&answered, bytes.len() as u64);
@@ -219,8 +221,6 @@ impl Connection {
         let method = method.as_str();
         let answered = Answered { client, method, path: &path, status, took: began.elapsed() };
         shared.site.answered(&answered);
-        // Without a size of its own the buffer grows up to 4 MB; where setting one fails, it may.
-        let _ = SockRef::from(&*socket).set_send_buffer_size(SEND_BUFFER_BYTES);
         let client = Client::new(wire, coding, shared.limits.pace);
         let hang_up_guard = shared.watch.add(&socket, client.gone());
         let visit = shared.site.follow(client, response.encode_open(coding), stream);

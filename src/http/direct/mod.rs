@@ -27,6 +27,10 @@ use std::time::{Duration, Instant};
 /// refused. (The kernel takes its own maximum, `net.core.somaxconn`, where that is less.)
 const BACKLOG: i32 = 4096;
 
+/// What the kernel holds for a client that reads slowly, before a stream's browser counts as behind. Linux
+/// doubles the figure and limits it to `net.core.wmem_max`.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
 /// How long a peer may leave bytes unacknowledged (a cable was pulled) before the kernel gives up on it.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -153,6 +157,8 @@ fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> io::Resul
 /// will notice.
 fn prepare(socket: &TcpStream, limits: Limits) {
     let _ = socket.set_nodelay(true);
+    // Without a size of its own the buffer grows up to 4 MB; where setting one fails, it may.
+    let _ = SockRef::from(socket).set_send_buffer_size(SEND_BUFFER_BYTES);
     set_send_timeout(socket, limits.pace.write_deadline);
     #[cfg(target_os = "linux")]
     let _ = SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT));
