@@ -6,9 +6,10 @@ use super::{Command, Failure, Flag, Flags, Usage, log as stderr_log};
 use crate::access::{Origin, Secret};
 use crate::client::Pace;
 use crate::history::{Address, Bounds, Durability};
-use crate::http::{Limits, Network};
-use crate::os::kernel::give_back_code;
+use crate::http::{Limits, Network, STACK_BYTES};
+use crate::os::kernel::{give_back_code, keep_one_heap};
 use crate::os::threads::spawn;
+use crate::os::usage::{address_space_max, memory_max};
 use crate::pages::Pages;
 use crate::selector::Selector;
 use crate::server::{Config, ListenerKind, Server};
@@ -43,6 +44,14 @@ const START_REST: Duration = Duration::from_millis(50);
 
 /// The exit code after an essential thread has panicked.
 const EXIT_FAILED: i32 = 70;
+
+/// Where the address space is limited, the threads of connections may take this share of it: each takes its stack, what
+/// is mapped beside it, and some heap.
+const THREADS_SHARE: u64 = 2;
+const THREAD_BYTES: u64 = (STACK_BYTES + 64 * 1024) as u64;
+
+/// A history in memory takes at most this share of the memory that there is, unless `--keep-bytes` says otherwise.
+const HISTORY_SHARE: u64 = 8;
 
 /// This share of the connections is left for short requests, but not more than the maximum.
 const SHORT_REQUESTS_SHARE: usize = 16;
@@ -90,7 +99,11 @@ pub(super) static COMMAND: Command = Command {
             help: "strict: an acknowledged event is on disk; relaxed: within 100 ms; strict",
         },
         Flag { name: "keep-events", value: "COUNT", help: "events kept for those who come back; 100000" },
-        Flag { name: "keep-bytes", value: "SIZE", help: "bytes kept for them; 64MB" },
+        Flag {
+            name: "keep-bytes",
+            value: "SIZE",
+            help: "bytes kept for them; 64MB, in memory at most an eighth of what there is",
+        },
         Flag { name: "keep-age", value: "TIME", help: "how long an event is kept for them; 7days" },
         Flag {
             name: "ephemeral",
@@ -139,6 +152,9 @@ pub(super) static COMMAND: Command = Command {
 };
 
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
+    if address_space_max().is_some() {
+        keep_one_heap();
+    }
     let level =
         flags.value("log", LevelFilter::Info, "error, warn, info or debug", |text| text.parse().ok())?;
     let grace = flags.value("grace", Duration::from_secs(5), "a time like 5s, at most a day", |text| {
@@ -248,7 +264,9 @@ fn exit(code: i32) -> ! {
 
 fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
     let default = Config::default();
-    let connections_max = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(2);
+    let threads_max = address_space_max().map_or(u64::MAX, |bytes| bytes / THREADS_SHARE / THREAD_BYTES);
+    let connections_max = descriptors.saturating_sub(DESCRIPTORS_RESERVED);
+    let connections_max = connections_max.min(usize::try_from(threads_max).unwrap_or(usize::MAX)).max(2);
     let short_requests = (connections_max / SHORT_REQUESTS_SHARE).clamp(1, SHORT_REQUESTS_MAX);
     let pace = Pace {
         heartbeat: flags.value(
@@ -263,8 +281,13 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
         flags.value("idle", default.limits.idle_deadline, "a time like 60s, from 1s to a day", |text| {
             duration(text).filter(|time| IDLES.contains(time))
         })?;
-    let keep_bytes =
-        flags.value("keep-bytes", default.bounds.bytes_max, "a size like 64MB, at least 1", bytes)?;
+    let data = data(flags.text("data").unwrap_or("callout-data"))?;
+    let history_bytes = match data {
+        Address::Memory => usize::try_from(memory_max() / HISTORY_SHARE).unwrap_or(usize::MAX),
+        _ => usize::MAX,
+    };
+    let keep_bytes = default.bounds.bytes_max.min(history_bytes);
+    let keep_bytes = flags.value("keep-bytes", keep_bytes, "a size like 64MB, at least 1", bytes)?;
     let body_bytes =
         flags.value("body-bytes", default.limits.body_bytes_max, "a size like 64KB, at least 1", bytes)?;
     let durability =
@@ -293,7 +316,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))
         })?,
-        data: data(flags.text("data").unwrap_or("callout-data"))?,
+        data,
         durability,
         bounds: Bounds {
             events_max: flags.value(

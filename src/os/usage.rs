@@ -49,10 +49,14 @@ pub fn memory_max() -> u64 {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
         Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
     });
-    let address_space = Resource::AS.get_soft().ok();
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let groups = groups.lines().filter_map(group_memory_max);
-    groups.chain(machine).chain(address_space).min().unwrap_or(u64::MAX)
+    groups.chain(machine).chain(address_space_max()).min().unwrap_or(u64::MAX)
+}
+
+/// What the address space may grow to (`ulimit -v`), in bytes; none where that is not limited.
+pub(crate) fn address_space_max() -> Option<u64> {
+    Resource::AS.get_soft().ok().filter(|bytes| *bytes != rlimit::INFINITY)
 }
 
 /// The limit of a group that a line of `/proc/self/cgroup` names, and of all groups above it:
