@@ -117,3 +117,28 @@ fn run(mut poll: Poll, streams: &Streams) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_stream_that_ended_is_forgotten_and_one_that_is_watched_is_told_of_its_end() {
+        let watch = Watch::start(&Threads::default()).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let connect = || {
+            let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            (Arc::new(listener.accept().unwrap().0), peer)
+        };
+        let (gone, ends) = crossbeam_channel::bounded(1);
+        let (socket, peer) = connect();
+        let guard = watch.add(&socket, gone);
+        drop(peer);
+        assert_eq!(ends.recv_timeout(std::time::Duration::from_secs(20)), Ok(End::HungUp));
+        drop(guard);
+        assert!(watch.streams.lock().is_empty());
+        assert!(ends.recv().is_err(), "nothing of the stream is held any more");
+        assert_eq!(Arc::strong_count(&socket), 1);
+    }
+}
