@@ -1,6 +1,7 @@
 //! What many streams may hold together: it does not grow with what they ask for, and comes back when they leave.
 
 use crate::disk::{Folder, draft, serve, start};
+use crate::support::witness::streams;
 use crate::support::{Browser, PATIENCE, Program, Raw, get, narrow_socket, publish, until};
 use callout::history::disk::opener;
 use callout::history::{Bounds, Durability, History};
@@ -92,10 +93,10 @@ fn a_crowd_that_reads_late_gets_everything() {
     let program = Program::serve(&["--log", "warn"]);
     let data = "x".repeat(8_000);
     (0..EVENTS).for_each(|number| _ = publish(program.address, "/topics/t", format!("{number} {data}")));
-    let mut streams: Vec<Raw> = (0..STREAMS).map(|_| ask_for_everything(&program)).collect();
+    let mut crowd: Vec<Raw> = (0..STREAMS).map(|_| ask_for_everything(&program)).collect();
     until("all are stuck", || held_by_kernel(&program).1.iter().filter(|b| **b > 40_000).count() == STREAMS);
     thread::scope(|scope| {
-        for some in streams.chunks_mut(16) {
+        for some in crowd.chunks_mut(16) {
             scope.spawn(|| some.iter_mut().for_each(|raw| read_all(raw, EVENTS)));
         }
     });
@@ -189,6 +190,13 @@ fn the_queues_of_all_streams_together_take_a_share_of_the_memory_and_what_they_s
     let (grown, dropped) = (resident_bytes(&program).saturating_sub(before), too_slow(&program));
     println!("{grown} more resident, {dropped} of {STREAMS} dropped");
     assert!(grown < 45_000_000 && dropped > 0, "{grown} more resident, {dropped} dropped");
+    drop(crowd);
+    // What they held is given back, so another crowd has room.
+    until("they have left", || streams(program.address) == 0);
+    let crowd: Vec<Browser> = (0..STREAMS).map(|_| open("shared")).collect();
+    let before = too_slow(&program);
+    publish_to(&program, &["shared".into()], 200, EVENT_BYTES);
+    assert_eq!(too_slow(&program), before);
     drop(crowd);
 }
 
