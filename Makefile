@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test test-kill test-browser test-examples test-clients test-proxies screenshots check bench clean
+.PHONY: help run test test-kill test-browser test-examples test-clients test-proxies screenshots mutants check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ screenshots: tests/browser/node_modules ## make the README's pictures again
 %/node_modules: %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund
 	touch $@
+
+mutants: ## change the program in small ways and see that tests notice (FILES="src/hub src/client" and SHARD=0/8 choose; hours)
+	tests/mutants.sh
 
 check: ## the whole gate: format, lints, docs and tests, for the default build and for each feature
 	$(CARGO) fmt --check

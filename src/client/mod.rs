@@ -78,6 +78,8 @@ pub enum Step {
     Quiet,
     /// Room in its socket, or this moment.
     Room(Instant),
+    /// This moment.
+    Pause(Instant),
     /// Its turn to read a part of the history.
     Turn,
     /// The stream is over.
@@ -218,7 +220,7 @@ impl Client {
             match self.advance(hub, history, true) {
                 Step::Quiet => self.wait(),
                 Step::Turn => {}
-                Step::Room(_) => unreachable!("a writer takes everything"),
+                Step::Room(_) | Step::Pause(_) => unreachable!("a writer takes everything"),
                 Step::End(end) => return self.finish(end, hub),
             }
         }
@@ -343,8 +345,12 @@ impl Client {
     /// When to look again whether there is room in the socket.
     fn wait_for_room(&mut self) -> io::Result<Instant> {
         let socket = self.wire.socket().expect("a writer takes everything");
+        let unread = match &self.phase {
+            Phase::Replay(replay) => replay.unread_bytes(),
+            _ => 0,
+        };
         let progress = self.progress.get_or_insert_with(|| Progress::new(self.pace.write_deadline));
-        progress.look(socket, self.bytes)
+        progress.look(socket, self.bytes as isize - unread as isize)
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Response`], or lets the site write a stream on the request's own thread.
 
 mod busy;
+mod unread;
 mod media;
 pub mod path;
 pub mod request;
@@ -55,7 +56,7 @@ const HEADERS_MAX: usize = 100;
 
 /// The stack of a thread that serves a connection or a stream. A request needs far less, and only what is
 /// touched takes memory.
-const STACK_BYTES: usize = 256 * 1024;
+pub(crate) const STACK_BYTES: usize = 256 * 1024;
 
 /// What a request is answered with.
 ///

@@ -2,13 +2,13 @@
 
 use crate::error::Error;
 use crate::hub::chunk::Coding;
+use crate::os::clock::now;
 use http::StatusCode;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
 use httpdate::HttpDate;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
-use std::time::SystemTime;
 
 /// When a client that was answered 503 may try again.
 const RETRY_AFTER_SECS: &str = "5";
@@ -127,8 +127,7 @@ impl Response {
             push(": ");
             push(value);
         }
-        // A clock that is not set yet may show a time before 1970, which this header cannot express.
-        let date = HttpDate::from(SystemTime::now().max(SystemTime::UNIX_EPOCH));
+        let date = HttpDate::from(now());
         // Writing to a Vec cannot fail.
         let _ = write!(bytes, "\r\nx-content-type-options: nosniff\r\ndate: {date}");
         if close {
@@ -139,5 +138,22 @@ impl Response {
             let _ = write!(bytes, "\r\ncontent-length: {}", self.body.len());
         }
         bytes.extend_from_slice(b"\r\n\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::header::LOCATION;
+
+    #[test]
+    fn a_header_field_with_control_characters_is_left_out() {
+        for value in ["/a\r\nSet-Cookie: b=c", "/a\nb", "/a\rb", "/a\0", "/a\tb", "/a\x7f"] {
+            let bytes = Response::empty(StatusCode::CREATED).with(LOCATION, value).encode(false, true);
+            let head = String::from_utf8(bytes).unwrap();
+            assert!(!head.contains("location") && !head.contains("/a"), "{value:?} in {head}");
+        }
+        let bytes = Response::empty(StatusCode::CREATED).with(LOCATION, "/a").encode(false, true);
+        assert!(String::from_utf8(bytes).unwrap().contains("\r\nlocation: /a\r\n"));
     }
 }

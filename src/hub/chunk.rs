@@ -1,7 +1,9 @@
 //! A chunk: bytes of a stream with the chunked coding of HTTP/1.1 around them (RFC 9112, section 7.1), made once and
 //! shared by all receivers. A receiver that takes no chunks is sent the part between.
 
+use super::queued::Queued;
 use crate::event::Frame;
+use std::sync::{Arc, OnceLock};
 
 /// What delimits a stream on its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Chunk {
     bytes: Frame,
     /// Where the data begins.
     data: usize,
+    /// Set once a queue holds the chunk; all queues share it.
+    queued: Arc<OnceLock<Queued>>,
 }
 
 impl Chunk {
@@ -51,7 +55,7 @@ impl Chunk {
         bytes.extend_from_slice(head.as_bytes());
         parts.for_each(|part| bytes.extend_from_slice(part));
         bytes.extend_from_slice(CHUNK_END);
-        Chunk { bytes: bytes.into(), data: head.len() }
+        Chunk { bytes: bytes.into(), data: head.len(), queued: Arc::default() }
     }
 
     /// The bytes to send in this coding, as a range of [`Chunk::frame`].
@@ -65,6 +69,12 @@ impl Chunk {
     /// The whole chunk.
     pub fn frame(&self) -> &Frame {
         &self.bytes
+    }
+
+    /// Counts its bytes among those that queues hold, once, until the last of what is given here is dropped.
+    pub(super) fn queue(&self) -> Arc<OnceLock<Queued>> {
+        self.queued.get_or_init(|| Queued::bytes(self.bytes.len()));
+        self.queued.clone()
     }
 
     /// How many bytes of data it has.

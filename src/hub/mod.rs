@@ -8,6 +8,7 @@
 //! goes at once, when it is busy the cost per event falls.
 
 mod batches;
+mod queued;
 pub mod chunk;
 mod groups;
 pub mod outlet;

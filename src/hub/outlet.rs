@@ -10,6 +10,7 @@
 //! So a browser with room in its socket costs no thread switch, and the two ways never mix.
 
 use super::chunk::{Chunk, Coding};
+use super::queued::{self, Queued};
 use super::wire::{has_hung_up, send_now};
 use crate::event::Frame;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -17,14 +18,14 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::net::TcpStream;
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 /// Frames waiting for one browser that reads too slowly or is still in its replay. When the queue is full, the hub
 /// gives the browser up; it comes back with its `Last-Event-ID` and is replayed what it missed. Every queue, body, header,
 /// history, thread and count has a named limit and a stated consequence.
 pub const QUEUE_FRAMES: usize = 1024;
-/// The same in bytes. One frame may be larger.
+/// The same in bytes. One frame may be larger. What all queues hold together has a bound too ([`queued`]).
 pub const QUEUE_BYTES: usize = 1024 * 1024;
 
 /// A comment for the times when there is nothing to say. No empty line ends it: some clients hand out a message at
@@ -50,12 +51,14 @@ pub enum End {
 pub struct Piece {
     frame: Frame,
     range: Range<usize>,
+    /// Where it comes from a queue, it counts among what all queues hold.
+    _queued: Option<(Arc<OnceLock<Queued>>, Queued)>,
 }
 
 impl Piece {
     /// These bytes of a frame.
     pub fn new(frame: Frame, range: Range<usize>) -> Piece {
-        Piece { frame, range }
+        Piece { frame, range, _queued: None }
     }
 
     /// The bytes that are still to be written.
@@ -220,14 +223,15 @@ impl Outlet {
         let range = start + sent..end;
         let bytes = range.len();
         let fits = state.queued_bytes == 0 || state.queued_bytes + bytes <= QUEUE_BYTES;
-        if state.queue.len() + 1 >= QUEUE_FRAMES || !fits {
+        if state.queue.len() + 1 >= QUEUE_FRAMES || !fits || !queued::have_room() {
             // Full means gone, and gone is safe: the browser comes back with its last id.
             drop(state);
             self.end(End::TooSlow);
             return Sent::Closed;
         }
         state.is_behind = true;
-        state.queue.push_back(Piece { frame: chunk.frame().clone(), range });
+        let _queued = Some((chunk.queue(), Queued::entry()));
+        state.queue.push_back(Piece { frame: chunk.frame().clone(), range, _queued });
         state.queued_bytes += bytes;
         if let Some(Thread { queued, .. }) = &state.thread {
             // Full means that the thread is about to look already.

@@ -76,10 +76,11 @@ impl Progress {
         Progress { deadline: Deadline::new(pause), pause, taken: None }
     }
 
-    /// Looks at the socket, into which so many bytes have been written in all, and says when to look again. Fails with
-    /// `TimedOut` when the other side has taken nothing, or hardly anything, for the whole pause.
-    pub(crate) fn look(&mut self, socket: &TcpStream, sent: u64) -> io::Result<Instant> {
-        let now = sent as isize - unacknowledged(socket) as isize;
+    /// Looks at the socket, into which so many bytes have been written in all (less those of which is known that they are
+    /// unread), and says when to look again. Fails with `TimedOut` when the other side has taken nothing, or hardly
+    /// anything, for the whole pause.
+    pub(crate) fn look(&mut self, socket: &TcpStream, sent: isize) -> io::Result<Instant> {
+        let now = sent - unacknowledged(socket) as isize;
         let before = self.taken.replace(now).unwrap_or(now);
         self.deadline.note(usize::try_from(now - before).unwrap_or(0));
         if self.deadline.has_passed() {

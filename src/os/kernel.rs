@@ -39,6 +39,32 @@ pub(crate) fn has_room(socket: &TcpStream, unsent_bytes: u32) -> io::Result<bool
     Ok(has_room)
 }
 
+/// How many bytes beyond what it has acknowledged the other side said last that it has room for: its receive window
+/// (`tcpi_snd_wnd` of `TCP_INFO`, tcp(7); Linux 5.4). `None` where the kernel does not say.
+pub(crate) fn window(socket: &TcpStream) -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    {
+        // The field's place in Linux's `struct tcp_info`, which only ever grows at its end.
+        const OFFSET: usize = 228;
+        let mut info = [0_u8; OFFSET + 4];
+        let mut bytes = libc::socklen_t::try_from(info.len()).expect("it is small");
+        // SAFETY: the socket stays open while it is borrowed, and the kernel writes at most `bytes` bytes, for which
+        // there is room.
+        let result = unsafe {
+            let info = info.as_mut_ptr().cast();
+            libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info, &raw mut bytes)
+        };
+        let is_known = result == 0 && bytes as usize == info.len();
+        let window = u32::from_ne_bytes(*info.last_chunk().expect("it is longer"));
+        is_known.then_some(window as usize)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = socket;
+        None
+    }
+}
+
 /// Has the kernel say that a socket has room only while it holds less than this that is not sent. Where the option is
 /// not known, a socket has room while a part of its buffer is free, which bounds it too.
 pub(crate) fn limit_unsent(socket: &TcpStream, bytes: u32) {
@@ -55,6 +81,17 @@ pub(crate) fn trim_heap() {
     // SAFETY: the call takes no pointer, and may be made from any thread at any time.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Has the allocator serve all threads from one heap (mallopt(3)). Otherwise glibc reserves 64 MB of addresses for each
+/// further heap, and where addresses are scarce an allocation fails while those lie unused. To be called before there
+/// are threads. Where there is another allocator than glibc's, nothing.
+pub(crate) fn keep_one_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the call takes no pointer; it is refused where it comes too late.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
@@ -127,6 +164,25 @@ mod tests {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while !has_room(&socket, 1).unwrap() {
             assert!(std::time::Instant::now() < until, "writing would say that the connection is broken");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_window_shrinks_by_what_its_peer_does_not_read_and_grows_again_when_it_does() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut other = listener.accept().unwrap().0;
+        assert!(window(&socket).unwrap() > 0);
+        socket.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(bytes) = socket.write(&[0; 4_096]) {
+            sent += bytes;
+        }
+        let full = window(&socket).unwrap();
+        other.read_exact(&mut vec![0; sent]).unwrap();
+        while window(&socket).unwrap() <= full {
+            std::thread::yield_now();
         }
     }
 

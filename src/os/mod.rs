@@ -1,5 +1,6 @@
 //! Calls to the kernel, and threads: what the standard library does not offer.
 
+pub(crate) mod clock;
 pub(crate) mod deadline;
 pub(crate) mod kernel;
 pub(crate) mod memory;

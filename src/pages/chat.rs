@@ -11,11 +11,11 @@ use crate::event::Draft;
 use crate::history::Start;
 use crate::http::{Answer, Request, Response};
 use crate::live::presence::Presence;
+use crate::os::clock::now;
 use crate::topic::Topic;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use std::time::SystemTime;
 
 /// The topic of the messages and of the presence.
 pub const TOPIC: &str = "$chat";
@@ -78,7 +78,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     if sent.message.trim().is_empty() {
         return Err(Error::bad("`message` is empty"));
     }
-    let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let at = humantime::format_rfc3339_millis(now()).to_string();
     let data = json!({ "user": user, "message": sent.message, "at": at }).to_string();
     app.publish(request, Draft { topics: vec![Topic::new(TOPIC)?], data, ..Draft::default() })?;
     Ok(Answer::json(&json!({ "succeeded": true, "message": "OK" })))

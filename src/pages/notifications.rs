@@ -10,12 +10,12 @@ use crate::error::Error;
 use crate::event::Draft;
 use crate::history::Start;
 use crate::http::{Answer, Request};
+use crate::os::clock;
 use crate::topic::Topic;
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::time::SystemTime;
 
 /// The longest user id, in bytes. A longer one is answered 400.
 const USER_BYTES_MAX: usize = 200;
@@ -58,7 +58,7 @@ pub fn notify(app: &App, request: &Request) -> Result<Answer, Error> {
 /// Sends the event `timeEvent` with the time, `15:04:05` UTC, to a user or to everyone. Answers
 /// `{"reached":2,"time":"15:04:05"}`.
 pub fn send_time(app: &App, request: &Request) -> Result<Answer, Error> {
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let now = humantime::format_rfc3339_seconds(clock::now()).to_string();
     // 2026-01-31T15:04:05Z
     let time = &now[11..19];
     let topics = request.grant()?.publish_topics().to_vec();

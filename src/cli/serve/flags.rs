@@ -6,10 +6,11 @@ use crate::access::{Hosts, Origin, Secret};
 use crate::client::Pace;
 use crate::history::{Address, Bounds, Durability};
 use crate::http::{Limits, Network};
+use crate::os::usage::memory_max;
 use crate::pages::Pages;
 use crate::selector::Selector;
 use crate::server::settings::{
-    BODY_BYTES, HEARTBEAT, HOST_RIGHT, IDLE, KEEP_AGE, KEEP_BYTES, KEEP_EVENTS, STREAMS,
+    BODY_BYTES, HEARTBEAT, HOST_RIGHT, IDLE, KEEP_AGE, KEEP_BYTES, KEEP_EVENTS, STREAMS, THREADS,
 };
 use crate::server::{Config, ListenerKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -17,6 +18,9 @@ use std::path::Path;
 
 /// Descriptors that are not connections: standard streams, listener, signals, watching, some files.
 const DESCRIPTORS_RESERVED: usize = 24;
+
+/// A history in memory takes at most this share of the memory that there is, unless `--keep-bytes` says otherwise.
+const HISTORY_SHARE: u64 = 8;
 
 /// This share of the connections is left for short requests, but not more than the maximum.
 const SHORT_REQUESTS_SHARE: usize = 16;
@@ -64,7 +68,11 @@ pub(in crate::cli) static COMMAND: Command = Command {
             help: "strict: an acknowledged event is on disk; relaxed: within 100 ms; strict",
         },
         Flag { name: "keep-events", value: "COUNT", help: "events kept for those who come back; 100000" },
-        Flag { name: "keep-bytes", value: "SIZE", help: "bytes kept for them; 64MB" },
+        Flag {
+            name: "keep-bytes",
+            value: "SIZE",
+            help: "bytes kept for them; 64MB, in memory at most an eighth of what there is",
+        },
         Flag { name: "keep-age", value: "TIME", help: "how long an event is kept for them; 7days" },
         Flag {
             name: "ephemeral",
@@ -85,6 +93,11 @@ pub(in crate::cli) static COMMAND: Command = Command {
             name: "body-bytes",
             value: "SIZE",
             help: "the largest body; larger ones are answered 413; 64KB",
+        },
+        Flag {
+            name: "threads",
+            value: "COUNT",
+            help: "threads for requests and streams; beyond half of them who waits has none; 256",
         },
         Flag {
             name: "streams",
@@ -125,12 +138,18 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
             heartbeat: flags.setting("heartbeat", &HEARTBEAT, limits.pace.heartbeat, duration)?,
             ..limits.pace
         },
+        threads_max: flags.setting("threads", &THREADS, limits.threads_max, count)?,
         connections_max,
         ..limits
     };
+    let data = data(flags.text("data").unwrap_or("callout-data"))?;
+    let history_bytes = match data {
+        Address::Memory => usize::try_from(memory_max() / HISTORY_SHARE).unwrap_or(usize::MAX),
+        _ => usize::MAX,
+    };
     let bounds = Bounds {
         events_max: flags.setting("keep-events", &KEEP_EVENTS, bounds.events_max, count)?,
-        bytes_max: flags.setting("keep-bytes", &KEEP_BYTES, bounds.bytes_max, bytes)?,
+        bytes_max: flags.setting("keep-bytes", &KEEP_BYTES, bounds.bytes_max.min(history_bytes), bytes)?,
         age_max: flags.setting("keep-age", &KEEP_AGE, bounds.age_max, duration)?,
     };
     let durability =
@@ -159,7 +178,7 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))
         })?,
-        data: data(flags.text("data").unwrap_or("callout-data"))?,
+        data,
         durability,
         bounds,
         limits,

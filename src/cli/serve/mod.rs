@@ -7,8 +7,9 @@ pub(super) use flags::COMMAND;
 use super::flags::duration;
 use super::output::print;
 use super::{Failure, Flags, log as stderr_log};
-use crate::os::kernel::give_back_code;
+use crate::os::kernel::{give_back_code, keep_one_heap};
 use crate::os::threads::spawn;
+use crate::os::usage::address_space_max;
 use crate::server::{Config, Server};
 use crossbeam_channel::{Receiver, bounded, select};
 use log::{Level, LevelFilter};
@@ -29,6 +30,9 @@ const START_REST: Duration = Duration::from_millis(50);
 const EXIT_FAILED: i32 = 70;
 
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
+    if address_space_max().is_some() {
+        keep_one_heap();
+    }
     let level =
         flags.value("log", LevelFilter::Info, "error, warn, info or debug", |text| text.parse().ok())?;
     let patience = |name, default| {

@@ -15,6 +15,7 @@ use crate::client::{Client, Permit, Permits, Step, Stream};
 use crate::error::Error;
 use crate::http::busy::{Busy, BusyGuard};
 use crate::http::proxies::Proxies;
+use crate::http::unread::Waiting;
 use crate::http::{Answer, Answered, HEAD_BYTES_MAX, LONG_HEADS_MAX, Limits, Request, Response, STACK_BYTES};
 use crate::http::{Site, answer, log_request, log_stream};
 use crate::hub::outlet::{End, Wake};
@@ -22,6 +23,7 @@ use crate::hub::wire::{Progress, Wire, send_now};
 use crate::os::deadline::Deadline;
 use crate::os::pool::{Lane, Pool, Work};
 use crate::os::threads::Threads;
+use crate::os::usage::threads_max;
 use http::header::CONNECTION;
 use http::{Method, StatusCode, Version};
 use socket2::SockRef;
@@ -50,9 +52,8 @@ pub(super) struct Shared {
     readiness: Readiness,
     sweeper: Sweeper,
     long_heads: Arc<Permits>,
-    /// What peers have sent of requests that are not complete, and what they have not taken of their answers.
-    unread: Arc<Quota>,
-    untaken: Arc<Quota>,
+    /// What peers have sent of requests that are not complete.
+    incoming: Arc<Quota>,
 }
 
 impl Shared {
@@ -64,24 +65,22 @@ impl Shared {
         threads: &Threads,
     ) -> io::Result<Shared> {
         let connections = Arc::new(Connections::new(limits.connections_max));
+        let threads_bound = threads_max(STACK_BYTES);
+        if threads_bound < limits.threads_max {
+            log::info!("the system allows {threads_bound} threads for requests and streams");
+        }
+        let threads_bound = threads_bound.min(limits.threads_max);
         Ok(Shared {
             readiness: Readiness::start(&connections, threads)?,
             sweeper: Sweeper::start(&connections, &limits, threads)?,
-            pool: Arc::new(Pool::start(
-                "connection",
-                STACK_BYTES,
-                limits.threads_max,
-                SLOW_THREADS_MAX,
-                threads,
-            )?),
+            pool: Arc::new(Pool::start("connection", STACK_BYTES, threads_bound, SLOW_THREADS_MAX, threads)?),
             site,
             limits,
             proxies,
             busy: Busy::new(),
             connections,
             long_heads: Permits::new(LONG_HEADS_MAX),
-            unread: Quota::of_memory(),
-            untaken: Quota::of_memory(),
+            incoming: Quota::of_memory(),
         })
     }
 }
@@ -136,7 +135,7 @@ struct Outgoing {
     progress: Progress,
     answered: Told,
     then: Then,
-    _share: Share,
+    _waiting: Option<Waiting>,
     _busy: BusyGuard,
 }
 
@@ -185,6 +184,8 @@ enum Wait {
     Bytes(Instant),
     /// Room in its socket, or this moment.
     Room(Instant),
+    /// This moment.
+    Moment(Instant),
     /// The hub, which sends straight.
     Hub,
     /// Its turn in the slow lane.
@@ -230,6 +231,8 @@ impl Connection {
         let (interests, until) = match wait {
             Wait::Bytes(until) => (Interests::Bytes, Some(until)),
             Wait::Room(until) => (Interests::Room, Some(until)),
+            // Only its end is of interest.
+            Wait::Moment(until) => (self.asked.unwrap_or(Interests::Bytes), Some(until)),
             Wait::Hub => (Interests::Room, None),
             Wait::Turn | Wait::End => return Some(self),
         };
@@ -244,7 +247,7 @@ impl Connection {
         let (slot, shared) = (self.slot.slot.clone(), self.shared.clone());
         let given_back = slot.rest(self, until);
         // Afterwards, or the sweeper might look too early and go to sleep.
-        shared.sweeper.need();
+        shared.sweeper.need(until);
         given_back
     }
 
@@ -309,7 +312,7 @@ impl Connection {
                 _ => 0,
             };
         self.share = None;
-        match self.shared.unread.take(held) {
+        match self.shared.incoming.take(held) {
             Some(share) => {
                 self.share = Some(share);
                 Some(Wait::Bytes(until))
@@ -452,20 +455,22 @@ impl Connection {
             (false, true) => Then::Close,
             (false, false) => Then::Next,
         };
-        let bytes = response.encode(close, with_body);
+        let (mut bytes, mut status) = (response.encode(close, with_body), response.status);
+        // What nobody reads is held within a bound for all.
+        let waiting = Waiting::hold(bytes.len()).map_err(|error| {
+            let full = Response::error(&error);
+            (bytes, status) = (full.encode(close, with_body), full.status);
+        });
         let sent = send_now(&self.socket, &bytes);
         if matches!(sent, Ok(sent) if sent < bytes.len()) {
             let sent = sent.unwrap_or_default();
-            // What nobody reads is held within a bound for all; past it the connection is closed.
-            let share = self.shared.untaken.take(bytes.len() - sent);
-            let Some(share) = share else { return Some(self.abort()) };
             self.state = State::Answer(Box::new(Outgoing {
                 bytes,
                 sent,
                 progress: Progress::new(self.shared.limits.pace.write_deadline),
-                answered: Told::of(&request, response.status, began),
+                answered: Told::of(&request, status, began),
                 then,
-                _share: share,
+                _waiting: waiting.ok(),
                 _busy: busy,
             }));
             return None;
@@ -474,7 +479,7 @@ impl Connection {
             client: request.client,
             method: request.method.as_str(),
             path: request.path(),
-            status: response.status.as_u16(),
+            status: status.as_u16(),
             took: began.elapsed(),
         };
         log_request(&answered, bytes.len() as u64);
@@ -504,7 +509,7 @@ impl Connection {
         let State::Answer(outgoing) = &mut self.state else { return Some(Wait::End) };
         let wait = loop {
             match send_now(&self.socket, &outgoing.bytes[outgoing.sent..]) {
-                Ok(0) => match outgoing.progress.look(&self.socket, outgoing.sent as u64) {
+                Ok(0) => match outgoing.progress.look(&self.socket, outgoing.sent as isize) {
                     Ok(until) => return Some(Wait::Room(until)),
                     Err(_) => break Some(self.abort()),
                 },
@@ -569,6 +574,7 @@ impl Connection {
             }
             Step::Quiet => return Some(Wait::Hub),
             Step::Room(until) => return Some(Wait::Room(until)),
+            Step::Pause(until) => return Some(Wait::Moment(until)),
             Step::Turn => return Some(Wait::Turn),
             Step::End(end) => end,
         };

@@ -153,12 +153,20 @@ impl Silence {
     }
 }
 
+/// When something is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Due {
+    At(Instant),
+    AtAnyTime,
+}
+
 /// A moment that does not come.
 const NEVER: u64 = u64::MAX;
 
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// A clock whose moments are numbers.
 fn micros() -> u64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed().as_micros() as u64
 }
 
@@ -216,20 +224,25 @@ impl<W: Work> Slot<W> {
     }
 
     /// Does what is due: wakes a connection whose time has come, and sends a heartbeat where nothing was sent for this
-    /// pause. A stream with a thread of its own sees to that itself. Says whether the connection has no thread.
-    pub(super) fn tend(&self, heartbeat: Duration) -> bool {
+    /// pause. A stream with a thread of its own sees to that itself. Says when something is due next; for a stream that has
+    /// no thread that may be at any time.
+    pub(super) fn tend(&self, heartbeat: Duration) -> Option<Due> {
         let due = self.due.load(Relaxed);
         let outlet = self.outlet.get().filter(|outlet| !outlet.has_thread());
         // A stream that fell behind while it rested hears of room only when its browser reads: its deadline has to begin.
         let is_unnoticed = || due == NEVER && outlet.is_some_and(|outlet| outlet.is_behind());
-        if due <= micros() || is_unnoticed() {
+        let is_due = due <= micros();
+        if is_due || is_unnoticed() {
             self.due.store(NEVER, Relaxed);
             self.wake();
         }
         if let Some(outlet) = outlet {
             outlet.heartbeat(heartbeat);
         }
-        due != NEVER || outlet.is_some()
+        match due {
+            due if due != NEVER && !is_due => Some(Due::At(*START + Duration::from_micros(due))),
+            _ => outlet.map(|_| Due::AtAnyTime),
+        }
     }
 
     /// Gives a connection that rested a thread. Streams take the slow lane.

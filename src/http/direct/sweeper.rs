@@ -1,13 +1,13 @@
 //! One thread that looks after all connections that have no thread: heartbeats of streams, and deadlines.
 
-use super::open::Connections;
+use super::open::{Connections, Due};
 use crate::http::Limits;
 use crate::os::pool::Work;
 use crate::os::threads::Threads;
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The sweeper looks so many times within the shortest deadline, so that none is kept much too late.
 const LOOKS: u32 = 8;
@@ -19,6 +19,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The handle to the thread, which ends when the handle is dropped.
 pub(super) struct Sweeper {
     shared: Arc<Shared>,
+    pause: Duration,
 }
 
 #[derive(Default)]
@@ -29,8 +30,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Something may rest. The thread sleeps while nothing does.
-    is_needed: bool,
+    /// When to look next. None while nothing rests; then the thread sleeps.
+    next: Option<Instant>,
     is_closed: bool,
 }
 
@@ -41,44 +42,57 @@ impl Sweeper {
         limits: &Limits,
         threads: &Threads,
     ) -> io::Result<Sweeper> {
-        let sweeper = Sweeper { shared: Arc::default() };
-        let (shared, connections) = (sweeper.shared.clone(), connections.clone());
         let pace = limits.pace;
         let deadlines = [limits.head_deadline, limits.body_deadline, limits.idle_deadline];
         let shortest = deadlines.into_iter().fold(pace.heartbeat.min(pace.write_deadline), Duration::min);
         let pause = (shortest / LOOKS).clamp(PAUSE_MIN, PAUSE_MAX);
+        let sweeper = Sweeper { shared: Arc::default(), pause };
+        let (shared, connections) = (sweeper.shared.clone(), connections.clone());
         threads.spawn_essential("sweeper", move || {
-            while shared.wait(pause) {
-                // All of them, not only up to the first that rests.
-                if connections.all().iter().filter(|slot| slot.tend(pace.heartbeat)).count() > 0 {
-                    shared.need();
+            while shared.wait() {
+                let at_any_time = Instant::now() + pause;
+                let next = |due: Due| match due {
+                    Due::At(due) => due.min(at_any_time),
+                    Due::AtAnyTime => at_any_time,
+                };
+                let slots = connections.all();
+                if let Some(next) = slots.iter().filter_map(|slot| slot.tend(pace.heartbeat)).map(next).min()
+                {
+                    shared.need(next);
                 }
             }
         })?;
         Ok(sweeper)
     }
 
-    /// A connection is about to rest.
-    pub(super) fn need(&self) {
-        self.shared.need();
+    /// A connection rests, and has to be looked at then, if not earlier.
+    pub(super) fn need(&self, until: Option<Instant>) {
+        let next = Instant::now() + self.pause;
+        self.shared.need(until.map_or(next, |until| until.min(next)));
     }
 }
 
 impl Shared {
-    fn need(&self) {
+    fn need(&self, at: Instant) {
         let mut state = self.state.lock();
-        if !state.is_needed {
-            state.is_needed = true;
+        if state.next.is_none_or(|next| at < next) {
+            state.next = Some(at);
             self.changed.notify_one();
         }
     }
 
-    /// Waits until something rests, and then for the pause. False if the sweeper is to end.
-    fn wait(&self, pause: Duration) -> bool {
+    /// Waits until it is time to look, but for the shortest pause at least. False if the sweeper is to end.
+    fn wait(&self) -> bool {
+        let earliest = Instant::now() + PAUSE_MIN;
         let mut state = self.state.lock();
-        self.changed.wait_while(&mut state, |state| !state.is_needed && !state.is_closed);
-        self.changed.wait_while_for(&mut state, |state| !state.is_closed, pause);
-        state.is_needed = false;
+        while !state.is_closed {
+            match state.next.map(|next| next.max(earliest)) {
+                Some(next) if Instant::now() >= next => break,
+                Some(next) => _ = self.changed.wait_until(&mut state, next),
+                None => self.changed.wait(&mut state),
+            }
+        }
+        state.next = None;
         !state.is_closed
     }
 }

@@ -5,6 +5,7 @@
 mod content_type;
 mod html;
 
+use super::unread::Waiting;
 use super::{Request, Response, printable, template};
 use crate::error::Error;
 use content_type::{content_type, is_page};
@@ -66,6 +67,8 @@ impl Files {
             return Err(missing());
         }
         let own = self.folder.as_deref().map(|folder| read_page(folder, name)).transpose()?.flatten();
+        // Held until the answer is made; then it counts as one.
+        let (own, _waiting) = own.unzip();
         let own = own.map(|bytes| File::new(shown(name, bytes.into(), &self.hidden)));
         let file = own.as_ref().or_else(|| self.embedded.get(name)).ok_or_else(missing)?;
         // `/pages/wall` is `wall.html`, whose links lead from one folder further up.
@@ -128,25 +131,30 @@ fn shown(name: &str, bytes: Cow<'static, [u8]>, hidden: &[String]) -> Cow<'stati
 }
 
 /// Reads a file of the folder, a page in the folder's template if it has one. None if there is no such file.
-fn read_page(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+fn read_page(folder: &Path, name: &str) -> Result<Option<(Vec<u8>, Waiting)>, Error> {
     let own = match name {
         template::NAME => None,
         _ => read(folder, name)?,
     };
-    let (true, Some(bytes)) = (is_page(name), &own) else { return Ok(own) };
-    let Some(template) = read(folder, template::NAME)? else { return Ok(own) };
+    let (true, Some((bytes, _))) = (is_page(name), &own) else { return Ok(own) };
+    let Some((template, waiting)) = read(folder, template::NAME)? else { return Ok(own) };
     let (template, page) = (String::from_utf8_lossy(&template), String::from_utf8_lossy(bytes));
-    Ok(template::render(&template, name, &page).map(String::into_bytes).or(own))
+    let rendered = template::render(&template, name, &page);
+    Ok(rendered.map(|page| (page.into_bytes(), waiting)).or(own))
 }
 
-fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+/// Reads a file, where all files that are read at this moment leave room for it.
+fn read(folder: &Path, name: &str) -> Result<Option<(Vec<u8>, Waiting)>, Error> {
     // Only names that lead down: nothing outside the folder is to be had.
     let leads_down = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     if !leads_down {
         return Ok(None);
     }
-    match std::fs::read(folder.join(name)) {
-        Ok(bytes) => Ok(Some(bytes)),
+    let path = folder.join(name);
+    let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+    let waiting = Waiting::hold(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some((bytes, waiting))),
         Err(error) if is_no_file(error.kind()) => Ok(None),
         Err(error) => Err(Error::Internal(format!("failed to read {name:?}: {error}"))),
     }

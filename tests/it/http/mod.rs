@@ -16,3 +16,4 @@ mod room; // who makes room for a newcomer
 mod steady; // what is slow and flows, and what is slow and does not
 mod strict; // HTTP/1.1 to the letter
 mod tiny; // the other listener
+mod unread; // what answers hold while nobody reads them

@@ -217,3 +217,42 @@ fn the_table_of_flags_has_each_flag_and_no_other() {
     };
     assert_eq!(names(&document, "| `--"), names(&help, "  --"));
 }
+
+#[test]
+fn each_test_that_the_table_names_exists() {
+    let mut sources = String::new();
+    let mut folders: Vec<PathBuf> = ["src", "tests"].map(|folder| Path::new(ROOT).join(folder)).into();
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            match extension {
+                _ if path.ends_with("node_modules") => {}
+                Some("rs" | "mjs") => sources += &fs::read_to_string(path).unwrap(),
+                None if path.is_dir() => folders.push(path),
+                _ => {}
+            }
+        }
+    }
+    let read = |name: &str| fs::read_to_string(Path::new(ROOT).join(name)).unwrap();
+    let (document, makefile) = (read("tests/README.md"), read("Makefile"));
+    let table = document.split("\n## ").find(|section| section.starts_with("What once failed")).unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 60, "{}", rows.len());
+    for row in rows {
+        let tests = row.trim_end_matches('|').rsplit_once('|').unwrap().1;
+        let code = tests.split('`').skip(1).step_by(2);
+        let titles = tests.split('“').skip(1).map(|rest| rest.split('”').next().unwrap_or_default());
+        assert!(code.clone().count() + titles.clone().count() > 0, "{row}");
+        for title in titles {
+            assert!(sources.contains(title), "there is no test {title:?}: {row}");
+        }
+        for name in code {
+            let exists = match name.strip_prefix("make ") {
+                Some(target) => makefile.contains(&format!("\n{target}: ")),
+                None if name.starts_with('.') => Path::new(ROOT).join(name).exists(),
+                None => sources.contains(&format!("fn {name}(")),
+            };
+            assert!(exists, "there is no test {name:?}: {row}");
+        }
+    }
+}
