@@ -31,11 +31,11 @@
 //! ```text
 //!  POST ──> listener ──> routes ──> access ──> handler ──> Publisher ──> History ──> Hub ──> Outlet ──> socket
 //!                                   (who may)              (the one      (orders,    (one    (one per browser:
-//!                                                          door)         numbers,    thread)  at once, or by its
+//!                                                          door)         numbers,    thread)  at once, or by a
 //!                                                                        keeps)               thread when behind)
 //!
 //!  GET (SSE) ──> listener ──> routes ──> access ──> handler ──> Client: head, replay, then
-//!                select! { its queue · silence (heartbeat) · gone (disconnect) }
+//!                select! { its queue · silence (heartbeat) · gone (disconnect) }, or it rests
 //! ```
 //!
 //! # Invariants
@@ -62,6 +62,7 @@
 //! 12. A post and its event are written together or not at all; handling an event twice changes nothing.
 //! 13. Nothing is published, read or listed before `access` has said yes, and what it said is said again when it changes
 //!     (a token revoked, expired) to streams that are open.
+//! 14. A thread is for work. When threads are many, who has nothing to do rests, and who is slow waits without one.
 //!
 //! # Decisions
 //!
@@ -73,6 +74,10 @@
 //!   its queue, and no frame needs to be compared with an id to find doubles.
 //! - **The present state is asked for, not kept.** A browser that missed presence or statistics while it was behind
 //!   is sent the present state when it has caught up, by the same line that sends it to newcomers.
+//! - **A stream that fell behind keeps no thread of its own afterwards.** Resting costs it nothing, and a crowd that
+//!   stalls and recovers must not take all threads. So only who always kept up drives the `select!`.
+//! - **A resting stream is not woken because it falls behind.** Its socket was full a moment ago, so a thread could do
+//!   nothing for it. The kernel says when there is room, and the sweeper when its deadline begins.
 //! - **Grants are made where nobody else can make them.** `access` stands above the publisher, the client and the
 //!   handlers, and knows HTTP only as header fields. So nothing that takes a grant happens before access was asked.
 //! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting for the

@@ -11,22 +11,52 @@ use std::collections::HashMap;
 /// than the plain one are kept; past it those are encoded anew.
 pub(super) const SHARED_BYTES: usize = 4 * 1024 * 1024;
 
-/// An event that a group gathered.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// Constants of the hash over what a group gathered. Groups with the same hash are compared, so a bad hash
+/// costs time and nothing else.
+const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+const HASH_TURN: u32 = 29;
+
+/// The events that a group gathered since the last flush.
+#[derive(Default)]
 pub(super) struct Gathered {
-    /// An index of the events of the flush.
-    pub(super) event: u32,
-    /// By which of the event's topics it reached the group, as an index; 0 where the form does not tell it, so that
-    /// such groups share the event whatever their topics.
-    pub(super) topic: u32,
+    /// By which groups that gathered the same find each other.
+    pub(super) hash: u64,
+    /// Indexes of the events of the flush.
+    pub(super) events: Vec<u32>,
+    /// By which of its topics each of them reached the group, as an index. Empty where the form does not tell it, so
+    /// that such groups share a batch whatever their topics.
+    topics: Vec<u32>,
+}
+
+impl Gathered {
+    pub(super) fn push(&mut self, event: u32, topic: u32, form: Form) {
+        self.events.push(event);
+        let mut step = u64::from(event) ^ 1 << 32;
+        if form.tells_topic() {
+            self.topics.push(topic);
+            step ^= u64::from(topic) << 33;
+        }
+        self.hash = (self.hash ^ step).wrapping_mul(HASH_FACTOR).rotate_left(HASH_TURN);
+    }
+
+    /// Whether groups of one form gathered the same.
+    pub(super) fn is_same(&self, other: &Gathered) -> bool {
+        // Comparing two lists without elements costs far more than a look at their lengths: the C library's vector
+        // instructions read where nothing is mapped, and the processor has to recover from that.
+        self.events == other.events && (self.topics.is_empty() || self.topics == other.topics)
+    }
+
+    /// Each event with its topic.
+    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.events.iter().copied().zip(self.topics.iter().copied().chain(std::iter::repeat(0)))
+    }
 }
 
 /// What one or more groups gathered, in their form.
 pub(super) struct SharedBatch {
-    pub(super) gathered: Vec<Gathered>,
+    pub(super) gathered: Gathered,
     pub(super) batch: Batch,
-    /// How many events that is, and how many of them are kept.
-    pub(super) events: u64,
+    /// How many of the events are kept.
     pub(super) kept_events: u64,
     /// Events whose publisher asked for a count, as indexes of the events of the flush.
     pub(super) counted: Vec<u32>,
@@ -36,19 +66,22 @@ pub(super) struct SharedBatch {
 /// encoded once in each form that has readers (plain, with its topic); all its receivers share the bytes.
 #[derive(Default)]
 pub(super) struct Encodings {
-    frames: HashMap<(Form, Gathered), Frame>,
+    frames: HashMap<Encoding, Frame>,
     bytes: usize,
 }
 
+/// A form, an event, and by which of its topics it reached those who read it, where the form tells it.
+type Encoding = (Form, u32, u32);
+
 impl Encodings {
     /// Encodes what was gathered in this form, as far as that was not done for another group.
-    fn fill(&mut self, form: Form, gathered: &[Gathered], events: &[Dispatch]) {
+    fn fill(&mut self, form: Form, gathered: &Gathered, events: &[Dispatch]) {
         if self.bytes > SHARED_BYTES {
             *self = Encodings::default();
         }
-        for &Gathered { event, topic } in gathered {
+        for (event, topic) in gathered.iter() {
             let Dispatch { topics, frame, .. } = &events[event as usize];
-            self.frames.entry((form, Gathered { event, topic })).or_insert_with(|| {
+            self.frames.entry((form, event, topic)).or_insert_with(|| {
                 let encoded = form.encode(frame, &topics[topic as usize]);
                 self.bytes += encoded.len();
                 encoded
@@ -59,25 +92,24 @@ impl Encodings {
 
 impl SharedBatch {
     pub(super) fn new(
-        gathered: Vec<Gathered>,
+        gathered: Gathered,
         form: Form,
         events: &[Dispatch],
         encodings: &mut Encodings,
     ) -> SharedBatch {
-        if form != Form::Plain {
+        let own: Vec<(&Dispatch, &Frame)> = if form == Form::Plain {
+            let own = gathered.events.iter().map(|&event| &events[event as usize]);
+            own.map(|event| (event, &event.frame)).collect()
+        } else {
             encodings.fill(form, &gathered, events);
-        }
-        let own = gathered.iter().map(|gathered| {
-            let event = &events[gathered.event as usize];
-            let is_plain = form == Form::Plain;
-            (event, if is_plain { &event.frame } else { &encodings.frames[&(form, *gathered)] })
-        });
-        let own: Vec<(&Dispatch, &Frame)> = own.collect();
+            let frame = |event, topic| &encodings.frames[&(form, event, topic)];
+            gathered.iter().map(|(event, topic)| (&events[event as usize], frame(event, topic))).collect()
+        };
         let batch = batch(&own);
-        let counted = gathered.iter().map(|gathered| gathered.event);
+        let counted = gathered.events.iter().copied();
         let counted = counted.filter(|&event| events[event as usize].count.is_some()).collect();
         let kept_events = own.iter().filter(|(event, _)| event.id.is_some()).count() as u64;
-        SharedBatch { counted, events: own.len() as u64, kept_events, batch, gathered }
+        SharedBatch { counted, kept_events, batch, gathered }
     }
 }
 

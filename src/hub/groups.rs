@@ -12,11 +12,6 @@ use slab::Slab;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Constants of the hash over what a group gathered. Groups with the same hash are compared, so a bad hash
-/// costs time and nothing else.
-const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-const HASH_TURN: u32 = 29;
-
 /// All groups, and the ways to find one: by its topics, by one of its topics, by one of its members.
 #[derive(Default)]
 pub(super) struct Groups {
@@ -41,10 +36,7 @@ struct Key {
 struct Group {
     key: Key,
     members: Vec<(ClientId, Arc<Outlet>)>,
-    /// Its events since the last flush.
-    gathered: Vec<Gathered>,
-    /// A hash of `gathered`, by which groups that gathered the same find each other.
-    hash: u64,
+    gathered: Gathered,
 }
 
 /// Where a client is: its group, and its index among the members.
@@ -92,17 +84,14 @@ impl Groups {
         let mut is_gathered = false;
         for (topic, position) in dispatch.topics.iter().zip(0..) {
             for &group in self.by_topic.get(topic).into_iter().flatten() {
-                let Group { key, gathered, hash, .. } = &mut self.groups[group];
-                match gathered.last() {
+                let Group { key, gathered, .. } = &mut self.groups[group];
+                match gathered.events.last() {
                     // Two of an event's topics may lead to one group. It is told the first.
-                    Some(newest) if newest.event == index => continue,
+                    Some(&newest) if newest == index => continue,
                     Some(_) => {}
                     None => self.touched.push(group),
                 }
-                let topic = if key.form.tells_topic() { position } else { 0 };
-                gathered.push(Gathered { event: index, topic });
-                let step = u64::from(topic) << 33 | 1 << 32 | u64::from(index);
-                *hash = (*hash ^ step).wrapping_mul(HASH_FACTOR).rotate_left(HASH_TURN);
+                gathered.push(index, position, key.form);
                 is_gathered = true;
             }
         }
@@ -124,22 +113,23 @@ impl Groups {
             // Taken and not only cleared: what a flood needed is given back after it.
             let gathered = std::mem::take(&mut group.gathered);
             let form = group.key.form;
-            let found_by = (form, std::mem::take(&mut group.hash));
+            let found_by = (form, gathered.hash);
             // The form belongs to the group. This also holds for a batch: groups that gathered the same events share
             // one batch.
             let own = match found.get(&found_by) {
-                Some(shared) if shared.gathered == gathered => None,
+                Some(shared) if shared.gathered.is_same(&gathered) => None,
                 _ => Some(SharedBatch::new(gathered, form, &self.events, &mut encodings)),
             };
-            let SharedBatch { batch, events, kept_events, counted, .. } =
+            let SharedBatch { gathered, batch, kept_events, counted } =
                 own.as_ref().or_else(|| found.get(&found_by)).expect("it is one or the other");
+            let events = gathered.events.len() as u64;
             let mut reached = Reached::default();
             for (_, outlet) in &group.members {
                 let sent = send(batch, outlet);
                 deliveries += match sent {
                     Sent::Straight | Sent::Queued => events,
-                    Sent::QueuedKept => kept_events,
-                    Sent::Dropped | Sent::Closed => &0,
+                    Sent::QueuedKept => *kept_events,
+                    Sent::Dropped | Sent::Closed => 0,
                 };
                 // A browser that closed a moment ago is not reached, though its socket may take the bytes.
                 if !counted.is_empty() && !outlet.has_hung_up() {
@@ -161,8 +151,8 @@ impl Groups {
     }
 
     fn open(&mut self, key: Key) -> usize {
-        let (members, gathered, hash) = (Vec::new(), Vec::new(), 0);
-        let group = self.groups.insert(Group { key: key.clone(), members, gathered, hash });
+        let (members, gathered) = (Vec::new(), Gathered::default());
+        let group = self.groups.insert(Group { key: key.clone(), members, gathered });
         for topic in key.topics.iter() {
             self.by_topic.entry(topic.clone()).or_default().insert(group);
         }
