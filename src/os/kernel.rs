@@ -84,15 +84,17 @@ pub(crate) fn trim_heap() {
     }
 }
 
-/// Has the allocator serve all threads from one heap (mallopt(3)). Otherwise glibc reserves 64 MB of addresses for each
-/// further heap, and where addresses are scarce an allocation fails while those lie unused. To be called before there
-/// are threads. Where there is another allocator than glibc's, nothing.
-pub(crate) fn keep_one_heap() {
+/// Has the allocator serve all threads from so many heaps (mallopt(3)). glibc makes eight for each processor, keeps free
+/// memory at the end of each, and reserves 64 MB of addresses for each further one, which lie unused where addresses are
+/// scarce. To be called before there are threads. Where there is another allocator than glibc's, nothing.
+pub(crate) fn limit_heaps(count: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: the call takes no pointer; it is refused where it comes too late.
     unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_ARENA_MAX, libc::c_int::try_from(count).unwrap_or(1));
     }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = count;
 }
 
 /// How many bytes the kernel holds that the other side has not acknowledged yet (`SIOCOUTQ`, tcp(7)); 0 where it does not

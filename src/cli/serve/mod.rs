@@ -7,7 +7,7 @@ pub(super) use flags::COMMAND;
 use super::flags::duration;
 use super::output::print;
 use super::{Failure, Flags, log as stderr_log};
-use crate::os::kernel::{give_back_code, keep_one_heap};
+use crate::os::kernel::{give_back_code, limit_heaps};
 use crate::os::threads::spawn;
 use crate::os::usage::address_space_max;
 use crate::server::{Config, Server};
@@ -17,7 +17,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// The longest `--grace` and `--drain-delay`.
@@ -30,9 +32,9 @@ const START_REST: Duration = Duration::from_millis(50);
 const EXIT_FAILED: i32 = 70;
 
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
-    if address_space_max().is_some() {
-        keep_one_heap();
-    }
+    // More threads than processors do not allocate at the same time, and what leaves no heap is given back.
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    limit_heaps(if address_space_max().is_some() { 1 } else { processors });
     let level =
         flags.value("log", LevelFilter::Info, "error, warn, info or debug", |text| text.parse().ok())?;
     let patience = |name, default| {
