@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::event::Draft;
 use crate::history::{Retracted, Start};
 use crate::http::{Answer, Request};
+use crate::os::memory;
 use serde::Serialize;
 
 /// `{"id":"…"}`, and `"duplicate":true` where the same was published before. An ephemeral event has no id.
@@ -31,6 +32,9 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&Published { id: receipt.id, duplicate: receipt.duplicate }))
 }
 
+/// A retraction of so many events takes memory that is worth giving back.
+const MANY: usize = 1_000;
+
 /// `{"retracted":1,"id":"…"}`, where `id` is that of the `retract` event; null where nothing was retracted.
 #[derive(Serialize)]
 struct Retraction {
@@ -44,6 +48,9 @@ pub fn retract(app: &App, request: &Request) -> Result<Answer, Error> {
     let id = request.query("id");
     let [topic] = grant.publish_topics() else { return Err(Error::bad("one topic is retracted at a time")) };
     let Retracted { count, id } = app.publisher.retract(grant, topic, id.as_deref())?;
+    if count >= MANY {
+        memory::give_back_soon();
+    }
     Ok(Answer::json(&Retraction { retracted: count, id }))
 }
 

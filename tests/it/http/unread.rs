@@ -7,13 +7,6 @@ use std::process::Command;
 /// Clients that ask and do not read.
 const CLIENTS: usize = 60;
 
-/// Resident memory of a program.
-fn resident_bytes(program: &Program) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.child.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux");
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
-}
-
 /// Asks for this path on connections of their own, whose answers nobody reads.
 fn ask(program: &Program, path: &str, clients: usize) -> Vec<Raw> {
     let ask = |_| {
@@ -63,11 +56,11 @@ fn lists_that_nobody_reads_take_little_however_long_they_are() {
         }),
     );
     until("the feed is there", || get(program.address, "/healthz").json()["posts"]["unhandled"] == 0);
-    let before = resident_bytes(&program);
+    let before = program.resident_bytes();
     for path in ["/history", "/api/feeds/big?limit=200", "/api/posts?limit=200"] {
         let clients = ask(&program, path, CLIENTS);
         have_begun(&clients);
-        let grown = resident_bytes(&program).saturating_sub(before);
+        let grown = program.resident_bytes().saturating_sub(before);
         println!("{path}: {grown} more resident");
         assert!(grown < 40_000_000, "{path}: {grown} more resident");
         // Nobody is held up meanwhile.
@@ -87,10 +80,10 @@ fn large_answers_that_nobody_reads_have_a_bound_together_and_come_again_when_the
     command.args(["-c", script, env!("CARGO_BIN_EXE_callout"), "serve", "--listen", "127.0.0.1:0"]);
     command.args(["--log", "warn", "--www", folder.text()]);
     let program = Program::start(command);
-    let before = resident_bytes(&program);
+    let before = program.resident_bytes();
     let mut clients = ask(&program, "/large.bin", 20);
     have_begun(&clients);
-    let grown = resident_bytes(&program).saturating_sub(before);
+    let grown = program.resident_bytes().saturating_sub(before);
     assert!(grown < 100_000_000, "{grown} more resident");
     let statuses: Vec<String> = clients.iter_mut().map(Raw::line).collect();
     let count = |status: &str| statuses.iter().filter(|line| line.contains(status)).count();

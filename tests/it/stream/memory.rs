@@ -10,13 +10,6 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Resident memory of a program.
-fn resident_bytes(program: &Program) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.child.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux");
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
-}
-
 /// What the kernel holds on a program's connections: on its side what was not sent or not confirmed, and on the other side
 /// what was not read, each of all connections that hold something.
 fn held_by_kernel(program: &Program) -> (Vec<u64>, Vec<u64>) {
@@ -59,7 +52,7 @@ fn two_thousand_streams_that_ask_for_everything_and_do_not_read_hold_little_and_
         longest = longest.max(began.elapsed());
         let (unsent, unread) = held_by_kernel(&program);
         let (here, there): (u64, u64) = (unsent.iter().sum(), unread.iter().sum());
-        most = (most.0.max(here), most.1.max(here + there), most.2.max(resident_bytes(&program)));
+        most = (most.0.max(here), most.1.max(here + there), most.2.max(program.resident_bytes()));
         // Each is stuck in the middle of its replay when it holds more than the first part.
         unread.iter().filter(|bytes| **bytes > 40_000).count()
     };
@@ -77,6 +70,18 @@ fn two_thousand_streams_that_ask_for_everything_and_do_not_read_hold_little_and_
     // The kernel counts some more than the bytes themselves.
     assert!(here < 100_000_000 && together < 220_000_000, "{here} here, {together} together");
     drop(streams);
+}
+
+#[test]
+fn the_kernel_holds_little_for_a_stream_that_does_not_read() {
+    let program = Program::serve(&["--log", "warn"]);
+    let _stalled = Browser::open(program.address, "/topics/t");
+    // More than it holds, and less than makes the stream go.
+    (0..24).for_each(|_| _ = publish(program.address, "/topics/t", "x".repeat(60_000)));
+    let held = held_by_kernel(&program);
+    let (unsent, unread): (u64, u64) = (held.0.iter().sum(), held.1.iter().sum());
+    println!("{unsent} here, {unread} with the reader");
+    assert!(unsent > 0 && unsent < 600_000, "{unsent}");
 }
 
 fn ask_for_everything(program: &Program) -> Raw {
@@ -182,12 +187,12 @@ fn the_queues_of_all_streams_together_take_a_share_of_the_memory_and_what_they_s
     publish_to(&program, &["shared".into()], 200, EVENT_BYTES);
     assert_eq!(too_slow(&program), 0);
     drop(crowd);
-    let before = resident_bytes(&program);
+    let before = program.resident_bytes();
     let topics: Vec<String> = (0..STREAMS).map(|number| number.to_string()).collect();
     let crowd: Vec<Browser> = topics.iter().map(|topic| open(topic)).collect();
     // 60 MB, where each queue alone would still take it.
     publish_to(&program, &topics, 300, EVENT_BYTES);
-    let (grown, dropped) = (resident_bytes(&program).saturating_sub(before), too_slow(&program));
+    let (grown, dropped) = (program.resident_bytes().saturating_sub(before), too_slow(&program));
     println!("{grown} more resident, {dropped} of {STREAMS} dropped");
     assert!(grown < 45_000_000 && dropped > 0, "{grown} more resident, {dropped} dropped");
     drop(crowd);
@@ -207,7 +212,7 @@ fn memory_comes_back_after_a_crowd_of_slow_streams_has_left() {
     const EVENT_BYTES: usize = 2_000;
     const EVENTS_EACH: usize = 450;
     let program = Program::serve(&["--keep-events", "1", "--log", "warn"]);
-    let before = resident_bytes(&program);
+    let before = program.resident_bytes();
     let streams: Vec<Browser> = (0..STREAMS)
         .map(|number| {
             let raw = Raw::over(narrow_socket(program.address));
@@ -216,8 +221,8 @@ fn memory_comes_back_after_a_crowd_of_slow_streams_has_left() {
         .collect();
     let topics: Vec<String> = (0..STREAMS).map(|number| number.to_string()).collect();
     publish_to(&program, &topics, EVENTS_EACH, EVENT_BYTES);
-    let crowded = resident_bytes(&program);
+    let crowded = program.resident_bytes();
     assert!(crowded > before + 20_000_000, "{before} before, {crowded} now");
     drop(streams);
-    until("memory is back", || resident_bytes(&program) < before + (crowded - before) / 3);
+    until("memory is back", || program.resident_bytes() < before + (crowded - before) / 3);
 }

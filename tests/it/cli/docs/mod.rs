@@ -235,8 +235,8 @@ fn each_test_that_the_table_names_exists() {
     }
     let read = |name: &str| fs::read_to_string(Path::new(ROOT).join(name)).unwrap();
     let (document, makefile) = (read("tests/README.md"), read("Makefile"));
-    let table = document.split("\n## ").find(|section| section.starts_with("What once failed")).unwrap();
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let running = read("docs/running.md");
+    let rows = [rows(&document, "What once failed"), rows(&running, "What a crowd can cost")].concat();
     assert!(rows.len() > 60, "{}", rows.len());
     for row in rows {
         let tests = row.trim_end_matches('|').rsplit_once('|').unwrap().1;
@@ -255,4 +255,10 @@ fn each_test_that_the_table_names_exists() {
             assert!(exists, "there is no test {name:?}: {row}");
         }
     }
+}
+
+/// The rows of the table in the section with this title, without its head.
+fn rows<'a>(document: &'a str, title: &str) -> Vec<&'a str> {
+    let section = document.split("\n## ").find(|section| section.starts_with(title)).expect("a section");
+    section.lines().filter(|line| line.starts_with("| ")).skip(1).collect()
 }
