@@ -33,7 +33,7 @@ test("straight to the server everything is well, twice", async (test) => {
     for (const name of ["open", "pace", "lasting", "presence", "resume", "replay", "clock"]) {
       assert.equal(said[name][0], "good", `round ${round}: ${name}: ${said[name][1]}`);
     }
-    // WebKit does not say which version of HTTP it uses.
+    // WebKit does not always say which version of HTTP it uses.
     const [, headline] = { look: [, /^It works/], none: [, /^Not everything could be tried: “Many streams/] }[said.http[0]];
     assert.match(await page.textContent("#summary"), headline);
     assert.equal(await page.textContent("#state"), "live");
@@ -44,6 +44,18 @@ test("straight to the server everything is well, twice", async (test) => {
   await page.goto("about:blank");
   await until("the stream is closed", async () => (await callout.streams()) === 0);
 });
+
+test("without https the page does not promise that tabs share a stream", async (test) => {
+  const callout = await serve(test);
+  const page = await (await open(test)).tab(`${callout.url}/check.html`);
+  const http = async () => (await findings(page)).http;
+  await done(page);
+  assert.match((await http())[1], /callout\.js share one stream/);
+  // As browsers have it where a page came over plain http from another host.
+  await page.evaluate(() => void Object.defineProperty(Navigator.prototype, "locks", { value: undefined }));
+  await page.click("#again");
+  await until("it says so", async () => /but not without https/.test((await http())[1]));
+}, { needs: ["protocol"] });
 
 test("a proxy that holds events up is found, and the page says what helps", async (test) => {
   const callout = await serve(test);

@@ -13,6 +13,7 @@ export const CANNOT = {
   freeze: "WebDriver has no command that freezes a page",
   hang: "WebDriver waits for a page that hangs, and asks no other meanwhile",
   offline: "WebDriver has no command that takes a browser offline",
+  protocol: "WebKit does not always say which version of HTTP it uses",
   narrow: "MiniBrowser's toolbar keeps its window at some 450 px or more",
 };
 
