@@ -18,7 +18,7 @@ test-kill: ## kill -9 the server 300 times, twice over, and cut the power some 3
 
 test-browser: tests/browser/node_modules ## try the pages and the library in Chromium, Firefox and WebKit (BROWSERS=chromium chooses); pictures go to target/screenshots
 	$(CARGO) build --release
-	node --test --test-reporter=spec --test-reporter-destination=stdout \
+	node --test --test-concurrency=2 --test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=./tests/browser/table.mjs --test-reporter-destination=stdout tests/browser
 
 test-examples: tests/browser/node_modules examples/clients/pages/node_modules ## run the clients and pages of examples/clients, and kill the server meanwhile
@@ -27,11 +27,11 @@ test-examples: tests/browser/node_modules examples/clients/pages/node_modules ##
 
 test-clients: tests/browser/node_modules tests/clients/node/node_modules ## run other people's clients against the server, and kill and drain it meanwhile
 	$(CARGO) build --release
-	BROWSERS=chromium node --test tests/clients/others.test.mjs
+	node --test tests/clients/others.test.mjs
 
 test-proxies: tests/browser/node_modules ## put nginx, Caddy, haproxy and Apache in front of the server
 	$(CARGO) build --release
-	BROWSERS=chromium node --test tests/servers
+	node --test tests/servers
 
 screenshots: tests/browser/node_modules ## make the README's pictures again
 	$(CARGO) build --release
