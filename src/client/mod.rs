@@ -96,12 +96,12 @@ pub struct Client {
     /// None once the stream is over.
     stream: Option<Stream>,
     phase: Phase,
-    /// What has to be written before anything else.
-    unwritten: Option<Piece>,
+    /// What has to be written before anything else. In boxes, since most streams are not behind.
+    unwritten: Option<Box<Piece>>,
     /// Whether something was written since the outlet was asked last.
     has_written: bool,
     /// Whether the browser takes what it is sent, while its socket is full.
-    progress: Option<Progress>,
+    progress: Option<Box<Progress>>,
     bytes: u64,
     subscription: Option<Subscription>,
 }
@@ -109,7 +109,7 @@ pub struct Client {
 enum Phase {
     /// Nothing is written yet. The encoded HTTP head, which announces the coding.
     Opening(Vec<u8>),
-    Replay(Replay),
+    Replay(Box<Replay>),
     Live,
     /// The last bytes are being written.
     Ending(End),
@@ -188,7 +188,7 @@ impl Client {
                     }
                 }
                 Phase::Live => match self.outlet.next(std::mem::take(&mut self.has_written)) {
-                    Next::Write(piece) => self.unwritten = Some(piece),
+                    Next::Write(piece) => self.unwritten = Some(Box::new(piece)),
                     Next::Missed => self.write_snapshot(),
                     Next::Straight => return Ok(Step::Quiet),
                     Next::End(End::Drain { retry_millis }) => self.end(Vec::new(), retry_millis),
@@ -264,7 +264,7 @@ impl Client {
             }
         });
         self.write(bytes);
-        self.phase = Phase::Replay(Replay::new(after));
+        self.phase = Phase::Replay(Box::new(Replay::new(after)));
     }
 
     /// All that came before is written: registers with the hub, or begins with what the hub has sent since.
@@ -322,7 +322,7 @@ impl Client {
     /// To be written before anything else.
     fn write(&mut self, bytes: Vec<u8>) {
         let range = 0..bytes.len();
-        self.unwritten = Some(Piece::new(bytes.into(), range));
+        self.unwritten = Some(Box::new(Piece::new(bytes.into(), range)));
     }
 
     /// Writes what is unwritten, as far as there is room. Says when to look again if there is not enough; fails with
@@ -349,7 +349,7 @@ impl Client {
             Phase::Replay(replay) => replay.unread_bytes(),
             _ => 0,
         };
-        let progress = self.progress.get_or_insert_with(|| Progress::new(self.pace.write_deadline));
+        let progress = self.progress.get_or_insert_with(|| Box::new(Progress::new(self.pace.write_deadline)));
         progress.look(socket, self.bytes as isize - unread as isize)
     }
 }
