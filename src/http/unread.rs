@@ -20,21 +20,35 @@ const BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How often an answer is in memory: as what was read or made, and as it is sent.
 const COPIES: usize = 2;
 
-static BYTES: AtomicUsize = AtomicUsize::new(0);
+static ALL: Bound = Bound { held_bytes: AtomicUsize::new(0), bytes_max: OnceLock::new() };
+
+struct Bound {
+    held_bytes: AtomicUsize,
+    /// Read when it is needed first.
+    bytes_max: OnceLock<usize>,
+}
 
 /// The memory of an answer, until this is dropped.
-pub(super) struct Waiting(usize);
+pub(super) struct Waiting {
+    bound: &'static Bound,
+    bytes: usize,
+}
 
 impl Waiting {
     /// An answer of so many bytes. [`Error::Unavailable`] if there is no room for it.
     pub(super) fn hold(bytes: usize) -> Result<Waiting, Error> {
-        static MAX: OnceLock<usize> = OnceLock::new();
-        let max = || usize::try_from((memory_max() / MEMORY_SHARE).min(BYTES_MAX)).unwrap_or(usize::MAX);
+        ALL.hold(bytes)
+    }
+}
+
+impl Bound {
+    fn hold(&'static self, bytes: usize) -> Result<Waiting, Error> {
         let bytes = if bytes <= SMALL_BYTES { 0 } else { bytes.saturating_mul(COPIES) };
-        let others = BYTES.fetch_add(bytes, Relaxed);
+        let others = self.held_bytes.fetch_add(bytes, Relaxed);
         // Dropped where there is no room.
-        let waiting = Waiting(bytes);
-        if bytes == 0 || others == 0 || others.saturating_add(bytes) <= *MAX.get_or_init(max) {
+        let waiting = Waiting { bound: self, bytes };
+        let bytes_max = *self.bytes_max.get_or_init(|| share(memory_max()));
+        if bytes == 0 || others == 0 || others.saturating_add(bytes) <= bytes_max {
             return Ok(waiting);
         }
         Err(Error::Unavailable("too many large answers are not being read at this moment".into()))
@@ -43,6 +57,40 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        BYTES.fetch_sub(self.0, Relaxed);
+        self.bound.held_bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+/// What answers may hold of so much memory.
+fn share(memory_bytes: u64) -> usize {
+    usize::try_from((memory_bytes / MEMORY_SHARE).min(BYTES_MAX)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KB: usize = 1024;
+    const MB: usize = 1024 * KB;
+
+    #[test]
+    fn answers_have_a_share_of_the_memory_and_no_more_than_so_much() {
+        assert_eq!(share(160 * MB as u64), 10 * MB);
+        assert_eq!(share(u64::MAX), 64 * MB);
+    }
+
+    #[test]
+    fn large_answers_are_held_up_to_the_bound_small_ones_always_and_one_of_any_size() {
+        static BOUND: Bound = Bound { held_bytes: AtomicUsize::new(0), bytes_max: OnceLock::new() };
+        BOUND.bytes_max.set(10 * MB).unwrap();
+        let hold = |bytes| BOUND.hold(bytes);
+        let largest = hold(100 * MB).expect("it is the only one");
+        assert!(hold(17 * KB).is_err() && hold(16 * KB).is_ok());
+        drop(largest);
+        // Each counts twice.
+        let both = [hold(2 * MB).expect("it fits"), hold(3 * MB).expect("it fits too")];
+        assert!(hold(17 * KB).is_err() && hold(0).is_ok());
+        drop(both);
+        assert_eq!(BOUND.held_bytes.load(Relaxed), 0, "what was refused is not held either");
     }
 }
