@@ -23,7 +23,7 @@ use crate::event::{DRAIN, Event, Frame, Id, OPEN};
 use crate::history::{History, Resume, Start};
 use crate::hub::chunk::{self, Coding, LAST_CHUNK, OVERHEAD_BYTES};
 use crate::hub::outlet::{End, Next, Outlet, Piece, Signals, Wake};
-use crate::hub::wire::{Progress, Wire};
+use crate::hub::wire::{Look, Progress, Wire};
 use crate::hub::{ClientId, Hub, Subscription};
 use crate::os::memory;
 use crossbeam_channel::{at, select};
@@ -36,6 +36,9 @@ use std::time::{Duration, Instant};
 /// What a new stream's browser is told to wait before it comes back: a delay of its own for each, so that
 /// they do not all come back at once.
 const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 2_000..=5_000;
+
+/// Pieces of its queue that one stream writes before others that wait have their turn.
+const PIECES_IN_TURN: usize = 64;
 
 /// The same where the history cannot be read: it may take a while.
 const POSTPONED_MILLIS: std::ops::RangeInclusive<u32> = 5_000..=15_000;
@@ -80,8 +83,10 @@ pub enum Step {
     Room(Instant),
     /// This moment.
     Pause(Instant),
-    /// Its turn to read a part of the history.
+    /// Its turn to read a part of the history, or to write more of what is queued.
     Turn,
+    /// A snapshot, see [`Client::write_snapshot`].
+    Snapshot,
     /// The stream is over.
     End(End),
 }
@@ -166,12 +171,13 @@ impl Client {
     }
 
     fn try_advance(&mut self, hub: &Hub, history: &dyn History, has_turn: bool) -> io::Result<Step> {
+        let mut pieces = 0;
         loop {
             if let Some(end @ (End::HungUp | End::TooSlow)) = self.outlet.ended() {
                 return Ok(Step::End(end));
             }
-            if let Some(until) = self.write_rest()? {
-                return Ok(Step::Room(until));
+            if let Some(step) = self.write_rest()? {
+                return Ok(step);
             }
             match &mut self.phase {
                 Phase::Opening(head) => {
@@ -188,8 +194,14 @@ impl Client {
                     }
                 }
                 Phase::Live => match self.outlet.next(std::mem::take(&mut self.has_written)) {
-                    Next::Write(piece) => self.unwritten = Some(Box::new(piece)),
-                    Next::Missed => self.write_snapshot(),
+                    Next::Write(piece) => {
+                        self.unwritten = Some(Box::new(piece));
+                        pieces += 1;
+                        if pieces > PIECES_IN_TURN {
+                            return Ok(Step::Turn);
+                        }
+                    }
+                    Next::Missed => return Ok(Step::Snapshot),
                     Next::Straight => return Ok(Step::Quiet),
                     Next::End(End::Drain { retry_millis }) => self.end(Vec::new(), retry_millis),
                     Next::End(end) => return Ok(Step::End(end)),
@@ -220,6 +232,7 @@ impl Client {
             match self.advance(hub, history, true) {
                 Step::Quiet => self.wait(),
                 Step::Turn => {}
+                Step::Snapshot => self.write_snapshot(),
                 Step::Room(_) | Step::Pause(_) => unreachable!("a writer takes everything"),
                 Step::End(end) => return self.finish(end, hub),
             }
@@ -285,8 +298,9 @@ impl Client {
         }
     }
 
-    /// An ephemeral event was dropped, or none has come yet: what is true now.
-    fn write_snapshot(&mut self) {
+    /// An ephemeral event was dropped, or none has come yet: what is true now. To be called after [`Step::Snapshot`]; may
+    /// block.
+    pub fn write_snapshot(&mut self) {
         let stream = self.stream();
         let Some(frame) = stream.snapshot.as_ref().and_then(|snapshot| snapshot()) else { return };
         // Where there are several topics, nothing says which of them the snapshot belongs to.
@@ -325,9 +339,9 @@ impl Client {
         self.unwritten = Some(Box::new(Piece::new(bytes.into(), range)));
     }
 
-    /// Writes what is unwritten, as far as there is room. Says when to look again if there is not enough; fails with
+    /// Writes what is unwritten, as far as there is room. Says what to wait for if there is not enough; fails with
     /// `TimedOut` when the browser takes nothing, or hardly anything, for as long as a write may take.
-    fn write_rest(&mut self) -> io::Result<Option<Instant>> {
+    fn write_rest(&mut self) -> io::Result<Option<Step>> {
         while let Some(piece) = &mut self.unwritten {
             let written = self.wire.write(piece.bytes())?;
             piece.skip(written);
@@ -342,15 +356,18 @@ impl Client {
         Ok(None)
     }
 
-    /// When to look again whether there is room in the socket.
-    fn wait_for_room(&mut self) -> io::Result<Instant> {
+    /// What to wait for when the socket took nothing.
+    fn wait_for_room(&mut self) -> io::Result<Step> {
         let socket = self.wire.socket().expect("a writer takes everything");
         let unread = match &self.phase {
             Phase::Replay(replay) => replay.unread_bytes(),
             _ => 0,
         };
         let progress = self.progress.get_or_insert_with(|| Box::new(Progress::new(self.pace.write_deadline)));
-        progress.look(socket, self.bytes as isize - unread as isize)
+        Ok(match progress.look(socket, self.bytes as isize - unread as isize)? {
+            Look::Room(until) => Step::Room(until),
+            Look::NoMemory(until) => Step::Pause(until),
+        })
     }
 }
 

@@ -52,9 +52,6 @@ const WINDOW_PROBE: Duration = Duration::from_secs(1);
 /// Parts that one stream writes before others that wait have their turn.
 const PARTS_IN_TURN: usize = 4;
 
-/// The pause after a socket took nothing although it has room: the kernel has no memory for it now.
-const NO_MEMORY_PAUSE: Duration = Duration::from_millis(10);
-
 /// How far a replay has come.
 pub(super) struct Replay {
     /// The browser has everything up to here.
@@ -116,13 +113,14 @@ impl Client {
             let mut room = usize::MAX;
             if let Some(socket) = self.wire.socket() {
                 if !has_room(socket, UNSENT_BYTES)? {
-                    return self.wait_for_room().map(|until| Some(Step::Room(until)));
+                    return self.wait_for_room().map(Some);
                 }
                 match replay.room(socket) {
                     Ok(bytes) => room = bytes,
                     Err(pause) => {
-                        let until = self.wait_for_room()?;
-                        return Ok(Some(Step::Pause(until.min(Instant::now() + pause))));
+                        // Fails when the browser reads nothing for too long.
+                        self.wait_for_room()?;
+                        return Ok(Some(Step::Pause(Instant::now() + pause)));
                     }
                 }
             }
@@ -164,10 +162,8 @@ impl Client {
             None => 0,
         };
         let bytes = &chunk.frame()[chunk.range(self.coding)][sent..];
-        if matches!(self.wire, Wire::Writer(_)) {
-            // This listener does not give its socket away, so the part waits with it.
-            drop(turn);
-        }
+        // A listener that does not give its socket away lets the part wait with it.
+        let turn = Some(turn).filter(|_| matches!(self.wire, Wire::Socket(_)));
         let taken = self.wire.write(&bytes[..bytes.len().min(room)])?;
         self.bytes += taken as u64;
         if taken > 0 {
@@ -178,19 +174,17 @@ impl Client {
             return Ok(None);
         }
         replay.begun = Some(Begun { sent: sent + taken, data_bytes: chunk.data_bytes(), through, end });
-        drop(chunk);
+        drop((turn, chunk));
         if room < usize::MAX && taken > 0 {
             // The next look is at the window.
             return Ok(None);
-        }
-        if taken == 0 {
-            std::thread::sleep(NO_MEMORY_PAUSE);
         }
         if let Some(socket) = self.wire.socket() {
             // The next look is for room for more than a little.
             limit_unsent(socket, UNSENT_BYTES);
         }
-        self.wait_for_room().map(|until| Some(Step::Room(until)))
+        // The next look tells a socket that is full from a kernel without memory.
+        self.wait_for_room().map(Some)
     }
 }
 

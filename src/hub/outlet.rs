@@ -289,7 +289,11 @@ impl Outlet {
     /// ephemeral, so a browser that is behind does without it.
     pub fn heartbeat(&self, pause: Duration) {
         let now = Instant::now();
-        if now.duration_since(self.sent_at()) >= pause {
+        let is_due = {
+            let state = self.state.lock();
+            !state.is_behind && now.duration_since(state.sent_at) >= pause
+        };
+        if is_due {
             self.send(&Batch { all: Chunk::new([HEARTBEAT].into_iter()), kept: None }, now);
         }
     }

@@ -68,25 +68,44 @@ pub(crate) struct Progress {
     pause: Duration,
     /// What had been sent and acknowledged at the last look; bytes from before may count too.
     taken: Option<isize>,
+    looked_at: Option<Instant>,
 }
+
+/// What to wait for when a socket took nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Look {
+    /// Room, or this moment.
+    Room(Instant),
+    /// This moment: the kernel says that there is room, and takes nothing.
+    NoMemory(Instant),
+}
+
+/// The pause after the kernel said that there is room, and took nothing: it has no memory for the socket now.
+const NO_MEMORY_PAUSE: Duration = Duration::from_millis(10);
 
 impl Progress {
     /// The other side has this pause from now on.
     pub(crate) fn new(pause: Duration) -> Progress {
-        Progress { deadline: Deadline::new(pause), pause, taken: None }
+        Progress { deadline: Deadline::new(pause), pause, taken: None, looked_at: None }
     }
 
     /// Looks at the socket, into which so many bytes have been written in all (less those of which is known that they are
     /// unread), and says when to look again. Fails with `TimedOut` when the other side has taken nothing, or hardly
     /// anything, for the whole pause.
-    pub(crate) fn look(&mut self, socket: &TcpStream, sent: isize) -> io::Result<Instant> {
+    pub(crate) fn look(&mut self, socket: &TcpStream, sent: isize) -> io::Result<Look> {
         let now = sent - unacknowledged(socket) as isize;
         let before = self.taken.replace(now).unwrap_or(now);
         self.deadline.note(usize::try_from(now - before).unwrap_or(0));
         if self.deadline.has_passed() {
             return Err(ErrorKind::TimedOut.into());
         }
-        Ok(self.deadline.at().min(Instant::now() + self.pause / LOOKS))
+        let now = Instant::now();
+        // A socket that is full is not looked at again so soon, unless the kernel says that it has room.
+        let is_short = self.looked_at.replace(now).is_some_and(|before| now - before < NO_MEMORY_PAUSE);
+        Ok(match is_short {
+            true => Look::NoMemory(now + NO_MEMORY_PAUSE),
+            false => Look::Room(self.deadline.at().min(now + self.pause / LOOKS)),
+        })
     }
 }
 

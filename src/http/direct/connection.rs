@@ -19,7 +19,7 @@ use crate::http::unread::Waiting;
 use crate::http::{Answer, Answered, HEAD_BYTES_MAX, LONG_HEADS_MAX, Limits, Request, Response, STACK_BYTES};
 use crate::http::{Site, answer, log_request, log_stream};
 use crate::hub::outlet::{End, Wake};
-use crate::hub::wire::{Progress, Wire, send_now};
+use crate::hub::wire::{Look, Progress, Wire, send_now};
 use crate::os::deadline::Deadline;
 use crate::os::pool::{Lane, Pool, Work};
 use crate::os::threads::Threads;
@@ -29,7 +29,8 @@ use http::{Method, StatusCode, Version};
 use socket2::SockRef;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Weak};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Once, Weak};
 use std::time::{Duration, Instant};
 
 /// How long, and how much, a refused peer may go on sending before its connection is cut. Cutting at once
@@ -37,8 +38,14 @@ use std::time::{Duration, Instant};
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// The threads that serve streams which are behind: they write what is queued and read what is replayed, and wait for
-/// nobody. More of them would only take the processors from the hub.
+/// A connection keeps its thread while it waits for bytes as long as at most half of the threads are at work, and a stream
+/// while it waits for events up to a quarter. So however many streams there are, a quarter is left for publishers that
+/// send one request after the other; those are served more quickly by a thread that waits for them.
+const CONNECTIONS_SHARE: usize = 2;
+const STREAMS_SHARE: usize = 4;
+
+/// The threads that serve streams which are behind: they write what is queued and read what is replayed. More of them
+/// would only take the processors from the hub.
 const SLOW_THREADS_MAX: usize = 8;
 
 /// What all connections of a listener share.
@@ -188,8 +195,8 @@ enum Wait {
     Moment(Instant),
     /// The hub, which sends straight.
     Hub,
-    /// Its turn in the slow lane.
-    Turn,
+    /// Its turn in this lane.
+    Turn(Lane),
     /// Nothing: the connection has ended.
     End,
 }
@@ -216,7 +223,7 @@ impl Connection {
     /// Serves a connection that was just accepted. Does not block.
     pub(super) fn begin(self) {
         let pool = self.shared.pool.clone();
-        if !pool.is_crowded() {
+        if pool.has_spare(CONNECTIONS_SHARE) {
             return pool.push(Lane::Fast, Box::new(self));
         }
         // Its first bytes may take a while.
@@ -230,24 +237,31 @@ impl Connection {
     fn rest(mut self: Box<Self>, wait: Wait) -> Option<Box<Self>> {
         let (interests, until) = match wait {
             Wait::Bytes(until) => (Interests::Bytes, Some(until)),
+            Wait::Room(until) if self.is_stream() => (Interests::Both, Some(until)),
+            // What still comes in is left where it is, and must not be told again and again.
             Wait::Room(until) => (Interests::Room, Some(until)),
             // Only its end is of interest.
             Wait::Moment(until) => (self.asked.unwrap_or(Interests::Bytes), Some(until)),
-            Wait::Hub => (Interests::Room, None),
-            Wait::Turn | Wait::End => return Some(self),
+            Wait::Hub => (Interests::Both, None),
+            Wait::Turn(_) | Wait::End => return Some(self),
         };
         // Room is asked for anew each time, since whether there is enough depends on what the socket was told last. The
         // hub finds out itself.
         let is_asked = self.asked == Some(interests) && !matches!(wait, Wait::Room(_));
         if !is_asked && let Err(error) = self.ask(interests) {
-            log::warn!("failed to wait for a connection, closing it: {error}");
+            not_watched(&error);
             return None;
         }
         self.source.shrink();
+        self.slot.slot.silence.rest();
         let (slot, shared) = (self.slot.slot.clone(), self.shared.clone());
+        let (key, is_short) = (slot.key, matches!(wait, Wait::Moment(_)));
         let given_back = slot.rest(self, until);
         // Afterwards, or the sweeper might look too early and go to sleep.
-        shared.sweeper.need(until);
+        match (until, is_short) {
+            (Some(until), true) => shared.sweeper.wake_at(until, key),
+            _ => shared.sweeper.need(),
+        }
         given_back
     }
 
@@ -274,9 +288,9 @@ impl Connection {
         }
     }
 
-    /// Whether the connection may wait on its thread.
-    fn may_wait(&self, lane: Lane) -> bool {
-        lane == Lane::Fast && !self.shared.pool.is_crowded()
+    /// Whether the connection may wait on its thread, as long as at most this share of the threads is at work.
+    fn may_wait(&self, lane: Lane, share: usize) -> bool {
+        lane == Lane::Fast && self.shared.pool.has_spare(share)
     }
 
     /// Reads a request and answers it. Says what to wait for, if that is needed.
@@ -358,7 +372,7 @@ impl Connection {
     /// later one may stay away for the idle deadline, and its own begins with its first byte.
     fn read_head(&mut self, lane: Lane) -> Result<Head, Unread> {
         loop {
-            let may_wait = self.may_wait(lane);
+            let may_wait = self.may_wait(lane, CONNECTIONS_SHARE);
             let State::Head { deadline, idle_until } = &mut self.state else {
                 return Err(Unread::Closed);
             };
@@ -392,7 +406,7 @@ impl Connection {
 
     fn read_body(&mut self, lane: Lane) -> Result<(Request, BusyGuard), Unread> {
         loop {
-            let may_wait = self.may_wait(lane);
+            let may_wait = self.may_wait(lane, CONNECTIONS_SHARE);
             let State::Body(incoming) = &mut self.state else { return Err(Unread::Closed) };
             let error = match incoming.body.read(&mut self.source) {
                 Ok(Some(body)) => {
@@ -494,7 +508,9 @@ impl Connection {
             Then::Next => {
                 self.slot.slot.silence.begin();
                 self.state = self.next_head();
-                None
+                // One that always has its next request ready must not keep others from theirs.
+                let is_ready = !self.source.buffered().is_empty();
+                (is_ready && !self.shared.pool.has_spare(CONNECTIONS_SHARE)).then_some(Wait::Turn(Lane::Fast))
             }
             Then::Close => Some(Wait::End),
             Then::Linger => {
@@ -510,7 +526,8 @@ impl Connection {
         let wait = loop {
             match send_now(&self.socket, &outgoing.bytes[outgoing.sent..]) {
                 Ok(0) => match outgoing.progress.look(&self.socket, outgoing.sent as isize) {
-                    Ok(until) => return Some(Wait::Room(until)),
+                    Ok(Look::Room(until)) => return Some(Wait::Room(until)),
+                    Ok(Look::NoMemory(until)) => return Some(Wait::Moment(until)),
                     Err(_) => break Some(self.abort()),
                 },
                 Ok(sent) => outgoing.sent += sent,
@@ -559,13 +576,16 @@ impl Connection {
     /// The stream, as far as it comes without waiting for its browser. In the fast lane it waits for events on its thread,
     /// if threads are plentiful.
     fn stream(&mut self, lane: Lane) -> Option<Wait> {
-        let may_wait = self.may_wait(lane);
+        let may_wait = self.may_wait(lane, STREAMS_SHARE);
         let State::Stream(streaming) = &mut self.state else { return Some(Wait::End) };
         let end = match self.shared.site.advance(&mut streaming.client, lane == Lane::Slow) {
             Step::Quiet if may_wait => {
-                if self.asked != Some(Interests::Room) && self.ask(Interests::Room).is_err() {
-                    // Its hang-up is noticed by its next heartbeat.
-                    log::warn!("failed to watch a stream");
+                if self.asked != Some(Interests::Both)
+                    && let Err(error) = self.ask(Interests::Both)
+                {
+                    not_watched(&error);
+                    self.end_stream(End::HungUp);
+                    return Some(Wait::End);
                 }
                 if let State::Stream(streaming) = &self.state {
                     streaming.client.wait();
@@ -575,11 +595,21 @@ impl Connection {
             Step::Quiet => return Some(Wait::Hub),
             Step::Room(until) => return Some(Wait::Room(until)),
             Step::Pause(until) => return Some(Wait::Moment(until)),
-            Step::Turn => return Some(Wait::Turn),
+            Step::Turn => return Some(Wait::Turn(Lane::Slow)),
+            Step::Snapshot => {
+                let State::Stream(streaming) = &mut self.state else { return Some(Wait::End) };
+                self.shared.pool.block(lane, || streaming.client.write_snapshot());
+                return None;
+            }
             Step::End(end) => end,
         };
-        self.end_stream(end);
+        let shared = self.shared.clone();
+        shared.pool.block(lane, || self.end_stream(end));
         Some(Wait::End)
+    }
+
+    fn is_stream(&self) -> bool {
+        matches!(self.state, State::Stream(_))
     }
 
     fn end_stream(&mut self, end: End) {
@@ -633,9 +663,9 @@ impl Work for Connection {
         loop {
             match self.advance(lane) {
                 Wait::End => return,
-                Wait::Turn => {
+                Wait::Turn(lane) => {
                     let pool = self.shared.pool.clone();
-                    return pool.push(Lane::Slow, self);
+                    return pool.push(lane, self);
                 }
                 wait => match self.rest(wait) {
                     Some(connection) => self = connection,
@@ -649,7 +679,8 @@ impl Work for Connection {
 impl Drop for Connection {
     /// A stream leaves in one way, whatever ended it.
     fn drop(&mut self) {
-        self.end_stream(End::HungUp);
+        // It may be dropped because something of the stream has panicked, and must not panic again then.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.end_stream(End::HungUp)));
     }
 }
 
@@ -669,6 +700,12 @@ impl Told {
             took: began.elapsed(),
         }
     }
+}
+
+/// The kernel does not take one more socket to watch. Said once: it would be said for each connection.
+fn not_watched(error: &io::Error) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| log::error!("failed to watch a connection, closing it and each one like it: {error}"));
 }
 
 /// Whether the client wants the connection to end after the answer. One of HTTP/1.0 always does.

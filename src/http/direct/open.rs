@@ -75,7 +75,7 @@ impl<W: Work> Connections<W> {
         SlotGuard { slot, connections: self.clone() }
     }
 
-    /// The slots of these keys that are still open, and of all if none are given.
+    /// The slots of these keys, as far as they are still open.
     pub(super) fn find(&self, keys: impl Iterator<Item = usize>) -> Vec<Option<Arc<Slot<W>>>> {
         let open = self.open.lock();
         keys.map(|key| open.slots.get(&key).cloned()).collect()
@@ -118,7 +118,7 @@ impl<W: Work> Open<W> {
     }
 }
 
-/// Since when a connection waits for its peer, if it does: in microseconds, or one of the two words below. A request that
+/// Since when a connection waits for its peer, if it does: in microseconds, or one of the words below. A request that
 /// is being answered is never cut off, so the two sides agree by this word alone who was first.
 pub(super) struct Silence(AtomicU64);
 
@@ -126,6 +126,8 @@ pub(super) struct Silence(AtomicU64);
 const BUSY: u64 = u64::MAX;
 /// The connection was closed to make room.
 const CLOSED: u64 = u64::MAX - 1;
+/// Something has come and waits for a thread.
+const WAITING: u64 = u64::MAX - 2;
 
 impl Silence {
     fn new() -> Silence {
@@ -143,21 +145,24 @@ impl Silence {
         self.0.swap(BUSY, Relaxed) != CLOSED
     }
 
+    /// Something has come, and a thread will look at it: the connection is not silent, however long that takes.
+    fn note_waiting(&self) {
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |since| (since < WAITING).then_some(WAITING));
+    }
+
+    /// The thread has looked, and the peer is waited for again.
+    pub(super) fn rest(&self) {
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |since| (since == WAITING).then(micros));
+    }
+
     fn since(&self) -> Option<u64> {
-        Some(self.0.load(Relaxed)).filter(|since| *since < CLOSED)
+        Some(self.0.load(Relaxed)).filter(|since| *since < WAITING)
     }
 
     /// Closes the connection, if it still waits as it did then.
     fn close(&self, since: u64) -> bool {
         self.0.compare_exchange(since, CLOSED, Relaxed, Relaxed).is_ok()
     }
-}
-
-/// When something is due.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Due {
-    At(Instant),
-    AtAnyTime,
 }
 
 /// A moment that does not come.
@@ -201,7 +206,10 @@ impl<W: Work> Slot<W> {
             // What a browser sends after its request is left where it is.
             Some(outlet) if is_closed => outlet.end(End::HungUp),
             Some(_) => {}
-            None => self.wake(),
+            None => {
+                self.silence.note_waiting();
+                self.wake();
+            }
         }
     }
 
@@ -224,25 +232,20 @@ impl<W: Work> Slot<W> {
     }
 
     /// Does what is due: wakes a connection whose time has come, and sends a heartbeat where nothing was sent for this
-    /// pause. A stream with a thread of its own sees to that itself. Says when something is due next; for a stream that has
-    /// no thread that may be at any time.
-    pub(super) fn tend(&self, heartbeat: Duration) -> Option<Due> {
+    /// pause. A stream with a thread of its own sees to that itself. Says whether there will be more to do.
+    pub(super) fn tend(&self, heartbeat: Duration) -> bool {
         let due = self.due.load(Relaxed);
         let outlet = self.outlet.get().filter(|outlet| !outlet.has_thread());
         // A stream that fell behind while it rested hears of room only when its browser reads: its deadline has to begin.
         let is_unnoticed = || due == NEVER && outlet.is_some_and(|outlet| outlet.is_behind());
-        let is_due = due <= micros();
-        if is_due || is_unnoticed() {
+        if due <= micros() || is_unnoticed() {
             self.due.store(NEVER, Relaxed);
             self.wake();
         }
         if let Some(outlet) = outlet {
             outlet.heartbeat(heartbeat);
         }
-        match due {
-            due if due != NEVER && !is_due => Some(Due::At(*START + Duration::from_micros(due))),
-            _ => outlet.map(|_| Due::AtAnyTime),
-        }
+        outlet.is_some() || due != NEVER
     }
 
     /// Gives a connection that rested a thread. Streams take the slow lane.

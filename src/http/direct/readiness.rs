@@ -32,8 +32,9 @@ pub(super) struct Readiness {
 pub(super) enum Interests {
     /// Bytes, or the end.
     Bytes,
-    /// The same, or room.
+    /// Room, or that the connection is broken.
     Room,
+    Both,
 }
 
 impl Readiness {
@@ -66,7 +67,8 @@ impl Readiness {
     ) -> io::Result<()> {
         let interest = match interests {
             Interests::Bytes => Interest::READABLE,
-            Interests::Room => Interest::READABLE | Interest::WRITABLE,
+            Interests::Room => Interest::WRITABLE,
+            Interests::Both => Interest::READABLE | Interest::WRITABLE,
         };
         let source = socket.as_raw_fd();
         let (mut source, token) = (SourceFd(&source), Token(key));

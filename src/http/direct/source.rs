@@ -65,11 +65,9 @@ impl Source {
         }
     }
 
-    /// Lets go of the buffer, if nothing is in it: who waits for long holds nothing.
+    /// Lets go of what the buffer has beyond what is in it: who waits for long holds nothing.
     pub(super) fn shrink(&mut self) {
-        if self.buffer.is_empty() {
-            self.buffer = Vec::new();
-        }
+        self.buffer.shrink_to_fit();
     }
 
     /// Sets a timeout that is a little longer than asked, so that one setting serves the many waits of a

@@ -1,10 +1,13 @@
 //! One thread that looks after all connections that have no thread: heartbeats of streams, and deadlines.
 
-use super::open::{Connections, Due};
+use super::open::Connections;
 use crate::http::Limits;
+use crate::hub::outlet::Wake;
 use crate::os::pool::Work;
 use crate::os::threads::Threads;
 use parking_lot::{Condvar, Mutex};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,8 +33,10 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// When to look next. None while nothing rests; then the thread sleeps.
+    /// When to look at all next. None while nothing rests; then the thread sleeps.
     next: Option<Instant>,
+    /// Connections that are to be woken at a moment of their own, which comes soon: by key.
+    moments: BinaryHeap<Reverse<(Instant, usize)>>,
     is_closed: bool,
 }
 
@@ -49,30 +54,41 @@ impl Sweeper {
         let sweeper = Sweeper { shared: Arc::default(), pause };
         let (shared, connections) = (sweeper.shared.clone(), connections.clone());
         threads.spawn_essential("sweeper", move || {
-            while shared.wait() {
-                let at_any_time = Instant::now() + pause;
-                let next = |due: Due| match due {
-                    Due::At(due) => due.min(at_any_time),
-                    Due::AtAnyTime => at_any_time,
-                };
-                let slots = connections.all();
-                if let Some(next) = slots.iter().filter_map(|slot| slot.tend(pace.heartbeat)).map(next).min()
-                {
-                    shared.need(next);
+            while let Some(keys) = shared.wait() {
+                if !keys.is_empty() {
+                    connections.find(keys.into_iter()).into_iter().flatten().for_each(|slot| slot.wake());
+                    continue;
+                }
+                // All of them, not only up to the first that rests.
+                if connections.all().iter().filter(|slot| slot.tend(pace.heartbeat)).count() > 0 {
+                    shared.need(Instant::now() + pause);
                 }
             }
         })?;
         Ok(sweeper)
     }
 
-    /// A connection rests, and has to be looked at then, if not earlier.
-    pub(super) fn need(&self, until: Option<Instant>) {
-        let next = Instant::now() + self.pause;
-        self.shared.need(until.map_or(next, |until| until.min(next)));
+    /// A connection rests, and has to be looked at now and then.
+    pub(super) fn need(&self) {
+        self.shared.need(Instant::now() + self.pause);
+    }
+
+    /// A connection rests, and is to be woken at this moment, which comes soon.
+    pub(super) fn wake_at(&self, at: Instant, key: usize) {
+        self.shared.wake_at(at, key);
     }
 }
 
 impl Shared {
+    fn wake_at(&self, at: Instant, key: usize) {
+        let mut state = self.state.lock();
+        let is_first = state.moments.peek().is_none_or(|Reverse((first, _))| at < *first);
+        state.moments.push(Reverse((at, key)));
+        if is_first {
+            self.changed.notify_one();
+        }
+    }
+
     fn need(&self, at: Instant) {
         let mut state = self.state.lock();
         if state.next.is_none_or(|next| at < next) {
@@ -81,19 +97,33 @@ impl Shared {
         }
     }
 
-    /// Waits until it is time to look, but for the shortest pause at least. False if the sweeper is to end.
-    fn wait(&self) -> bool {
-        let earliest = Instant::now() + PAUSE_MIN;
+    /// Waits until connections are to be woken, and gives their keys; none of them if it is time to look at all. `None` if
+    /// the sweeper is to end.
+    fn wait(&self) -> Option<Vec<usize>> {
         let mut state = self.state.lock();
         while !state.is_closed {
-            match state.next.map(|next| next.max(earliest)) {
-                Some(next) if Instant::now() >= next => break,
-                Some(next) => _ = self.changed.wait_until(&mut state, next),
+            let now = Instant::now();
+            let mut keys = Vec::new();
+            while let Some(Reverse((at, key))) = state.moments.peek().copied()
+                && at <= now
+            {
+                state.moments.pop();
+                keys.push(key);
+            }
+            if !keys.is_empty() {
+                return Some(keys);
+            }
+            if state.next.is_some_and(|next| next <= now) {
+                state.next = None;
+                return Some(Vec::new());
+            }
+            let soonest = state.moments.peek().map(|Reverse((at, _))| *at);
+            match soonest.into_iter().chain(state.next).min() {
+                Some(at) => _ = self.changed.wait_until(&mut state, at),
                 None => self.changed.wait(&mut state),
             }
         }
-        state.next = None;
-        !state.is_closed
+        None
     }
 }
 
