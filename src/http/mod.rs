@@ -1,7 +1,7 @@
 //! HTTP/1.0 and 1.1: two listeners behind one small interface.
 //!
 //! A listener turns bytes into a [`Request`] and asks its [`Site`] for an [`Answer`]. Then it writes the
-//! [`Response`], or lets the site write a stream on the request's own thread.
+//! [`Response`], or has the site carry a stream on.
 
 mod busy;
 mod unread;

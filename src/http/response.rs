@@ -13,9 +13,8 @@ use std::io::Write;
 /// When a client that was answered 503 may try again.
 const RETRY_AFTER_SECS: &str = "5";
 
-/// The room for the head and the opening of a stream. Of buffers up to 1 KB the allocator keeps some for each thread,
-/// and a stream's thread has no use for them; a larger one is given back to all.
-const OPENING_BYTES: usize = 2 * 1024;
+/// The room for the head and the opening of a stream, so that the buffer need not grow.
+const OPENING_BYTES: usize = 1024;
 
 /// What a request is answered with: status, header fields and a body. Length, date and connection are added
 /// when the response is encoded.

@@ -12,7 +12,6 @@ mod queued;
 pub mod chunk;
 mod groups;
 pub mod outlet;
-mod registration;
 mod thread;
 pub mod wire;
 
@@ -22,7 +21,6 @@ use crate::os::threads::{Threads, answer as answer_of};
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use outlet::Outlet;
-use registration::{LiveAfter, Registration};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -74,12 +72,22 @@ enum Message {
     Drain,
 }
 
+/// A client that wants to be registered.
+struct Registration {
+    id: ClientId,
+    topics: Arc<[Topic]>,
+    form: Form,
+    outlet: Arc<Outlet>,
+    /// Takes the last id that was passed on before.
+    live_after: Sender<Id>,
+}
+
 /// How many clients there are, and how many are behind, at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Clients that are registered.
     pub clients: usize,
-    /// Those of them that are behind: written to by their own threads.
+    /// Those of them that are behind: what is sent to them is queued.
     pub behind: usize,
 }
 
@@ -160,11 +168,11 @@ impl Hub {
         form: Form,
         outlet: Arc<Outlet>,
     ) -> Result<Subscription, Error> {
-        let live_after = Arc::new(LiveAfter::default());
-        let registration = Registration { id, topics, form, outlet, live_after: live_after.clone() };
+        let (live_after, answers) = bounded(1);
+        let registration = Registration { id, topics, form, outlet, live_after };
         self.send(Message::Register(registration));
         let stopped = || Error::Unavailable("the hub has stopped".into());
-        let live_after = live_after.wait(&self.ended).ok_or_else(stopped)?;
+        let live_after = answer_of(&answers, &self.ended).map_err(|_| stopped())?;
         Ok(Subscription { id, live_after, hub: self.clone() })
     }
 

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// gives the browser up; it comes back with its `Last-Event-ID` and is replayed what it missed. Every queue, body, header,
 /// history, thread and count has a named limit and a stated consequence.
 pub const QUEUE_FRAMES: usize = 1024;
-/// The same in bytes. One frame may be larger. What all queues hold together has a bound too ([`queued`]).
+/// The same in bytes. One frame may be larger. What all queues hold together has a bound too.
 pub const QUEUE_BYTES: usize = 1024 * 1024;
 
 /// A comment for the times when there is nothing to say. No empty line ends it: some clients hand out a message at

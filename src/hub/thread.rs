@@ -2,8 +2,7 @@
 
 use super::groups::Groups;
 use super::outlet::End;
-use super::registration::Registration;
-use super::{ClientId, Counters, Dispatch, Message, Survey};
+use super::{ClientId, Counters, Dispatch, Message, Registration, Survey};
 use crate::event::Id;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -124,7 +123,8 @@ impl HubThread {
                 outlet.end(End::Drain { retry_millis: drain_retry_millis(self.groups.len()) });
             }
             self.groups.insert(id, topics, form, outlet);
-            live_after.set(self.last);
+            // The caller may have gone.
+            let _ = live_after.send(self.last);
         }
         self.counters.clients.store(self.groups.len(), Relaxed);
     }

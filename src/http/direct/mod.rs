@@ -5,8 +5,8 @@
 //!
 //! A thread is for work. When threads are many, who has nothing to do rests, and who is slow waits without one.
 //!
-//! - An `accept` thread takes connections in and gives each to the [pool](crate::os::pool).
-//! - A connection runs on a thread of the pool until it has to wait. Then it rests in its [slot](open).
+//! - An `accept` thread takes connections in and gives each to the pool.
+//! - A connection runs on a thread of the pool until it has to wait. Then it rests in its slot.
 //! - The `readiness` thread wakes it when its socket has something to read or has room, the hub when its stream is over,
 //!   and the `sweeper` thread when a deadline has come; the sweeper also sends the heartbeats.
 
