@@ -134,7 +134,7 @@ pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
 pub use event::{Count, Draft, Event, Frame, Id};
-pub use history::{Address, Bounds, Durability, History, Start};
+pub use history::{Address, Bounds, Durability, History, Start, TopicBounds};
 pub use http::files::File;
 pub use http::{Answer, Limits, Network, Proxies, Request, Response};
 pub use hub::{Dispatch, Hub};

@@ -5,7 +5,7 @@ use super::output::print;
 use super::{Command, Failure, Flag, Flags, Usage, log as stderr_log};
 use crate::access::{Origin, Secret};
 use crate::client::Pace;
-use crate::history::{Address, Bounds, Durability};
+use crate::history::{Address, Bounds, Durability, TopicBounds};
 use crate::http::{Limits, Network};
 use crate::os::kernel::give_back_code;
 use crate::os::threads::spawn;
@@ -92,6 +92,16 @@ pub(super) static COMMAND: Command = Command {
         Flag { name: "keep-events", value: "COUNT", help: "events kept for those who come back; 100000" },
         Flag { name: "keep-bytes", value: "SIZE", help: "bytes kept for them; 64MB" },
         Flag { name: "keep-age", value: "TIME", help: "how long an event is kept for them; 7days" },
+        Flag {
+            name: "keep-reserve",
+            value: "COUNT",
+            help: "of each topic so many of the newest events stay when --keep-events or\n--keep-bytes is reached; 0 for none; 10",
+        },
+        Flag {
+            name: "keep",
+            value: "BOUNDS",
+            help: "bounds of each topic that is named: 'noisy/*=1000 1MB 1h' (events, bytes,\nage, as many of them as are wanted); repeatable",
+        },
         Flag {
             name: "ephemeral",
             value: "TOPIC",
@@ -309,6 +319,13 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
                 "a time like 7days, at least a second",
                 |text| duration(text).filter(|age| *age >= KEEP_AGE_MIN),
             )?,
+            reserve_events: flags.value(
+                "keep-reserve",
+                default.bounds.reserve_events,
+                "a number of events",
+                |text| text.replace('_', "").parse().ok(),
+            )?,
+            topics: flags.list("keep").iter().map(|text| keep(text)).collect::<Result<_, _>>()?,
         },
         limits: Limits { body_bytes_max: body_bytes, connections_max, pace, idle_deadline, ..default.limits },
         trusted_proxies: flags
@@ -390,6 +407,33 @@ fn trusted_proxy(text: String) -> Result<Network, Failure> {
 }
 
 /// A topic that belongs to no page, or a prefix of such topics.
+/// Bounds of certain topics: a selector, `=`, and up to three bounds. A bare number is one of events, a size ends in
+/// `B`, and anything else is a time.
+fn keep(text: &str) -> Result<TopicBounds, Failure> {
+    let wrong = |why: &str| Failure::from(Usage(format!("`{text}` is no value for --keep: {why}")));
+    let right = "it is a topic, `=`, and bounds like `1000 1MB 1h`: a number of events, a size, a time";
+    let (selector, words) = text.rsplit_once('=').ok_or_else(|| wrong(right))?;
+    let selector = selector.trim().parse().map_err(|error: crate::Error| wrong(&error.to_string()))?;
+    let mut bounds = TopicBounds { selector, events_max: None, bytes_max: None, age_max: None };
+    for word in words.split_whitespace() {
+        let is_new = if let Some(events) = count(word) {
+            bounds.events_max.replace(events).is_none()
+        } else if word.ends_with(['b', 'B']) {
+            bounds.bytes_max.replace(bytes(word).ok_or_else(|| wrong(right))?).is_none()
+        } else {
+            let age = duration(word).filter(|age| *age >= KEEP_AGE_MIN).ok_or_else(|| wrong(right))?;
+            bounds.age_max.replace(age).is_none()
+        };
+        if !is_new {
+            return Err(wrong("a bound is given twice"));
+        }
+    }
+    match bounds {
+        TopicBounds { events_max: None, bytes_max: None, age_max: None, .. } => Err(wrong(right)),
+        bounds => Ok(bounds),
+    }
+}
+
 fn ephemeral(pattern: String) -> Result<Selector, Failure> {
     if pattern.starts_with('$') {
         let why =

@@ -7,13 +7,16 @@
 //! - Kept events are handed to the hub in the order of their ids, after they are kept.
 
 mod address;
-pub mod disk;
 mod edges;
 mod given;
+mod lists;
+pub mod log;
 pub mod memory;
+mod retention;
 mod retract;
 
 pub use address::{Address, open};
+pub use retention::{Bounds, TopicBounds};
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -32,36 +35,6 @@ pub const TOPICS_PART: usize = 256;
 /// What an event costs beside its frame, roughly: its entry and its positions in the indexes. It counts
 /// towards the bound on bytes.
 const EVENT_OVERHEAD_BYTES: usize = 128;
-
-/// How much is kept. Whichever bound is reached first, the oldest events are let go.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Events, and the ids of retracted ones.
-    pub events_max: usize,
-    /// Bytes, counting the frames and what it takes to keep them, and the ids of retracted events.
-    pub bytes_max: usize,
-    /// Time since an event was published.
-    pub age_max: Duration,
-}
-
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds {
-            events_max: 100_000,
-            bytes_max: 64 * 1024 * 1024,
-            age_max: Duration::from_secs(7 * 24 * 60 * 60),
-        }
-    }
-}
-
-impl Bounds {
-    /// Whether the oldest event, published at `oldest`, has to be let go. An event from the future, as a clock
-    /// that was set back leaves them, has no age yet.
-    fn are_passed(&self, events: usize, bytes: usize, oldest: SystemTime, now: SystemTime) -> bool {
-        let is_too_old = now.duration_since(oldest).is_ok_and(|age| age > self.age_max);
-        events > self.events_max || bytes > self.bytes_max || is_too_old
-    }
-}
 
 /// When an event counts as kept, where it is kept on disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

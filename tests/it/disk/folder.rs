@@ -2,7 +2,7 @@
 
 use super::{Folder, callout, serve};
 use crate::support::{Browser, Program, get, post, publish, until};
-use callout::history::disk::NAME;
+use callout::history::log::NAME;
 use callout::posts::store::embedded;
 use serde_json::json;
 use std::fs;
@@ -25,8 +25,9 @@ fn what_is_kept_can_be_read_by_the_servers_user_alone_and_a_folder_that_is_there
     let program = serve(&folder, &[]);
     assert_eq!((publish(program.address, "/topics/t", "x").len(), create(&program)), (16, 201));
     assert_eq!(mode(&folder.path()), 0o700);
-    for name in [NAME, embedded::NAME] {
-        assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
+    assert_eq!((mode(&folder.file()), mode(&folder.path().join(embedded::NAME))), (0o700, 0o600));
+    for file in fs::read_dir(folder.file()).unwrap().map(|entry| entry.unwrap().path()) {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
     drop(program);
     let folder = Folder::new();
@@ -34,7 +35,7 @@ fn what_is_kept_can_be_read_by_the_servers_user_alone_and_a_folder_that_is_there
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = serve(&folder, &[]);
     publish(program.address, "/topics/t", "x");
-    assert_eq!((mode(&folder.path()), mode(&folder.file())), (0o755, 0o600));
+    assert_eq!((mode(&folder.path()), mode(&folder.file())), (0o755, 0o700));
 }
 
 #[test]

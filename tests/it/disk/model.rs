@@ -5,7 +5,7 @@ use super::{Folder, draft, seen, start, topics};
 use crate::support::PATIENCE;
 use callout::Error;
 use callout::event::Id;
-use callout::history::disk::opener;
+use callout::history::log::opener;
 use callout::history::memory::Memory;
 use callout::history::{Bounds, Durability, History, Kept, Receipt, Retracted, Start, Status};
 use callout::hub::Hub;
@@ -396,7 +396,7 @@ fn names(numbers: &[usize]) -> Vec<&'static str> {
 }
 
 fn bounds() -> Bounds {
-    Bounds { events_max: KEEP_EVENTS, ..Bounds::default() }
+    Bounds { events_max: KEEP_EVENTS, reserve_events: 0, ..Bounds::default() }
 }
 
 fn config() -> ProptestConfig {

@@ -2,7 +2,7 @@
 
 use crate::disk::{Folder, draft, serve, start};
 use crate::support::{Browser, PATIENCE, Program, Raw, narrow_socket, publish, until};
-use callout::history::disk::opener;
+use callout::history::log::opener;
 use callout::history::{Bounds, Durability, History};
 use std::fs;
 use std::time::{Duration, Instant};
