@@ -1,6 +1,7 @@
 //! The history on disk: what was acknowledged is there, whatever happened in between.
 
 mod clock;
+mod crash;
 mod damage;
 mod faults;
 mod folder;
