@@ -6,14 +6,21 @@ use crate::error::Error;
 use crate::event::Draft;
 use crate::history::{Retracted, Start};
 use crate::http::{Answer, Request};
+use crate::publisher::Receipt;
 use serde::Serialize;
 
 /// `{"id":"…"}`, and `"duplicate":true` where the same was published before. An ephemeral event has no id.
 #[derive(Serialize)]
-struct Published {
+pub(super) struct Published {
     id: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
+}
+
+impl From<Receipt> for Published {
+    fn from(receipt: Receipt) -> Published {
+        Published { id: receipt.id, duplicate: receipt.duplicate }
+    }
 }
 
 /// Publishes the body to the topics that the path or the query names; the query says the rest (`event`, `id`, `retry`). Answers `{"id":"…"}`.
@@ -28,7 +35,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
             data: request.text()?.to_owned(),
         },
     )?;
-    Ok(Answer::json(&Published { id: receipt.id, duplicate: receipt.duplicate }))
+    Ok(Answer::json(&Published::from(receipt)))
 }
 
 /// `{"retracted":1,"id":"…"}`, where `id` is that of the event that tells of it; null where nothing was retracted.

@@ -63,7 +63,7 @@ pub(crate) struct FileFolder {
     /// Its device and its inode.
     place: (u64, u64),
     /// Holds the lock for as long as the folder is used; none where there is no lock file.
-    _lock: Option<fs::File>,
+    lock: Option<fs::File>,
     /// Whether its files may be written.
     is_writable: bool,
 }
@@ -98,7 +98,15 @@ impl FileFolder {
 
     fn new(path: &Path, lock: Option<fs::File>, is_writable: bool) -> Result<FileFolder, String> {
         let place = place(path).map_err(|error| failed("open", path, &error))?;
-        Ok(FileFolder { path: path.to_owned(), place, _lock: lock, is_writable })
+        Ok(FileFolder { path: path.to_owned(), place, lock, is_writable })
+    }
+}
+
+impl Drop for FileFolder {
+    fn drop(&mut self) {
+        // A process that is being started at this moment may hold a copy of the descriptor for a while, and the lock
+        // with it.
+        self.lock.iter().for_each(|lock| _ = lock.unlock());
     }
 }
 

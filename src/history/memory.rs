@@ -75,18 +75,30 @@ impl Memory {
 
 impl History for Memory {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
+        self.publish_all(vec![event]).pop().expect("each event has an answer")
+    }
+
+    fn publish_all(&self, events: Vec<Event>) -> Vec<Result<Receipt, Error>> {
         let _turn = self.turn.lock();
         let mut kept = self.kept.lock();
-        if let Some(receipt) = kept.log.published_before(&event)? {
-            return Ok(receipt);
-        }
-        // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
-        // read finds it.
-        let id = next_id(kept.log.last, now())?;
-        let dispatch = self.append(&mut kept, id, &event);
+        let mut dispatches = Vec::with_capacity(events.len());
+        let mut keep = |event: Event| {
+            if let Some(receipt) = kept.log.published_before(&event)? {
+                return Ok(receipt);
+            }
+            // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
+            // read finds it.
+            let id = next_id(kept.log.last, now())?;
+            dispatches.push(self.append(&mut kept, id, &event));
+            Ok(Receipt {
+                id: event.given_id().map_or_else(|| id.to_string(), str::to_owned),
+                duplicate: false,
+            })
+        };
+        let receipts = events.into_iter().map(&mut keep).collect();
         drop(kept);
-        self.hand_over(vec![dispatch]);
-        Ok(Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false })
+        self.hand_over(dispatches);
+        receipts
     }
 
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {

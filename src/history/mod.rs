@@ -150,6 +150,12 @@ pub trait History: Send + Sync {
     /// answered as before and not kept again. [`Error::Conflict`]: something else is kept under that id.
     fn publish(&self, event: Event) -> Result<Receipt, Error>;
 
+    /// As [`History::publish`], for many events: they are kept in their order, and where keeping costs a commit they share
+    /// it. An error is that of its event alone.
+    fn publish_all(&self, events: Vec<Event>) -> Vec<Result<Receipt, Error>> {
+        events.into_iter().map(|event| self.publish(event)).collect()
+    }
+
     /// Takes a kept event of this topic back, by its id on the wire; or all that is kept of the topic. An event is
     /// gone from all of its topics. When this returns no read finds it, its bytes are no longer kept, and its
     /// publisher's id may be used again. A browser that comes back with its id still goes on without a gap, until

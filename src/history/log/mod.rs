@@ -171,6 +171,10 @@ impl History for Log {
         self.inbox.publish(event)
     }
 
+    fn publish_all(&self, events: Vec<Event>) -> Vec<Result<Receipt, Error>> {
+        self.inbox.publish_all(events)
+    }
+
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
         self.inbox.retract(Retraction { topic: topic.clone(), id: id.map(str::to_owned) })
     }
