@@ -156,6 +156,11 @@ impl Index {
 
     // Looking things up.
 
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The newest entry.
     pub(super) fn newest(&self) -> Option<Id> {
         self.entries.back().map(|entry| entry.id())

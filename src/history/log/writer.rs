@@ -17,6 +17,7 @@ use crate::history::edges::Edges;
 use crate::history::retention::{Bounds, Shelf};
 use crate::history::{Durability, EVENT_OVERHEAD_BYTES, next_id, now, to_nanos};
 use crate::hub::Hub;
+use crate::os::memory;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,6 +48,9 @@ const TIDY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 const SEGMENT_SHARE: f64 = 16.0;
 const SEGMENT_BYTES: RangeInclusive<u64> = 64 * 1024..=8 * 1024 * 1024;
 
+/// From so many events on, memory is given back when the index has grown by a quarter.
+const INDEX_EVENTS: usize = 50_000;
+
 pub(super) struct Writer {
     pub(super) folder: Arc<dyn Folder>,
     durability: Durability,
@@ -73,6 +77,8 @@ pub(super) struct Writer {
     pub(super) is_stuck: bool,
     /// There is more to do about segments.
     is_busy: bool,
+    /// How many events the index had when memory was given back.
+    index_events: usize,
 }
 
 impl Writer {
@@ -115,6 +121,7 @@ impl Writer {
             is_down: false,
             is_stuck: false,
             is_busy: false,
+            index_events: 0,
         };
         writer.trim(usize::MAX);
         writer.choose_segment_bytes();
@@ -324,6 +331,11 @@ impl Writer {
         let bytes = (grown_bytes / SEGMENT_SHARE) as u64;
         self.segment_bytes = bytes.clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end());
         self.active.iter_mut().for_each(|active| active.length_max = 2 * self.segment_bytes);
+        // Reading a log and growing the index leave memory that is free, and that the allocator keeps.
+        if index.len() > INDEX_EVENTS.max(self.index_events + self.index_events / 4) {
+            self.index_events = index.len();
+            memory::give_back_soon();
+        }
     }
 
     /// Lets go what is past the bounds, but looks at no more than so many events.

@@ -296,3 +296,29 @@ fn stream_raw(hub: &Hub, disk: &Arc<Log>, start: Start) -> Raw {
     });
     raw
 }
+
+#[test]
+fn what_was_acknowledged_before_a_sync_that_fails_is_written_once_more_and_survives() {
+    let disc = Drive::default();
+    let disk = start(disc.opener(), Bounds::default(), Durability::Relaxed);
+    disk.publish(draft(&["t"], Some("mine"), "first")).expect("it is kept");
+    publish(&disk, "second");
+    disk.retract(&topics(&["t"])[0], Some("mine")).expect("it is kept");
+    let words = fail(&disc, 0);
+    publish(&disk, "third");
+    until("the failure is known", || disk.status().failure.is_some_and(|failure| failure.contains(words)));
+    disk.publish(draft(&["t"], None, "refused")).expect_err("the disc fails");
+    let told = r#"{"topic":"t","id":"mine"}"#;
+    let wanted = ["second", told, "third"];
+    assert_eq!(data(&disk), wanted);
+    // A process that is started meanwhile finds all of it.
+    assert_eq!(data(&start_on(&disc.cut(disc.log().len(), Survives::Everything))), wanted);
+    mend(&disc);
+    until("the history works again", || disk.status().failure.is_none());
+    // And so does one after a power cut, now that the disc works again.
+    assert_eq!(data(&start_on(&disc.cut(disc.log().len(), Survives::Nothing))), wanted);
+    assert_eq!(data(&disk), wanted);
+    publish(&disk, "last");
+    disk.close(PATIENCE);
+    assert_eq!(data(&start_on(&disc)), ["second", told, "third", "last"]);
+}
