@@ -56,6 +56,19 @@ impl Memory {
         Memory { hub, turn: Mutex::default(), kept, handed }
     }
 
+    /// Keeps an event, or finds that it is kept already. Gives what is to be handed to the hub.
+    fn keep(&self, kept: &mut Shelved, event: &Event) -> Result<(Receipt, Option<Dispatch>), Error> {
+        if let Some(receipt) = kept.log.published_before(event)? {
+            return Ok((receipt, None));
+        }
+        // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
+        // read finds it.
+        let id = next_id(kept.log.last, now())?;
+        let dispatch = self.append(kept, id, event);
+        let id = event.given_id().map_or_else(|| id.to_string(), str::to_owned);
+        Ok((Receipt { id, duplicate: false }, Some(dispatch)))
+    }
+
     /// Keeps an event under this id. Gives what is to be handed to the hub.
     fn append(&self, kept: &mut Shelved, id: Id, event: &Event) -> Dispatch {
         let frame = event.encode(Some(id));
@@ -64,7 +77,7 @@ impl Memory {
     }
 
     /// Hands events to the hub, which everyone may wait for. To be called with the turn and without the log.
-    fn hand_over(&self, dispatches: Vec<Dispatch>) {
+    fn hand_over(&self, dispatches: impl IntoIterator<Item = Dispatch>) {
         for dispatch in dispatches {
             let id = dispatch.id;
             self.hub.broadcast(dispatch);
@@ -75,27 +88,24 @@ impl Memory {
 
 impl History for Memory {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
-        self.publish_all(vec![event]).pop().expect("each event has an answer")
+        let _turn = self.turn.lock();
+        let mut kept = self.kept.lock();
+        let (receipt, dispatch) = self.keep(&mut kept, &event)?;
+        drop(kept);
+        self.hand_over(dispatch);
+        Ok(receipt)
     }
 
     fn publish_all(&self, events: Vec<Event>) -> Vec<Result<Receipt, Error>> {
         let _turn = self.turn.lock();
         let mut kept = self.kept.lock();
         let mut dispatches = Vec::with_capacity(events.len());
-        let mut keep = |event: Event| {
-            if let Some(receipt) = kept.log.published_before(&event)? {
-                return Ok(receipt);
-            }
-            // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
-            // read finds it.
-            let id = next_id(kept.log.last, now())?;
-            dispatches.push(self.append(&mut kept, id, &event));
-            Ok(Receipt {
-                id: event.given_id().map_or_else(|| id.to_string(), str::to_owned),
-                duplicate: false,
-            })
+        let mut keep = |event: &Event| {
+            let (receipt, dispatch) = self.keep(&mut kept, event)?;
+            dispatches.extend(dispatch);
+            Ok(receipt)
         };
-        let receipts = events.into_iter().map(&mut keep).collect();
+        let receipts = events.iter().map(&mut keep).collect();
         drop(kept);
         self.hand_over(dispatches);
         receipts
@@ -114,7 +124,7 @@ impl History for Memory {
         let ids = events.iter().map(|_| next_id(last, now()).inspect(|&id| last = id));
         let ids = ids.collect::<Result<Vec<Id>, Error>>()?;
         taken.into_iter().for_each(|id| kept.retract(id));
-        let dispatches =
+        let dispatches: Vec<Dispatch> =
             ids.iter().zip(&events).map(|(&id, event)| self.append(&mut kept, id, event)).collect();
         drop(kept);
         self.hand_over(dispatches);
@@ -263,10 +273,12 @@ impl Log {
 
     /// Takes an event from the list of a topic.
     fn unlist(&mut self, topic: &Topic, id: Id, row: &Row) {
-        if let Some(ids) = self.by_topic.get_mut(topic)
-            && let Ok(index) = ids.binary_search(&id)
-        {
-            ids.remove(index);
+        if let Some(ids) = self.by_topic.get_mut(topic) {
+            if ids.front() == Some(&id) {
+                ids.pop_front();
+            } else if let Ok(index) = ids.binary_search(&id) {
+                ids.remove(index);
+            }
             if ids.is_empty() {
                 self.by_topic.remove(topic);
             }
@@ -390,6 +402,10 @@ impl Log {
     }
 
     fn index_of(&self, id: Id) -> Result<usize, usize> {
+        // The oldest is asked for with each event.
+        if self.entries.front().is_some_and(|oldest| oldest.id == id) {
+            return Ok(0);
+        }
         self.entries.binary_search_by_key(&id, |entry| entry.id)
     }
 }
@@ -413,6 +429,9 @@ impl Shelf for Log {
 
     fn rank(&self, topic: &Topic, id: Id) -> Option<usize> {
         let ids = self.by_topic.get(topic)?;
+        if ids.front() == Some(&id) {
+            return Some(ids.len());
+        }
         ids.binary_search(&id).ok().map(|index| ids.len() - index)
     }
 
@@ -435,7 +454,9 @@ impl Shelf for Log {
                 }
             }
         }
-        if let Ok(index) = self.index_of(id) {
+        if self.entries.front().is_some_and(|entry| entry.id == id) {
+            self.entries.pop_front();
+        } else if let Ok(index) = self.index_of(id) {
             self.entries.remove(index);
         }
     }

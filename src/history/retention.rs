@@ -66,6 +66,9 @@ pub struct TopicBounds {
 impl Bounds {
     /// Those of this topic, by their number.
     fn number_of(&self, topic: &Topic) -> Option<usize> {
+        if self.topics.is_empty() {
+            return None;
+        }
         self.topics.iter().position(|bounds| bounds.selector.matches(topic))
     }
 
@@ -218,7 +221,10 @@ impl Retention {
 
     /// Lets go what these topics, which have a new event, may no longer list. `now` is how much time has passed.
     pub(super) fn settle(&mut self, shelf: &mut impl Shelf, topics: &[Topic], now: Duration) {
-        topics.iter().for_each(|topic| while self.settle_one(shelf, topic, now) {});
+        // Otherwise the bounds on all topics together say what goes.
+        if self.reserve.entries > 0 || !self.bounds.topics.is_empty() {
+            topics.iter().for_each(|topic| while self.settle_one(shelf, topic, now) {});
+        }
     }
 
     /// Lets the oldest event of a topic go if the topic may no longer list it.
@@ -302,18 +308,16 @@ impl Retention {
     /// Moves the oldest entry that is not in reserve to it, or lets it go.
     fn reserve(&mut self, shelf: &mut impl Shelf, id: Id) {
         let row = shelf.row(id);
-        let is_reserved = |shelf: &mut _, topic: &Topic| {
+        let is_reserved = |shelf: &_, topic: &Topic| {
             let rank = Shelf::rank(shelf, topic, id);
             rank.is_some_and(|rank| rank <= self.bounds.reserve_of(topic))
         };
-        let kept: Vec<bool> = row.topics.iter().map(|topic| is_reserved(shelf, topic)).collect();
-        if !kept.contains(&true) {
-            self.let_go(shelf, id);
+        if !row.topics.iter().any(|topic| is_reserved(shelf, topic)) {
+            self.let_row_go(shelf, id, &row);
             return;
         }
-        for (topic, _) in row.topics.iter().zip(&kept).filter(|(_, is_kept)| !**is_kept) {
-            self.lose_through(shelf, topic, id, &row);
-        }
+        let lost: Vec<&Topic> = row.topics.iter().filter(|topic| !is_reserved(shelf, topic)).collect();
+        lost.into_iter().for_each(|topic| self.lose_through(shelf, topic, id, &row));
         self.newest.entries -= 1;
         self.newest.bytes -= row.bytes;
         self.reserve.entries += 1;
@@ -324,11 +328,15 @@ impl Retention {
     /// Lets an entry go, from all of its topics.
     fn let_go(&mut self, shelf: &mut impl Shelf, id: Id) {
         let row = shelf.row(id);
+        self.let_row_go(shelf, id, &row);
+    }
+
+    fn let_row_go(&mut self, shelf: &mut impl Shelf, id: Id, row: &Row) {
         if row.is_retracted {
-            self.remove(shelf, id, &row);
+            self.remove(shelf, id, row);
         }
         for topic in row.topics.iter() {
-            self.lose_through(shelf, topic, id, &row);
+            self.lose_through(shelf, topic, id, row);
         }
     }
 
@@ -337,17 +345,17 @@ impl Retention {
         while let Some(oldest) = shelf.oldest_on(topic).filter(|oldest| *oldest <= id) {
             if oldest == id {
                 self.lose(shelf, topic, id, row);
-            } else {
-                let row = shelf.row(oldest);
-                self.lose(shelf, topic, oldest, &row);
+                break;
             }
+            let row = shelf.row(oldest);
+            self.lose(shelf, topic, oldest, &row);
         }
     }
 
     fn lose(&mut self, shelf: &mut impl Shelf, topic: &Topic, id: Id, row: &Row) {
         shelf.lose(topic, id, row);
         self.note_lost(topic, row);
-        if row.topics.iter().all(|topic| shelf.rank(topic, id).is_none()) {
+        if row.topics.len() == 1 || row.topics.iter().all(|topic| shelf.rank(topic, id).is_none()) {
             self.remove(shelf, id, row);
         }
     }

@@ -3,9 +3,10 @@
 
 use super::fault::Fault;
 use super::inbox::{Answers, Jobs, Retraction};
-use super::index::{Index, event_at};
+use super::index::Index;
 use super::record::{Encoder, aligned};
 use super::segment::Window;
+use super::shelf::event_at;
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::history::retention::{Row, each_once};

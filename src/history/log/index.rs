@@ -5,12 +5,10 @@
 //! that writes alone, after what changed it is on disk.
 
 use super::active::Moved;
-use super::fault::Fault;
-use super::record::{EventRecord, Record};
+use super::entry::{Condition, Entry};
 use super::segment::{Segment, Window};
 use super::segments::Segments;
 use crate::event::Id;
-use crate::history::EVENT_OVERHEAD_BYTES;
 use crate::history::edges::Edges;
 use crate::history::retention::{Row, Shelf};
 use crate::topic::Topic;
@@ -20,61 +18,11 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// How much is read at once where one record is wanted. Those that are let go stand one behind the other.
-const ROW_PIECE_BYTES: usize = 16 * 1024;
-
 /// Lists grow by this share, so that little of what they hold is room.
 const GROWTH_SHARE: usize = 16;
 
 /// Removed entries are cleared away once they are this share of all.
 const HOLES_SHARE: usize = 8;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
-    Kept,
-    Retracted,
-    /// It is no more, and is cleared away later.
-    Removed,
-}
-
-/// Where an event stands. Packed, since there is one for each event.
-#[derive(Clone, Copy)]
-#[repr(Rust, packed(2))]
-struct Entry {
-    key: u64,
-    /// The offset in the segment in units of eight bytes, and in the two lowest bits the condition.
-    place: u32,
-    /// The lowest bits of the segment's number.
-    segment: u16,
-}
-
-impl Entry {
-    fn new(id: Id, segment: u64, offset: u64, condition: Condition) -> Entry {
-        // A segment ends far below 8 GB.
-        let place = ((offset / 8) as u32) << 2 | condition as u32;
-        Entry { key: id.key(), place, segment: segment as u16 }
-    }
-
-    fn id(self) -> Id {
-        Id::from_key(self.key)
-    }
-
-    fn condition(self) -> Condition {
-        match self.place & 3 {
-            0 => Condition::Kept,
-            1 => Condition::Retracted,
-            _ => Condition::Removed,
-        }
-    }
-
-    fn set_condition(&mut self, condition: Condition) {
-        self.place = self.place & !3 | condition as u32;
-    }
-
-    fn offset(self) -> u64 {
-        u64::from(self.place >> 2) * 8
-    }
-}
 
 /// Where a record is to be read.
 #[derive(Clone)]
@@ -87,9 +35,9 @@ pub(super) struct Place {
 /// The oldest entry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Oldest {
-    id: Id,
+    pub(super) id: Id,
     pub(super) at: SystemTime,
-    kept_at: Duration,
+    pub(super) kept_at: Duration,
 }
 
 impl Oldest {
@@ -101,7 +49,7 @@ impl Oldest {
 
 /// A number that is a good hash already.
 #[derive(Default)]
-struct Hashed(u64);
+pub(super) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn write(&mut self, _: &[u8]) {
@@ -118,23 +66,23 @@ impl Hasher for Hashed {
 }
 
 /// Events by a hash of a topic and the id of their publisher. The hash has a random key, so that nobody makes two alike.
-type ByGiven = HashMap<u64, Id, BuildHasherDefault<Hashed>>;
+pub(super) type ByGiven = HashMap<u64, Id, BuildHasherDefault<Hashed>>;
 
 /// See the module.
 pub(super) struct Index {
-    entries: VecDeque<Entry>,
-    holes: usize,
+    pub(super) entries: VecDeque<Entry>,
+    pub(super) holes: usize,
     /// In the order of the topics, so that they can be listed part by part. The numbers are those of their lists.
-    topics: BTreeMap<Topic, usize>,
-    lists: Slab<VecDeque<Id>>,
+    pub(super) topics: BTreeMap<Topic, usize>,
+    pub(super) lists: Slab<VecDeque<Id>>,
     by_given: ByGiven,
     /// Of several events that were retracted under the same id, the oldest.
-    by_given_retracted: ByGiven,
+    pub(super) by_given_retracted: ByGiven,
     hashes: RandomState,
     pub(super) edges: Edges,
     pub(super) segments: Segments,
-    oldest: Option<Oldest>,
-    window: Window,
+    pub(super) oldest: Option<Oldest>,
+    pub(super) window: Window,
 }
 
 impl Index {
@@ -214,11 +162,19 @@ impl Index {
         found.copied().filter(|id| self.knows(*id)).min()
     }
 
-    fn hash(&self, topic: &str, given: &str) -> u64 {
+    pub(super) fn hash(&self, topic: &str, given: &str) -> u64 {
         self.hashes.hash_one((topic, given))
     }
 
-    fn position(&self, id: Id) -> Option<usize> {
+    pub(super) fn position(&self, id: Id) -> Option<usize> {
+        // The oldest is asked for with each commit.
+        if self
+            .entries
+            .front()
+            .is_some_and(|oldest| oldest.id() == id && oldest.condition() != Condition::Removed)
+        {
+            return Some(0);
+        }
         let position = self.entries.binary_search_by_key(&id.key(), |entry| entry.key).ok()?;
         (self.entries[position].condition() != Condition::Removed).then_some(position)
     }
@@ -323,7 +279,7 @@ impl Index {
     }
 
     /// Clears removed entries away: at the old end at once, elsewhere when there are many.
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         while self.entries.front().is_some_and(|entry| entry.condition() == Condition::Removed) {
             self.entries.pop_front();
             self.holes -= 1;
@@ -337,37 +293,6 @@ impl Index {
         }
     }
 
-    /// What the record of an entry says, and how many bytes its frame takes there.
-    pub(super) fn read_row(&mut self, id: Id) -> Result<(Row, usize), Fault> {
-        let missing = || Fault("an event that is kept has no place".into());
-        let place = self.place(id).ok_or_else(missing)?;
-        let is_retracted = self.condition(id) == Some(Condition::Retracted);
-        let (event, record_bytes) =
-            event_at(&mut self.window, &place.segment, place.offset, ROW_PIECE_BYTES)?;
-        if event.id != id {
-            return Err(Fault::damaged(&place.segment.path, "another event stands where one should"));
-        }
-        Ok(row(&event, record_bytes, is_retracted, |name| {
-            self.topics.get_key_value(name).map(|(t, _)| t.clone())
-        }))
-    }
-
-    /// Reads when the oldest entry was published, after it has changed.
-    pub(super) fn look_at_oldest(&mut self) {
-        let oldest = self.entries.iter().find(|entry| entry.condition() != Condition::Removed);
-        let oldest = oldest.map(|entry| entry.id());
-        if self.oldest.map(|oldest| oldest.id) == oldest {
-            return;
-        }
-        self.oldest = oldest.and_then(|id| {
-            let place = self.place(id)?;
-            let event = event_at(&mut self.window, &place.segment, place.offset, ROW_PIECE_BYTES);
-            let (event, _) =
-                event.inspect_err(|fault| log::error!("the history cannot be trimmed: {fault}")).ok()?;
-            Some(Oldest { id, at: event.at, kept_at: event.kept_at })
-        });
-    }
-
     /// Brings the entries in their order, after older ones were inserted behind newer ones.
     pub(super) fn sort(&mut self) {
         self.entries.make_contiguous().sort_by_key(|entry| entry.key);
@@ -375,81 +300,8 @@ impl Index {
     }
 }
 
-impl Shelf for Index {
-    fn next(&self, after: Id) -> Option<Id> {
-        let start = match self.entries.front() {
-            Some(oldest) if oldest.id() > after => 0,
-            _ => self.entries.partition_point(|entry| entry.id() <= after),
-        };
-        let rest = self.entries.range(start..);
-        rest.copied().find(|entry| entry.condition() != Condition::Removed).map(Entry::id)
-    }
-
-    fn row(&mut self, id: Id) -> Row {
-        match self.read_row(id) {
-            Ok((row, _)) => row,
-            Err(fault) => {
-                log::error!("an event that is let go cannot be read: {fault}");
-                let is_retracted = self.condition(id) == Some(Condition::Retracted);
-                let on = |(topic, number): (&Topic, &usize)| {
-                    self.lists[*number].binary_search(&id).is_ok().then(|| topic.clone())
-                };
-                let topics = self.topics.iter().filter_map(on).collect();
-                Row { topics, given: None, bytes: EVENT_OVERHEAD_BYTES, record_bytes: 0, is_retracted }
-            }
-        }
-    }
-
-    fn kept_at(&mut self, id: Id) -> Option<Duration> {
-        self.look_at_oldest();
-        if let Some(oldest) = self.oldest.filter(|oldest| oldest.id == id) {
-            return Some(oldest.kept_at);
-        }
-        let place = self.place(id)?;
-        let event = event_at(&mut self.window, &place.segment, place.offset, ROW_PIECE_BYTES);
-        Some(event.ok()?.0.kept_at)
-    }
-
-    fn rank(&self, topic: &Topic, id: Id) -> Option<usize> {
-        let list = self.on(topic.as_str())?;
-        if list.front() == Some(&id) {
-            return Some(list.len());
-        }
-        list.binary_search(&id).ok().map(|position| list.len() - position)
-    }
-
-    fn oldest_on(&self, topic: &Topic) -> Option<Id> {
-        self.on(topic.as_str())?.front().copied()
-    }
-
-    fn lose(&mut self, topic: &Topic, id: Id, row: &Row) {
-        self.unlist(topic, id, row);
-        self.edges.note(topic, id);
-    }
-
-    fn remove(&mut self, id: Id, row: &Row) {
-        if row.is_retracted {
-            for topic in row.topics.iter() {
-                if let Some(given) = &row.given {
-                    let hash = self.hash(topic.as_str(), given);
-                    remove_given(&mut self.by_given_retracted, hash, id);
-                }
-                // What the topic still lists may be older, and is not lost.
-                if self.oldest_on(topic).is_none_or(|oldest| oldest > id) {
-                    self.edges.note(topic, id);
-                }
-            }
-        }
-        let Some(position) = self.position(id) else { return };
-        self.segments.note_gone(self.entries[position].segment, row.record_bytes);
-        self.entries[position].set_condition(Condition::Removed);
-        self.holes += 1;
-        self.clear();
-    }
-}
-
 /// Removes an event from what is found by its publisher's id, unless another one bears the same.
-fn remove_given(by_given: &mut ByGiven, hash: u64, id: Id) {
+pub(super) fn remove_given(by_given: &mut ByGiven, hash: u64, id: Id) {
     if by_given.get(&hash) == Some(&id) {
         by_given.remove(&hash);
     }
@@ -460,38 +312,4 @@ fn grow<T>(list: &mut VecDeque<T>) {
     if list.len() == list.capacity() {
         list.reserve_exact((list.len() / GROWTH_SHARE).max(4));
     }
-}
-
-/// The event that stands at this place, and how many bytes its record takes.
-pub(super) fn event_at<'w>(
-    window: &'w mut Window,
-    segment: &Segment,
-    offset: u64,
-    piece_bytes: usize,
-) -> Result<(EventRecord<'w>, usize), Fault> {
-    match window.record(segment, offset, piece_bytes)? {
-        (Record::Event(event), record_bytes) => Ok((event, record_bytes)),
-        _ => Err(Fault::damaged(&segment.path, format!("no event stands at byte {offset}"))),
-    }
-}
-
-/// What the rules need to know of an event, from its record, and how many bytes its frame takes there. `known` gives
-/// a topic that is known already.
-fn row(
-    event: &EventRecord,
-    record_bytes: usize,
-    is_retracted: bool,
-    known: impl Fn(&str) -> Option<Topic>,
-) -> (Row, usize) {
-    let topics = event.topics().filter_map(|name| known(name).or_else(|| Topic::new(name).ok())).collect();
-    let frame_bytes = event.frame.map_or(0, <[u8]>::len);
-    let kept_bytes = if is_retracted { 0 } else { frame_bytes };
-    let row = Row {
-        topics,
-        given: event.given.map(Box::from),
-        bytes: kept_bytes + EVENT_OVERHEAD_BYTES,
-        record_bytes: record_bytes - (frame_bytes - kept_bytes),
-        is_retracted,
-    };
-    (row, frame_bytes)
 }

@@ -41,7 +41,9 @@
 //! `crate::history::retention` says which events; `trim` removes whole segments, and copies what is left of one.
 
 mod active;
+mod begin;
 mod commit;
+mod entry;
 mod fault;
 mod import;
 mod inbox;
@@ -51,6 +53,7 @@ mod record;
 mod recover;
 mod segment;
 mod segments;
+mod shelf;
 mod state;
 mod summary;
 mod trim;

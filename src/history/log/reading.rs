@@ -2,8 +2,9 @@
 
 use super::Kept as Locked;
 use super::fault::Fault;
-use super::index::{Index, Place, event_at};
+use super::index::{Index, Place};
 use super::segment::Window;
+use super::shelf::event_at;
 use crate::event::{Frame, Id};
 use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus, lists};
 use crate::topic::Topic;

@@ -5,8 +5,9 @@
 //! segment where it was being written when the process ended, since it was never acknowledged. How that is told from
 //! damage: each commit says up to where everything was synced before it.
 
+use super::entry::Condition;
 use super::fault::Fault;
-use super::index::{Condition, Index};
+use super::index::Index;
 use super::record::{Commit, Record};
 use super::segment::{self, HEADER_BYTES, Kind, Segment, Window};
 use super::state::State;

@@ -5,10 +5,11 @@
 //! of what is kept.
 
 use super::active::Moved;
+use super::entry::Condition;
 use super::fault::Fault;
-use super::index::{Condition, event_at};
 use super::record::Encoder;
 use super::segment::{Kind, Window, name};
+use super::shelf::event_at;
 use super::writer::Writer;
 
 /// What has gone may take this share of what is kept, and two segments.
