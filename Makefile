@@ -13,8 +13,8 @@ run: ## start the server on http://127.0.0.1:8080 (flags: make run ARGS="--liste
 test: ## run the tests
 	$(CARGO) test
 
-test-kill: ## kill -9 the server 300 times, twice over, and cut the power some 3,000 times (some minutes)
-	KILL_ROUNDS=300 $(CARGO) test --test it -- disk::kill disk::power posts::kill
+test-kill: ## kill -9 the server 300 times, twice over, and cut the power some 20,000 times (some minutes)
+	KILL_ROUNDS=300 $(CARGO) test --test it -- disk::kill disk::power disk::crash posts::kill
 
 test-browser: tests/browser/node_modules ## try the pages and the library in Chromium, Firefox and WebKit (BROWSERS=chromium chooses); pictures go to target/screenshots
 	$(CARGO) build --release

@@ -69,6 +69,12 @@
 //! - **The history in memory has no thread of its own** (the one on disk has). A publisher numbers and keeps its
 //!   event itself, under a lock, and hands it to the hub before it lets go of the lock: two thread switches cost
 //!   more than all the rest together, and the order is as total.
+//! - **The history on disk is a log of its own.** A store with pages syncs twice for each commit and writes pages where a
+//!   log needs one append and one `fdatasync`; on a card that wears out this is the larger part of what is written. The
+//!   posts, which are few and change, stay in a store.
+//! - **Age is time that passed.** The history counts it, since the clock of a small board is often wrong until the
+//!   network is there.
+//! - **A reserve is part of what may be kept, not beside it.** So the bounds that an operator sets are the most there is.
 //! - **A client registers last.** It reads the history up to what the hub has passed on, registers, and learns
 //!   where its live events begin; only the short rest between is queued for it. So a long replay cannot overflow
 //!   its queue, and no frame needs to be compared with an id to find doubles.
@@ -149,7 +155,7 @@ pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
 pub use event::{Draft, Event, Form, Frame, Id};
 #[doc(inline)]
-pub use history::{Address, Bounds, Durability, History, Start};
+pub use history::{Address, Bounds, Durability, History, Start, TopicBounds};
 pub use http::files::File;
 pub use http::{Answer, Limits, Network, Proxies, Request, Response};
 pub use hub::Hub;

@@ -43,6 +43,12 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+impl From<history::Receipt> for Receipt {
+    fn from(receipt: history::Receipt) -> Receipt {
+        Receipt { id: Some(receipt.id), duplicate: receipt.duplicate }
+    }
+}
+
 impl Publisher {
     /// A door to this history and this hub. Topics that one of the selectors names are ephemeral.
     pub(crate) fn new(history: Arc<dyn History>, hub: Hub, ephemeral: Vec<Selector>) -> Publisher {
@@ -56,6 +62,32 @@ impl Publisher {
     /// [`Error::Unavailable`] that it cannot be kept now.
     pub fn publish(&self, grant: &Grant, draft: Draft) -> Result<Receipt, Error> {
         self.publish_event(self.event(grant, draft)?)
+    }
+
+    /// Publishes many events, each under its own grant: those that are kept share a commit. An error is that of its event
+    /// alone. Blocks as [`Publisher::publish`].
+    pub(crate) fn publish_all(
+        &self,
+        drafts: Vec<Result<(Grant, Draft), Error>>,
+    ) -> Vec<Result<Receipt, Error>> {
+        let mut answers = Vec::with_capacity(drafts.len());
+        let (mut kept, mut places) = (Vec::new(), Vec::new());
+        for draft in drafts {
+            let event = draft.and_then(|(grant, draft)| self.event(&grant, draft));
+            answers.push(match event {
+                Ok(event) if self.is_kept(&event) => {
+                    kept.push(event);
+                    places.push(answers.len());
+                    // It is put in its place below.
+                    Ok(Receipt { id: None, duplicate: false })
+                }
+                event => event.and_then(|event| self.publish_event(event)),
+            });
+        }
+        for (place, receipt) in places.into_iter().zip(self.history.publish_all(kept)) {
+            answers[place] = receipt.map(Receipt::from);
+        }
+        answers
     }
 
     /// As [`Publisher::publish`], and counts the streams that the event reached: all that were subscribed at that
@@ -99,15 +131,18 @@ impl Publisher {
         self.ephemeral.iter().any(|selector| selector.matches(topic))
     }
 
+    fn is_kept(&self, event: &Event) -> bool {
+        !event.topics().iter().all(|topic| self.is_ephemeral(topic))
+    }
+
     fn event(&self, grant: &Grant, draft: Draft) -> Result<Event, Error> {
         grant.check_publish(&draft.topics)?;
         Event::new(draft)
     }
 
     fn publish_event(&self, event: Event) -> Result<Receipt, Error> {
-        if !event.topics().iter().all(|topic| self.is_ephemeral(topic)) {
-            let history::Receipt { id, duplicate } = self.history.publish(event)?;
-            return Ok(Receipt { id: Some(id), duplicate });
+        if self.is_kept(&event) {
+            return self.history.publish(event).map(Receipt::from);
         }
         if event.given_id().is_some() {
             return Err(Error::bad(

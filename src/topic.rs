@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// The longest topic, in bytes of UTF-8. A longer one is refused.
 pub const TOPIC_BYTES_MAX: usize = 256;
 
+/// The most topics that one request may name, or one event of it. More are answered 400.
+pub const TOPICS_MAX: usize = 100;
+
 /// A name of 1 to 256 bytes of UTF-8 without control characters; slashes are welcome (`rooms/42`). It does not end in
 /// `/*`, which means a prefix.
 /// Cloning shares the text.
@@ -43,6 +46,15 @@ impl Topic {
             return Err(Error::bad("a topic does not end in `/*`: that means all topics that begin alike"));
         }
         Ok(Topic(name.into()))
+    }
+
+    /// A topic of the topic API. Those of callout's own pages have their own routes, and are refused.
+    pub(crate) fn public(name: &str) -> Result<Topic, Error> {
+        let topic = Topic::new(name)?;
+        if topic.is_reserved() {
+            return Err(Error::bad("topics that begin with `$` belong to the server's own pages"));
+        }
+        Ok(topic)
     }
 
     /// The name as text.

@@ -136,6 +136,13 @@ impl Access {
         Ok(Grant { caller, publish: wanted.publish, subscribe: wanted.subscribe })
     }
 
+    /// Grants publishing to further topics to whoever has this grant, or refuses it: for requests whose topics are known
+    /// only when they are read.
+    pub(crate) fn grant_publish(&self, grant: &Grant, topics: &[Topic]) -> Result<Grant, Error> {
+        topics.iter().try_for_each(|topic| self.may_publish(grant.caller, topic))?;
+        Ok(Grant { caller: grant.caller, publish: topics.to_vec(), subscribe: Vec::new() })
+    }
+
     /// Whether the caller may publish to this topic. With a publish token it is needed for all topics but those
     /// of callout's own pages, which stay open; notifications need it too.
     pub fn may_publish(&self, caller: Caller, topic: &Topic) -> Result<(), Error> {

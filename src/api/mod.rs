@@ -2,4 +2,5 @@
 
 pub mod health;
 pub mod history;
+pub mod lines;
 pub mod topics;

@@ -7,14 +7,21 @@ use crate::event::Draft;
 use crate::history::{Retracted, Start};
 use crate::http::{Answer, Request};
 use crate::os::memory;
+use crate::publisher::Receipt;
 use serde::Serialize;
 
 /// `{"id":"…"}`, and `"duplicate":true` where the same was published before. An ephemeral event has no id.
 #[derive(Serialize)]
-struct Published {
+pub(super) struct Published {
     id: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
+}
+
+impl From<Receipt> for Published {
+    fn from(receipt: Receipt) -> Published {
+        Published { id: receipt.id, duplicate: receipt.duplicate }
+    }
 }
 
 /// Publishes the body to the topics that the path or the query names; the query says the rest (`event`, `id`, `retry`). Answers `{"id":"…"}`.
@@ -29,7 +36,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
             data: request.text()?.to_owned(),
         },
     )?;
-    Ok(Answer::json(&Published { id: receipt.id, duplicate: receipt.duplicate }))
+    Ok(Answer::json(&Published::from(receipt)))
 }
 
 /// A retraction of so many events takes memory that is worth giving back.

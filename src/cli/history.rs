@@ -7,10 +7,10 @@ use super::{Command, Failure, Flag, Flags, Usage};
 use crate::api::history::{part_json, topic_json};
 use crate::disk::is_guarded;
 use crate::event::Id;
-use crate::history::disk::{Archive, NAME, opener};
+use crate::history::log::Archive;
 use crate::topic::Topic;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::Path;
 
 pub(super) static COMMAND: Command = Command {
     name: "history",
@@ -34,38 +34,33 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
         _ => return Err(Usage("history takes one TOPIC at most".into()).into()),
     };
     match flags.text("directory") {
-        Some(directory) => read(directory.into(), topic),
+        Some(directory) => read(Path::new(directory), topic),
         None => ask(&Remote::new(flags)?, flags, topic),
     }
 }
 
 /// From the directory of a server that is not running.
-fn read(directory: PathBuf, topic: Option<&str>) -> Result<(), Failure> {
-    let file = directory.join(NAME);
-    if !file.is_file() {
-        return Err(Failure::Work(format!("there is no history: `{}` does not exist", file.display())));
-    }
+fn read(directory: &Path, topic: Option<&str>) -> Result<(), Failure> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !is_guarded() {
             hook(panic);
         }
     }));
-    let archive = Archive::open(&opener(directory)).map_err(Failure::Work)?;
-    let work = |error: crate::Error| Failure::Work(format!("failed to read `{}`: {error}", file.display()));
+    let archive = Archive::open(directory).map_err(Failure::Work)?;
     let Some(topic) = topic else {
         let mut after = String::new();
         loop {
-            let part = archive.topics(&after).map_err(work)?;
+            let part = archive.topics(&after).map_err(Failure::Work)?;
             let Some(last) = part.last() else { return Ok(()) };
             after = last.topic.clone();
             print_lines(part.iter().map(topic_json))?;
         }
     };
-    let topics = [Topic::new(topic).map_err(work)?];
+    let topics = [Topic::new(topic).map_err(|error| Failure::Work(error.to_string()))?];
     let (mut after, mut lines) = (Id::default(), 0);
     loop {
-        let part = archive.read(after, Id::MAX, &topics).map_err(work)?;
+        let part = archive.read(after, Id::MAX, &topics).map_err(Failure::Work)?;
         let Some(last) = part.events.last() else { return found(topic, lines) };
         after = last.id;
         lines += print_lines(part_json(&part))?;

@@ -2,6 +2,7 @@
 
 use super::guard::guarded;
 use super::tables::{Definition, number};
+use super::unchanged::Unchanged;
 use parking_lot::Mutex;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, TableError, WriteTransaction};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -17,8 +18,8 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 const UNFINISHED: &str = ".new";
 
 /// Who may read what is kept: the user that the server runs as. A folder or a file that is there already stays as it is.
-const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+pub(super) const FOLDER_MODE: u32 = 0o700;
+pub(super) const FILE_MODE: u32 = 0o600;
 
 /// What a store's file holds.
 #[derive(Clone, Copy)]
@@ -110,49 +111,76 @@ fn open(directory: &Path, layout: &Layout, was_there: bool) -> Result<Database, 
     let path = directory.join(layout.name);
     let failed = |verb: &str, error: io::Error| format!("failed to {verb} `{}`: {error}", path.display());
     if !was_there {
-        if let Some((link, target)) = dangling_link(&path) {
-            let (link, target) = (link.display(), target.display());
-            return Err(format!(
-                "`{link}` is a link to `{target}`, which is not there: mount its disk, or remove the link"
-            ));
+        if let Some(complaint) = dangling_link(&path) {
+            return Err(complaint);
         }
         create_missing(directory, &path, layout).map_err(|error| failed("create", error))?;
     }
-    let opened = guarded(|| {
-        let mut database = builder().open(&path)?;
+    let opened = builder().open(&path);
+    checked(opened, &path, (layout.numbers, layout.format), layout.anew)
+}
+
+/// Opens a file of an older callout for reading, and changes nothing in it: what has to be repaired is repaired in
+/// memory. Its tables have this version at most, which stands in that table.
+pub(crate) fn open_unchanged(path: &Path, numbers: Definition, format_max: u64) -> Result<Database, String> {
+    let anew = "an empty history";
+    let file = File::open(path).map_err(|error| format!("failed to open `{}`: {error}", path.display()))?;
+    if file.try_lock_shared().is_err() {
+        return Err(explain(path, anew, &redb::Error::DatabaseAlreadyOpen));
+    }
+    let opened = match Unchanged::new(file) {
+        // `redb` would make a new store of it.
+        Ok(unchanged) if unchanged.is_empty() => return Err(damaged(path, anew, "it is empty")),
+        Ok(unchanged) => guarded(|| builder().create_with_backend(unchanged)),
+        Err(error) => return Err(format!("failed to open `{}`: {error}", path.display())),
+    };
+    let opened = opened.ok_or_else(|| damaged(path, anew, "its pages contradict each other"))?;
+    checked(opened, path, (numbers, format_max), anew)
+}
+
+/// Checks a file as a whole, and its version.
+fn checked(
+    opened: Result<Database, redb::DatabaseError>,
+    path: &Path,
+    (numbers, format_max): (Definition, u64),
+    anew: &str,
+) -> Result<Database, String> {
+    let checked = guarded(|| {
+        let mut database = opened?;
         // Every page has a checksum. Without this check an event on a damaged page would only be missing later.
         if !database.check_integrity()? {
-            return Ok(Err(damaged(&path, layout, "its pages do not agree with their checksums")));
+            return Ok(Err(damaged(path, anew, "its pages do not agree with their checksums")));
         }
-        Ok(match format(&database.begin_read()?, layout)? {
-            Some(format) if format > layout.format => Err(format!(
-                "`{}` was written by a newer callout (layout {format}, this one knows {}): \
+        Ok(match format(&database.begin_read()?, numbers)? {
+            Some(format) if format > format_max => Err(format!(
+                "`{}` was written by a newer callout (layout {format}, this one knows {format_max}): \
                  use that one, or another --data",
                 path.display(),
-                layout.format
             )),
             Some(_) => Ok(database),
             None => Err(format!("`{}` is a store, but not callout's: use another --data", path.display())),
         })
     });
-    match opened {
+    match checked {
         Some(Ok(database)) => database,
-        Some(Err(error)) => Err(explain(&path, layout, &error)),
-        None => Err(damaged(&path, layout, "its pages contradict each other")),
+        Some(Err(error)) => Err(explain(path, anew, &error)),
+        None => Err(damaged(path, anew, "its pages contradict each other")),
     }
 }
 
-/// The link on this path that leads to nothing, and where it leads to. A file that is made there would be another
-/// one than was meant.
-fn dangling_link(path: &Path) -> Option<(&Path, PathBuf)> {
+/// What is to be said where a link on this path leads to nothing. A file that is made there would be another one than
+/// was meant.
+pub(super) fn dangling_link(path: &Path) -> Option<String> {
     let is_dangling = |path: &&Path| path.is_symlink() && !path.exists();
     let link = path.ancestors().find(is_dangling)?;
-    Some((link, fs::read_link(link).ok()?))
+    let target = fs::read_link(link).ok()?;
+    let (link, target) = (link.display(), target.display());
+    Some(format!("`{link}` is a link to `{target}`, which is not there: mount its disk, or remove the link"))
 }
 
 /// The layout's version in a file that has one.
-fn format(txn: &ReadTransaction, layout: &Layout) -> Result<Option<u64>, redb::Error> {
-    match txn.open_table(layout.numbers) {
+fn format(txn: &ReadTransaction, numbers: Definition) -> Result<Option<u64>, redb::Error> {
+    match txn.open_table(numbers) {
         Ok(table) => number(&table, "format"),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(error.into()),
@@ -203,7 +231,7 @@ fn builder() -> Builder {
     builder
 }
 
-fn explain(path: &Path, layout: &Layout, error: &redb::Error) -> String {
+fn explain(path: &Path, anew: &str, error: &redb::Error) -> String {
     match error {
         redb::Error::DatabaseAlreadyOpen => {
             let directory = path.parent().unwrap_or(path).display();
@@ -216,7 +244,7 @@ fn explain(path: &Path, layout: &Layout, error: &redb::Error) -> String {
             )
         }
         redb::Error::TableTypeMismatch { .. } => {
-            let (path, anew) = (path.display(), layout.anew);
+            let path = path.display();
             format!(
                 "`{path}` was written by an older callout, with other tables: use that one, \
                  or move it away to start with {anew}"
@@ -226,15 +254,15 @@ fn explain(path: &Path, layout: &Layout, error: &redb::Error) -> String {
         redb::Error::Io(error)
             if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
         {
-            damaged(path, layout, &error.to_string())
+            damaged(path, anew, &error.to_string())
         }
-        redb::Error::Corrupted(what) => damaged(path, layout, what),
+        redb::Error::Corrupted(what) => damaged(path, anew, what),
         error => format!("failed to open `{}`: {error}", path.display()),
     }
 }
 
-fn damaged(path: &Path, layout: &Layout, what: &str) -> String {
-    let (path, anew) = (path.display(), layout.anew);
+fn damaged(path: &Path, anew: &str, what: &str) -> String {
+    let path = path.display();
     format!("`{path}` is damaged ({what}): restore it from a backup, or move it away to start with {anew}")
 }
 

@@ -1,16 +1,21 @@
-//! A store on disk, as the history and the posts each have one: one file of `redb`, opened by one process at a
-//! time, checked as a whole when it is opened, and never created again where one was before.
+//! What is kept on disk. The posts have a store: one file of `redb`, opened by one process at a time, checked as a whole
+//! when it is opened, and never created again where one was before. The history has a folder of files that grow.
 //!
 //! `redb` panics where a damaged file contradicts itself. Here a panic becomes an error like others.
 
 mod file;
+mod folder;
 mod guard;
 mod store;
 pub(crate) mod tables;
+mod unchanged;
 
 pub use file::{Layout, Open, Opener, opener};
+pub use folder::{File, Folder};
 pub use guard::is_guarded;
 
+pub(crate) use file::open_unchanged;
+pub(crate) use folder::{FileFolder, create_missing, failed};
 pub(crate) use guard::guarded;
 pub(crate) use store::{Store, StoreWriter};
 

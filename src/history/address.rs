@@ -1,7 +1,7 @@
 //! Where a history is kept, and the one function that opens it there. A further kind of history is one more
 //! variant and one more arm here.
 
-use super::disk::{self, Disk};
+use super::log::{self, Log};
 use super::memory::Memory;
 use super::{Bounds, Durability, History};
 use crate::error::Error;
@@ -99,8 +99,8 @@ pub fn open(
     match address {
         Address::Memory => Ok(Arc::new(Memory::new(hub, bounds))),
         Address::Folder(folder) => {
-            let opener = disk::opener(folder.clone());
-            Ok(Arc::new(Disk::start(opener, hub, threads, bounds, durability)?))
+            let opener = log::opener(folder.clone());
+            Ok(Arc::new(Log::start(opener, hub, threads, bounds, durability)?))
         }
         Address::Redis(_) => Err(unsupported("redis")),
         Address::Nats(_) => Err(unsupported("nats")),

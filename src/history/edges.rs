@@ -7,13 +7,14 @@ use crate::event::Id;
 use crate::topic::Topic;
 use std::collections::HashMap;
 
-/// Topics whose edge is known by itself. When there are more, all topics share one edge again, and a browser on
-/// a quiet topic may get a `reset` that was not needed.
+/// Topics whose edge is known by itself. When there are more, those that lost nothing for longest share one edge, and a
+/// browser on a topic of which nothing is kept may get a `reset` that was not needed.
 pub(super) const EDGES_MAX: usize = 10_000;
 
+#[derive(Clone)]
 pub(super) struct Edges {
-    /// Every topic may have lost events up to here.
-    floor: Id,
+    /// A topic that is not known by itself may have lost events up to here.
+    pub(super) floor: Id,
     lost: HashMap<Topic, Id>,
 }
 
@@ -22,19 +23,40 @@ impl Edges {
         Edges { floor, lost: HashMap::new() }
     }
 
-    /// A topic has lost the event with this id, which is newer than all that was lost before.
+    /// A topic has lost the event with this id, which is newer than all that it lost before.
     pub(super) fn note(&mut self, topic: &Topic, id: Id) {
         if self.lost.len() >= EDGES_MAX && !self.lost.contains_key(topic) {
-            self.floor = id;
-            self.lost.clear();
+            self.join_oldest();
         }
         self.lost.insert(topic.clone(), id);
     }
 
-    /// These topics have lost no event that is newer than this.
-    pub(super) fn of(&self, topics: &[Topic]) -> Id {
-        let lost = topics.iter().filter_map(|topic| self.lost.get(topic)).copied();
-        lost.max().unwrap_or_default().max(self.floor)
+    /// Half of the topics share one edge from now on.
+    fn join_oldest(&mut self) {
+        let mut ids: Vec<Id> = self.lost.values().copied().collect();
+        let (_, middle, _) = ids.select_nth_unstable(EDGES_MAX / 2);
+        self.floor = self.floor.max(*middle);
+        self.lost.retain(|_, id| *id > self.floor);
+    }
+
+    /// A topic has lost no event that is newer than this. `oldest` is the oldest event that it lists: what a topic lists
+    /// it has not lost, since it loses its oldest events first.
+    pub(super) fn of(&self, topic: &Topic, oldest: Option<Id>) -> Id {
+        let edge = self.lost.get(topic).copied().unwrap_or_default().max(self.floor);
+        match oldest {
+            Some(oldest) if oldest <= edge => Id::from_key(oldest.key() - 1),
+            _ => edge,
+        }
+    }
+
+    /// What a topic has lost for certain, where it is known by itself.
+    pub(super) fn known(&self, topic: &Topic) -> Option<Id> {
+        self.lost.get(topic).copied()
+    }
+
+    /// The topics whose edge is known by itself.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&Topic, Id)> {
+        self.lost.iter().map(|(topic, id)| (topic, *id))
     }
 }
 
@@ -48,9 +70,11 @@ mod tests {
         let id = Id::from_key;
         let mut edges = Edges::new(id(1));
         edges.note(&topic("a"), id(5));
-        assert_eq!((edges.of(&[topic("a")]), edges.of(&[topic("b")])), (id(5), id(1)));
-        assert_eq!(edges.of(&[topic("a"), topic("b")]), id(5));
+        assert_eq!((edges.of(&topic("a"), None), edges.of(&topic("b"), None)), (id(5), id(1)));
         (0..EDGES_MAX as u64).for_each(|n| edges.note(&topic(&format!("t{n}")), id(10 + n)));
-        assert!(edges.of(&[topic("a")]) >= id(5) && edges.of(&[topic("b")]) > id(1));
+        assert!(edges.of(&topic("a"), None) >= id(5) && edges.of(&topic("b"), None) > id(1));
+        assert_eq!(edges.of(&topic("b"), Some(id(3))), id(2), "what it lists is not lost");
+        assert_eq!(edges.of(&topic("t9999"), None), id(10_009), "what was lost last is known best");
+        assert!(edges.iter().len() <= EDGES_MAX);
     }
 }

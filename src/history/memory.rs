@@ -1,12 +1,13 @@
 //! The history in memory: ordered, numbered, bounded by count, bytes and age; gone when the process ends.
 
 use super::edges::Edges;
-use super::given;
+use super::retention::{Retention, Row, Shelf, each_once};
 use super::retract::{self, Candidate, Plan};
 use super::{
     Bounds, EVENT_OVERHEAD_BYTES, History, Kept, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Retracted,
     Start, Status, TOPICS_PART, TopicStatus, next_id, now, topic_of,
 };
+use super::{given, lists};
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::hub::{Dispatch, Hub};
@@ -20,7 +21,7 @@ use std::sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Release},
 };
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Keeps the newest events in memory.
 ///
@@ -39,12 +40,11 @@ use std::time::{Duration, SystemTime};
 /// ```
 pub struct Memory {
     hub: Hub,
-    bounds: Bounds,
     /// Held from before an event gets its id until it is handed to the hub, so that the hub sees the ids in their
     /// order. Everyone may wait for the hub: readers do not take this lock, so they need not.
     turn: Mutex<()>,
     /// Taken after `turn`, and never held while the hub is waited for.
-    log: Mutex<Log>,
+    kept: Mutex<Shelved>,
     /// The newest id that was handed to the hub.
     handed: AtomicU64,
 }
@@ -57,30 +57,41 @@ impl Memory {
         hub.begin_after(birth);
         let log = Log {
             last: birth,
+            began: Instant::now(),
             // A process before this one may have given out what is older.
             edges: Edges::new(birth),
             entries: VecDeque::new(),
-            retracted: 0,
-            bytes: 0,
             by_topic: BTreeMap::new(),
             by_given: HashMap::new(),
             by_given_retracted: HashMap::new(),
         };
+        let kept = Mutex::new(Shelved { log, retention: Retention::new(bounds) });
         let handed = AtomicU64::new(birth.key());
-        Memory { hub, bounds, turn: Mutex::default(), log: Mutex::new(log), handed }
+        Memory { hub, turn: Mutex::default(), kept, handed }
+    }
+
+    /// Keeps an event, or finds that it is kept already. Gives what is to be handed to the hub.
+    fn keep(&self, kept: &mut Shelved, event: &Event) -> Result<(Receipt, Option<Dispatch>), Error> {
+        if let Some(receipt) = kept.log.published_before(event)? {
+            return Ok((receipt, None));
+        }
+        // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
+        // read finds it.
+        let id = next_id(kept.log.last, now())?;
+        let dispatch = self.append(kept, id, event);
+        let id = event.given_id().map_or_else(|| id.to_string(), str::to_owned);
+        Ok((Receipt { id, duplicate: false }, Some(dispatch)))
     }
 
     /// Keeps an event under this id. Gives what is to be handed to the hub.
-    fn append(&self, log: &mut Log, id: Id, event: &Event) -> Dispatch {
-        let now = now();
+    fn append(&self, kept: &mut Shelved, id: Id, event: &Event) -> Dispatch {
         let frame = event.encode(Some(id));
-        log.insert(id, now, event, frame.clone());
-        log.trim(self.bounds, now);
+        kept.insert(id, event, frame.clone());
         Dispatch::kept(event, id, frame)
     }
 
     /// Hands events to the hub, which everyone may wait for. To be called with the turn and without the log.
-    fn hand_over(&self, dispatches: Vec<Dispatch>) {
+    fn hand_over(&self, dispatches: impl IntoIterator<Item = Dispatch>) {
         for dispatch in dispatches {
             let id = dispatch.id;
             self.hub.broadcast(dispatch);
@@ -92,49 +103,59 @@ impl Memory {
 impl History for Memory {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
         let _turn = self.turn.lock();
-        let mut log = self.log.lock();
-        if let Some(receipt) = log.published_before(&event)? {
-            return Ok(receipt);
-        }
-        // Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
-        // read finds it.
-        let id = next_id(log.last, now())?;
-        let dispatch = self.append(&mut log, id, &event);
-        drop(log);
-        self.hand_over(vec![dispatch]);
-        Ok(Receipt { id: event.given_id().map_or_else(|| id.to_string(), str::to_owned), duplicate: false })
+        let mut kept = self.kept.lock();
+        let (receipt, dispatch) = self.keep(&mut kept, &event)?;
+        drop(kept);
+        self.hand_over(dispatch);
+        Ok(receipt)
+    }
+
+    fn publish_all(&self, events: Vec<Event>) -> Vec<Result<Receipt, Error>> {
+        let _turn = self.turn.lock();
+        let mut kept = self.kept.lock();
+        let mut dispatches = Vec::with_capacity(events.len());
+        let mut keep = |event: &Event| {
+            let (receipt, dispatch) = self.keep(&mut kept, event)?;
+            dispatches.extend(dispatch);
+            Ok(receipt)
+        };
+        let receipts = events.iter().map(&mut keep).collect();
+        drop(kept);
+        self.hand_over(dispatches);
+        receipts
     }
 
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
         let _turn = self.turn.lock();
-        let mut log = self.log.lock();
-        log.trim(self.bounds, now());
+        let mut kept = self.kept.lock();
+        kept.trim();
         let Plan { taken, count, events } = match id {
-            Some(asked) => retract::one(topic, log.candidate(topic, asked))?,
-            None => retract::all(topic, log.candidates(topic)),
+            Some(asked) => retract::one(topic, kept.log.candidate(topic, asked))?,
+            None => retract::all(topic, kept.log.candidates(topic)),
         };
         // All are numbered before the first is taken back: what is refused changes nothing.
-        let mut last = log.last;
+        let mut last = kept.log.last;
         let ids = events.iter().map(|_| next_id(last, now()).inspect(|&id| last = id));
         let ids = ids.collect::<Result<Vec<Id>, Error>>()?;
-        taken.into_iter().for_each(|id| log.retract(id));
-        let dispatches =
-            ids.iter().zip(&events).map(|(&id, event)| self.append(&mut log, id, event)).collect();
-        drop(log);
+        taken.into_iter().for_each(|id| kept.retract(id));
+        let dispatches: Vec<Dispatch> =
+            ids.iter().zip(&events).map(|(&id, event)| self.append(&mut kept, id, event)).collect();
+        drop(kept);
         self.hand_over(dispatches);
         Ok(Retracted { count, id: ids.last().map(Id::to_string) })
     }
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
-        let mut log = self.log.lock();
+        let mut kept = self.kept.lock();
         // Where nothing is published, only reading shows that an event has grown too old.
-        log.trim(self.bounds, now());
+        kept.trim();
+        let log = &kept.log;
         let handed = Id::from_key(self.handed.load(Acquire));
-        let edge = log.edges.of(topics);
+        let edge = log.edge(topics);
         let (after, gap) = match start {
             Start::Live => (handed, false),
-            Start::Earliest => (edge, false),
-            Start::Latest(count) => (log.before_latest(*count, topics, handed), false),
+            Start::Earliest => (lists::earliest(log.lists(topics), edge), false),
+            Start::Latest(count) => (lists::before_latest(log.lists(topics), *count, handed, edge), false),
             // Nobody can have seen an event that is kept and was not yet handed to the hub.
             Start::After(asked) => match log.find(asked, topics).filter(|id| *id <= handed) {
                 Some(id) => (id, false),
@@ -145,19 +166,19 @@ impl History for Memory {
     }
 
     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
-        Ok(self.log.lock().read(after, through, topics))
+        Ok(self.kept.lock().log.read(after, through, topics))
     }
 
     fn status(&self) -> Status {
-        let mut log = self.log.lock();
-        log.trim(self.bounds, now());
-        let events = log.entries.len() - log.retracted;
-        let oldest = log.entries.front().filter(|_| events > 0).map(|entry| entry.at);
-        Status { events, bytes: log.bytes, oldest, ..Status::default() }
+        let mut kept = self.kept.lock();
+        kept.trim();
+        let (events, bytes) = (kept.retention.events(), kept.retention.bytes());
+        let oldest = kept.log.entries.front().filter(|_| events > 0).map(|entry| entry.at);
+        Status { events, bytes, oldest, ..Status::default() }
     }
 
     fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error> {
-        let log = self.log.lock();
+        let log = &self.kept.lock().log;
         let status = |(topic, ids): (&Topic, &VecDeque<Id>)| {
             let at = |id: Option<&Id>| Some(log.entry(*id?).at);
             let (oldest, newest) = (at(ids.front())?, at(ids.back())?);
@@ -175,6 +196,9 @@ impl History for Memory {
 struct Entry {
     id: Id,
     at: SystemTime,
+    /// How much time had passed then since the history began.
+    kept_at: Duration,
+    /// Each of them once.
     topics: Arc<[Topic]>,
     given: Option<Box<str>>,
     /// None once the event is retracted: the entry stays so that its id is known.
@@ -193,11 +217,9 @@ type ByGiven = HashMap<(Topic, Box<str>), Id>;
 /// The entries in the order of their ids, and the indexes of them, which name no others.
 struct Log {
     last: Id,
+    began: Instant,
     edges: Edges,
     entries: VecDeque<Entry>,
-    /// How many of the entries are retracted.
-    retracted: usize,
-    bytes: usize,
     /// Entries that are not retracted. In the order of the topics, so that they can be listed part by part.
     by_topic: BTreeMap<Topic, VecDeque<Id>>,
     /// The same. There is one at most for a topic and an id, since a second is refused.
@@ -206,74 +228,81 @@ struct Log {
     by_given_retracted: ByGiven,
 }
 
-impl Log {
-    fn insert(&mut self, id: Id, at: SystemTime, event: &Event, frame: Frame) {
-        for topic in event.topics().iter() {
-            let ids = self.by_topic.entry(topic.clone()).or_default();
-            // An event may name a topic twice.
-            if ids.back() != Some(&id) {
-                ids.push_back(id);
-            }
-            if let Some(given) = event.given_id() {
-                self.by_given.insert((topic.clone(), given.into()), id);
-            }
-        }
-        let given = event.given_id().map(Into::into);
-        let entry = Entry { id, at, topics: event.topics().clone(), given, frame: Some(frame) };
-        self.bytes += entry.bytes();
-        self.entries.push_back(entry);
-        self.last = id;
+/// The entries, and the rules by which they are let go.
+struct Shelved {
+    log: Log,
+    retention: Retention,
+}
+
+impl Shelved {
+    fn insert(&mut self, id: Id, event: &Event, frame: Frame) {
+        let entry = self.log.insert(id, event, frame);
+        let (row, topics, now) = (entry.row(), entry.topics.clone(), entry.kept_at);
+        self.retention.note_added(&row);
+        self.retention.settle(&mut self.log, &topics, now);
+        self.retention.trim(&mut self.log, now, usize::MAX);
     }
 
-    fn trim(&mut self, bounds: Bounds, now: SystemTime) {
-        while let Some(oldest) = self.entries.front()
-            && bounds.are_passed(self.entries.len(), self.bytes, oldest.at, now)
-            && let Some(oldest) = self.entries.pop_front()
-        {
-            self.bytes -= oldest.bytes();
-            self.retracted -= usize::from(oldest.frame.is_none());
-            for topic in oldest.topics.iter() {
-                self.edges.note(topic, oldest.id);
-            }
-            self.remove_from_indexes(&oldest);
-        }
+    fn trim(&mut self) {
+        let now = self.log.began.elapsed();
+        self.retention.trim_topics(&mut self.log, now);
+        self.retention.trim(&mut self.log, now, usize::MAX);
     }
 
     /// Takes an event out of every read and lets its bytes go. Its id stays known, so that a browser that saw it
     /// last can go on.
     fn retract(&mut self, id: Id) {
-        let Ok(index) = self.index_of(id) else { return };
-        let entry = &mut self.entries[index];
-        let frame = entry.frame.take();
-        self.bytes -= frame.as_ref().map_or(0, |frame| frame.len());
-        self.retracted += 1;
-        let entry = Entry { frame, topics: entry.topics.clone(), given: entry.given.clone(), ..*entry };
-        self.remove_from_indexes(&entry);
-        let Some(given) = entry.given else { return };
-        for topic in entry.topics.iter() {
-            self.by_given_retracted.entry((topic.clone(), given.clone())).or_insert(id);
+        let Some(row) = self.log.retract(id) else { return };
+        row.topics.iter().for_each(|topic| self.retention.note_lost(topic, &row));
+        self.retention.note_retracted(id, &row, EVENT_OVERHEAD_BYTES);
+    }
+}
+
+impl Log {
+    fn insert(&mut self, id: Id, event: &Event, frame: Frame) -> &Entry {
+        let topics = each_once(event.topics());
+        for topic in topics.iter() {
+            self.by_topic.entry(topic.clone()).or_default().push_back(id);
+            if let Some(given) = event.given_id() {
+                self.by_given.insert((topic.clone(), given.into()), id);
+            }
         }
+        let (given, kept_at) = (event.given_id().map(Into::into), self.began.elapsed());
+        self.entries.push_back(Entry { id, at: now(), kept_at, topics, given, frame: Some(frame) });
+        self.last = id;
+        &self.entries[self.entries.len() - 1]
     }
 
-    fn remove_from_indexes(&mut self, entry: &Entry) {
-        for topic in entry.topics.iter() {
-            if let Some(ids) = self.by_topic.get_mut(topic)
-                && let Ok(index) = ids.binary_search(&entry.id)
-            {
+    /// Gives what the entry was, if there is one.
+    fn retract(&mut self, id: Id) -> Option<Row> {
+        let index = self.index_of(id).ok()?;
+        let row = self.entries[index].row();
+        row.topics.iter().for_each(|topic| self.unlist(topic, id, &row));
+        self.entries[index].frame = None;
+        for (topic, given) in row.topics.iter().filter_map(|topic| Some((topic, row.given.clone()?))) {
+            self.by_given_retracted.entry((topic.clone(), given)).or_insert(id);
+        }
+        Some(row)
+    }
+
+    /// Takes an event from the list of a topic.
+    fn unlist(&mut self, topic: &Topic, id: Id, row: &Row) {
+        if let Some(ids) = self.by_topic.get_mut(topic) {
+            if ids.front() == Some(&id) {
+                ids.pop_front();
+            } else if let Ok(index) = ids.binary_search(&id) {
                 ids.remove(index);
-                if ids.is_empty() {
-                    self.by_topic.remove(topic);
-                }
             }
-            let Some(given) = &entry.given else { continue };
-            let by_given =
-                if entry.frame.is_some() { &mut self.by_given } else { &mut self.by_given_retracted };
-            let key = (topic.clone(), given.clone());
-            // Another entry may bear the same id.
-            if by_given.get(&key) == Some(&entry.id) {
-                by_given.remove(&key);
+            if ids.is_empty() {
+                self.by_topic.remove(topic);
             }
         }
+        remove_given(&mut self.by_given, topic, id, row);
+    }
+
+    /// These topics have lost no event that is newer than this.
+    fn edge(&self, topics: &[Topic]) -> Id {
+        topics.iter().map(|topic| self.edges.of(topic, self.oldest_on(topic))).max().unwrap_or_default()
     }
 
     /// The event with this id on the wire, if it is kept on this topic.
@@ -308,7 +337,7 @@ impl Log {
         let retracted = oldest(&self.by_given_retracted, asked, topics);
         match (kept, retracted) {
             (None, None) => {
-                Id::parse(asked).filter(|&id| id == self.edges.of(topics) || self.index_of(id).is_ok())
+                Id::parse(asked).filter(|&id| id == self.edge(topics) || self.index_of(id).is_ok())
             }
             // The id was used again after it was retracted. Nothing says which of the two events the browser saw,
             // so it is told of a gap rather than left with one.
@@ -323,28 +352,36 @@ impl Log {
             let ids = self.by_topic.get(topic)?;
             ids.partition_point(|&id| id <= after).checked_sub(1).map(|index| ids[index])
         });
-        newest.max().unwrap_or_else(|| self.edges.of(topics)).to_string()
+        newest.max().unwrap_or_else(|| self.edge(topics)).to_string()
     }
 
-    /// `last` is the newest event that was handed to the hub.
-    fn before_latest(&self, count: usize, topics: &[Topic], last: Id) -> Id {
-        let mut newest: Vec<Id> = topics
-            .iter()
-            .filter_map(|topic| self.by_topic.get(topic))
-            .flat_map(|ids| ids.iter().rev().skip_while(|&&id| id > last).take(count))
-            .copied()
-            .collect();
-        newest.sort_unstable();
-        newest.dedup();
-        match newest.len().checked_sub(count) {
-            // One less than an id is before it and not before any other.
-            Some(index) if count > 0 => Id::from_key(newest[index].key() - 1),
-            _ if count == 0 => last,
-            _ => self.edges.of(topics),
+    /// The lists of these topics.
+    fn lists(&self, topics: &[Topic]) -> impl Iterator<Item = &VecDeque<Id>> {
+        topics.iter().filter_map(|topic| self.by_topic.get(topic))
+    }
+
+    /// What a request asks for of the time before the edge: the newest of it.
+    fn read_older(&self, older: &[Id], through: Id, topics: &[Topic]) -> Part {
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        for &id in older {
+            if bytes >= PART_BYTES {
+                break;
+            }
+            let entry = self.entry(id);
+            let topic = topic_of(entry.topics.iter().map(Topic::as_str), topics);
+            let (Some(frame), Some(topic)) = (entry.frame.clone(), topic) else { continue };
+            bytes += frame.len();
+            events.push(Kept { id, at: entry.at, topic, frame });
         }
+        events.reverse();
+        Part { events, through, gap: None }
     }
 
     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Part {
+        let edge = self.edge(topics);
+        if let Some(older) = lists::requested(self.lists(topics), after, through, edge) {
+            return self.read_older(&older, edge.min(through), topics);
+        }
         let mut ids: Vec<Id> = topics
             .iter()
             .filter_map(|topic| self.by_topic.get(topic))
@@ -356,7 +393,6 @@ impl Log {
             .collect();
         ids.sort_unstable();
         ids.dedup();
-        let edge = self.edges.of(topics);
         let gap = (after < edge).then_some(edge);
         let mut part = Part { gap, ..Part::default() };
         let mut bytes = 0;
@@ -382,11 +418,81 @@ impl Log {
     }
 
     fn index_of(&self, id: Id) -> Result<usize, usize> {
+        // The oldest is asked for with each event.
+        if self.entries.front().is_some_and(|oldest| oldest.id == id) {
+            return Ok(0);
+        }
         self.entries.binary_search_by_key(&id, |entry| entry.id)
     }
 }
 
+impl Shelf for Log {
+    fn next(&self, after: Id) -> Option<Id> {
+        let index = match self.entries.front() {
+            Some(oldest) if oldest.id > after => 0,
+            _ => self.entries.partition_point(|entry| entry.id <= after),
+        };
+        self.entries.get(index).map(|entry| entry.id)
+    }
+
+    fn row(&mut self, id: Id) -> Row {
+        self.entry(id).row()
+    }
+
+    fn kept_at(&mut self, id: Id) -> Option<Duration> {
+        Some(self.entry(id).kept_at)
+    }
+
+    fn rank(&self, topic: &Topic, id: Id) -> Option<usize> {
+        let ids = self.by_topic.get(topic)?;
+        if ids.front() == Some(&id) {
+            return Some(ids.len());
+        }
+        ids.binary_search(&id).ok().map(|index| ids.len() - index)
+    }
+
+    fn oldest_on(&self, topic: &Topic) -> Option<Id> {
+        self.by_topic.get(topic)?.front().copied()
+    }
+
+    fn lose(&mut self, topic: &Topic, id: Id, row: &Row) {
+        self.unlist(topic, id, row);
+        self.edges.note(topic, id);
+    }
+
+    fn remove(&mut self, id: Id, row: &Row) {
+        if row.is_retracted {
+            for topic in row.topics.iter() {
+                remove_given(&mut self.by_given_retracted, topic, id, row);
+                // What the topic still lists may be older, and is not lost.
+                if self.oldest_on(topic).is_none_or(|oldest| oldest > id) {
+                    self.edges.note(topic, id);
+                }
+            }
+        }
+        if self.entries.front().is_some_and(|entry| entry.id == id) {
+            self.entries.pop_front();
+        } else if let Ok(index) = self.index_of(id) {
+            self.entries.remove(index);
+        }
+    }
+}
+
+/// Removes an event from what is found by its publisher's id, unless another one bears the same.
+fn remove_given(by_given: &mut ByGiven, topic: &Topic, id: Id, row: &Row) {
+    let Some(given) = &row.given else { return };
+    let key = (topic.clone(), given.clone());
+    if by_given.get(&key) == Some(&id) {
+        by_given.remove(&key);
+    }
+}
+
 impl Entry {
+    fn row(&self) -> Row {
+        let (topics, given) = (self.topics.clone(), self.given.clone());
+        Row { topics, given, bytes: self.bytes(), record_bytes: 0, is_retracted: self.frame.is_none() }
+    }
+
     fn to_candidate(&self) -> Candidate {
         let frame = self.frame.as_deref().unwrap_or_default();
         Candidate::new(self.id, self.given.as_deref(), self.topics.to_vec(), frame)

@@ -11,16 +11,19 @@
 //! something more with each event; `examples/history.rs` is one from the ground up.
 
 mod address;
-#[doc(hidden)]
-pub mod disk;
 mod edges;
 mod given;
+mod lists;
+#[doc(hidden)]
+pub mod log;
 #[doc(hidden)]
 pub mod memory;
+mod retention;
 mod retract;
 
 pub use address::{Address, open};
 pub use memory::Memory;
+pub use retention::{Bounds, TopicBounds};
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
@@ -39,44 +42,6 @@ pub const TOPICS_PART: usize = 256;
 /// What an event costs beside its frame, roughly: its entry and its positions in the indexes. It counts
 /// towards the bound on bytes.
 const EVENT_OVERHEAD_BYTES: usize = 128;
-
-/// How much is kept: by default 100,000 events, 64 MB and 7 days. When one of the bounds is reached, the oldest events
-/// are let go. Every queue, body, header, history, thread and count has a named limit and a stated consequence.
-///
-/// ```
-/// let mut config = callout::Config::default();
-/// config.bounds.events_max = 1_000;
-/// config.bounds.age_max = std::time::Duration::from_secs(60 * 60);
-/// ```
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct Bounds {
-    /// Events, and the ids of retracted ones. At least 1.
-    pub events_max: usize,
-    /// Bytes, counting the frames and what it takes to keep them, and the ids of retracted events. At least 1.
-    pub bytes_max: usize,
-    /// Time since an event was published. At least a second.
-    pub age_max: Duration,
-}
-
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds {
-            events_max: 100_000,
-            bytes_max: 64 * 1024 * 1024,
-            age_max: Duration::from_secs(7 * 24 * 60 * 60),
-        }
-    }
-}
-
-impl Bounds {
-    /// Whether the oldest event, published at `oldest`, has to be let go. An event from the future, as a clock
-    /// that was set back leaves them, has no age yet.
-    fn are_passed(&self, events: usize, bytes: usize, oldest: SystemTime, now: SystemTime) -> bool {
-        let is_too_old = now.duration_since(oldest).is_ok_and(|age| age > self.age_max);
-        events > self.events_max || bytes > self.bytes_max || is_too_old
-    }
-}
 
 /// When an event counts as kept, where it is kept on disk.
 ///
@@ -276,6 +241,12 @@ pub trait History: Send + Sync {
     /// An event whose publisher gave it an id under which the same is already kept, on all of its topics, is
     /// answered as before and not kept again. [`Error::Conflict`]: something else is kept under that id.
     fn publish(&self, event: Event) -> Result<Receipt, Error>;
+
+    /// As [`History::publish`], for many events: they are kept in their order, and where keeping costs a commit they share
+    /// it. An error is that of its event alone.
+    fn publish_all(&self, events: Vec<Event>) -> Vec<Result<Receipt, Error>> {
+        events.into_iter().map(|event| self.publish(event)).collect()
+    }
 
     /// Takes a kept event of this topic back, by its id on the wire; or all that is kept of the topic. An event is
     /// gone from all of its topics. When this returns no read finds it, its bytes are no longer kept, and its

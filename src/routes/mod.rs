@@ -4,7 +4,8 @@
 mod route;
 mod table;
 
-pub use route::{Handler, Route, TOPICS_MAX, Topics, delete, get, patch, post};
+pub use crate::topic::TOPICS_MAX;
+pub use route::{Handler, Route, Topics, delete, get, patch, post};
 
 use crate::app::App;
 use crate::client::{Client, EndedStream, Step, come_back};

@@ -6,13 +6,9 @@ use crate::error::Error;
 use crate::http::path::is_pattern;
 use crate::http::{Answer, QUERY_BYTES_MAX, Request};
 use crate::pages::Page;
-use crate::topic::{TOPIC_BYTES_MAX, Topic};
+use crate::topic::{TOPIC_BYTES_MAX, TOPICS_MAX, Topic};
 use http::Method;
 use serde::Deserialize;
-
-/// The most topics that one request may name. More are answered 400. Every queue, body, header, history, thread and
-/// count has a named limit and a stated consequence.
-pub const TOPICS_MAX: usize = 100;
 
 // They fit into a query however long they are, each byte of them percent-encoded.
 const _: () = assert!(TOPICS_MAX * ("&topic=".len() + 3 * TOPIC_BYTES_MAX) <= QUERY_BYTES_MAX);
@@ -57,7 +53,7 @@ impl Topics {
 
     /// The topic that stands in this part of the path.
     pub fn in_path(capture: &'static str) -> Topics {
-        let topics = Topics::from(move |request| Ok(vec![public_topic(request.capture(capture))?]));
+        let topics = Topics::from(move |request| Ok(vec![Topic::public(request.capture(capture))?]));
         Topics { source: Source::InPath(capture), ..topics }
     }
 
@@ -77,6 +73,11 @@ impl Topics {
             }
             public_topics(names)
         })
+    }
+
+    /// Topics that stand in each line of the body. The handler asks access for those of each.
+    pub(super) fn in_lines() -> Topics {
+        Topics::from(|_| Ok(Vec::new()))
     }
 
     /// The topics that a function finds in the request: in its path, its query, a form or JSON. It runs before
@@ -121,21 +122,12 @@ fn public_topics(names: Vec<String>) -> Result<Vec<Topic>, Error> {
     }
     let mut topics = Vec::with_capacity(names.len());
     for name in names {
-        let topic = public_topic(&name)?;
+        let topic = Topic::public(&name)?;
         if !topics.contains(&topic) {
             topics.push(topic);
         }
     }
     Ok(topics)
-}
-
-/// A topic of the topic API. Those of callout's own pages have their own routes.
-fn public_topic(name: &str) -> Result<Topic, Error> {
-    let topic = Topic::new(name)?;
-    if topic.is_reserved() {
-        return Err(Error::bad("topics that begin with `$` belong to the server's own pages"));
-    }
-    Ok(topic)
 }
 
 /// A line of the table of routes. [`get`], [`post`], [`patch`] and [`delete`] make one.

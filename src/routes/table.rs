@@ -2,7 +2,7 @@
 
 use super::route::{Route, Topics, delete, get, patch, post, query};
 use crate::access::Action;
-use crate::api::{health, history, topics};
+use crate::api::{health, history, lines, topics};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::{Answer, Request};
@@ -27,6 +27,7 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         get("/topics", topics::subscribe).subscribes(Topics::in_query("topic")),
         query("/topics", topics::subscribe).subscribes(Topics::in_body()),
         post("/topics", topics::publish).publishes(Topics::in_query("topic")),
+        post("/publish", lines::publish).publishes(Topics::in_lines()),
         post("/subscribe", topics::subscribe).subscribes(Topics::in_body()),
         get("/topics/{topic...}", topics::subscribe).subscribes(Topics::in_path("topic")),
         post("/topics/{topic...}", topics::publish).publishes(Topics::in_path("topic")),

@@ -4,7 +4,7 @@ use super::super::flags::{bytes, count, duration};
 use super::super::{Command, Failure, Flag, Flags, Usage};
 use crate::access::{Hosts, Origin, Secret};
 use crate::client::Pace;
-use crate::history::{Address, Bounds, Durability};
+use crate::history::{Address, Bounds, Durability, TopicBounds};
 use crate::http::{Limits, Network};
 use crate::os::usage::memory_max;
 use crate::pages::Pages;
@@ -74,6 +74,16 @@ pub(in crate::cli) static COMMAND: Command = Command {
             help: "bytes kept for them; 64MB, in memory at most an eighth of what there is",
         },
         Flag { name: "keep-age", value: "TIME", help: "how long an event is kept for them; 7days" },
+        Flag {
+            name: "keep-reserve",
+            value: "COUNT",
+            help: "of each topic so many of the newest events stay when --keep-events or\n--keep-bytes is reached; 0 for none; 10",
+        },
+        Flag {
+            name: "keep",
+            value: "BOUNDS",
+            help: "bounds of each topic that is named: 'noisy/*=1000 1MB 1h' (events, bytes,\nage, as many of them as are wanted); repeatable",
+        },
         Flag {
             name: "ephemeral",
             value: "TOPIC",
@@ -151,6 +161,10 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
         events_max: flags.setting("keep-events", &KEEP_EVENTS, bounds.events_max, count)?,
         bytes_max: flags.setting("keep-bytes", &KEEP_BYTES, bounds.bytes_max.min(history_bytes), bytes)?,
         age_max: flags.setting("keep-age", &KEEP_AGE, bounds.age_max, duration)?,
+        reserve_events: flags.value("keep-reserve", bounds.reserve_events, "a number of events", |text| {
+            text.replace('_', "").parse().ok()
+        })?,
+        topics: flags.list("keep").iter().map(|text| keep(text)).collect::<Result<_, _>>()?,
     };
     let durability =
         flags.value("durability", Durability::Strict, "strict or relaxed", |text| match text {
@@ -260,6 +274,34 @@ fn trusted_proxy(text: String) -> Result<Network, Failure> {
 }
 
 /// A topic that belongs to no page, or a prefix of such topics.
+/// Bounds of certain topics: a selector, `=`, and up to three bounds. A bare number is one of events, a size ends in
+/// `B`, and anything else is a time.
+fn keep(text: &str) -> Result<TopicBounds, Failure> {
+    let wrong = |why: &str| Failure::from(Usage(format!("`{text}` is no value for --keep: {why}")));
+    let right = "it is a topic, `=`, and bounds like `1000 1MB 1h`: a number of events, a size, a time";
+    let (selector, words) = text.rsplit_once('=').ok_or_else(|| wrong(right))?;
+    let selector = selector.trim().parse().map_err(|error: crate::Error| wrong(&error.to_string()))?;
+    let mut bounds = TopicBounds { selector, events_max: None, bytes_max: None, age_max: None };
+    for word in words.split_whitespace() {
+        let is_new = if let Some(events) = count(word) {
+            bounds.events_max.replace(events).is_none()
+        } else if word.ends_with(['b', 'B']) {
+            bounds.bytes_max.replace(bytes(word).ok_or_else(|| wrong(right))?).is_none()
+        } else {
+            let age =
+                duration(word).filter(|age| KEEP_AGE.valid.contains(age)).ok_or_else(|| wrong(right))?;
+            bounds.age_max.replace(age).is_none()
+        };
+        if !is_new {
+            return Err(wrong("a bound is given twice"));
+        }
+    }
+    match bounds {
+        TopicBounds { events_max: None, bytes_max: None, age_max: None, .. } => Err(wrong(right)),
+        bounds => Ok(bounds),
+    }
+}
+
 fn ephemeral(pattern: String) -> Result<Selector, Failure> {
     if pattern.starts_with('$') {
         let why =

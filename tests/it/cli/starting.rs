@@ -52,8 +52,10 @@ fn a_data_folder_that_is_made_and_its_files_are_for_their_owner_only() {
     let serve = || Program::serve(&["--data", folder.to_str().unwrap()]);
     drop(serve());
     assert_eq!(mode(), 0o700);
-    for file in std::fs::read_dir(&folder).unwrap() {
-        assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let metadata = entry.unwrap().metadata().unwrap();
+        let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(metadata.permissions().mode() & 0o777, wanted);
     }
     // A folder that is there already keeps its mode.
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o750)).unwrap();

@@ -2,7 +2,7 @@
 
 use super::seeing::history;
 use super::{Folder, callout};
-use crate::support::{Browser, Program, get, post, publish};
+use crate::support::{Browser, Program, get, post, publish, until};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -95,4 +95,51 @@ fn a_clock_before_1970_or_after_all_ids_is_no_panic_and_events_are_numbered() {
         let (code, log) = program.wait();
         assert!(code == Some(0) && !log.contains("panicked"), "{offset}: {log}");
     }
+}
+
+/// A server whose clock is set while it runs, by what a file says.
+fn serve_by(folder: &Folder, library: &Path, clock: &Path, flags: &[&str]) -> Program {
+    let mut command =
+        callout(&["serve", "--listen", "127.0.0.1:0", "--data", folder.text(), "--log", "warn"]);
+    command.args(flags).env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", clock);
+    command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    Program::start(command)
+}
+
+#[test]
+fn an_events_age_is_the_time_that_has_passed_whatever_the_clock_is_set_to() {
+    let Some(library) = library() else { return };
+    let (folder, files) = (Folder::new(), Folder::new());
+    fs::create_dir(files.path()).unwrap();
+    let clock = files.path().join("clock");
+    let set = |offset: &str| fs::write(&clock, offset).unwrap();
+    let kept = |program: &Program| {
+        get(program.address, "/history/t").json()["events"].as_array().map(Vec::len).unwrap()
+    };
+    // Behind at the start, and set right: what was published before is as young as it is.
+    set("-25d");
+    let mut program = serve_by(&folder, &library, &clock, &[]);
+    publish(program.address, "/topics/t", "behind");
+    set("+0");
+    publish(program.address, "/topics/t", "right");
+    assert_eq!(kept(&program), 2);
+    // Ten years ahead for one event, and right again.
+    set("+3650d");
+    publish(program.address, "/topics/t", "ahead");
+    set("+0");
+    publish(program.address, "/topics/t", "right again");
+    assert_eq!(kept(&program), 4);
+    // Across starts of the process the machine counts.
+    for offset in ["-25d", "+25d", "+0"] {
+        program.signal("KILL");
+        program.wait();
+        set(offset);
+        program = serve_by(&folder, &library, &clock, &[]);
+        publish(program.address, "/topics/t", offset);
+    }
+    assert_eq!(kept(&program), 7);
+    drop(program);
+    // None of them is kept for longer either.
+    let program = serve_by(&folder, &library, &clock, &["--keep-age", "1s"]);
+    until("all are too old", || kept(&program) == 0);
 }

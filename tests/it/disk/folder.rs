@@ -1,13 +1,17 @@
 //! The folder and its files: who may read them, what is no file, and what goes away under a running server.
 
+use super::seeing::history;
 use super::{Folder, callout, serve};
 use crate::support::{Browser, Program, get, post, publish, until};
-use callout::history::disk::NAME;
+use callout::history::log::NAME;
 use callout::posts::store::embedded;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -25,8 +29,9 @@ fn what_is_kept_can_be_read_by_the_servers_user_alone_and_a_folder_that_is_there
     let program = serve(&folder, &[]);
     assert_eq!((publish(program.address, "/topics/t", "x").len(), create(&program)), (16, 201));
     assert_eq!(mode(&folder.path()), 0o700);
-    for name in [NAME, embedded::NAME] {
-        assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
+    assert_eq!((mode(&folder.file()), mode(&folder.path().join(embedded::NAME))), (0o700, 0o600));
+    for file in fs::read_dir(folder.file()).unwrap().map(|entry| entry.unwrap().path()) {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
     drop(program);
     let folder = Folder::new();
@@ -34,7 +39,7 @@ fn what_is_kept_can_be_read_by_the_servers_user_alone_and_a_folder_that_is_there
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = serve(&folder, &[]);
     publish(program.address, "/topics/t", "x");
-    assert_eq!((mode(&folder.path()), mode(&folder.file())), (0o755, 0o600));
+    assert_eq!((mode(&folder.path()), mode(&folder.file())), (0o755, 0o700));
 }
 
 #[test]
@@ -95,4 +100,65 @@ fn a_folder_that_is_removed_under_a_server_is_noticed_before_the_next_acknowledg
         let (code, log) = program.wait();
         assert!(code == Some(0) && log.contains("removed"), "{log}");
     }
+}
+
+#[test]
+fn a_copy_that_is_made_while_the_server_writes_can_be_read_and_gone_on_with() {
+    let folder = Folder::new();
+    let program = serve(&folder, &["--keep-bytes", "2MB"]);
+    let at = program.address;
+    let (acknowledged, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let (acknowledged, stop) = (&acknowledged, &stop);
+        scope.spawn(move || {
+            for number in 0.. {
+                if stop.load(Relaxed) {
+                    break;
+                }
+                publish(at, "/topics/t", format!("{number} {}", "x".repeat(900)));
+                acknowledged.store(number, Relaxed);
+            }
+        });
+        for round in 1..=5 {
+            until("it goes on", || acknowledged.load(Relaxed) >= 40 * round);
+            let (copy, before) = (Folder::new(), acknowledged.load(Relaxed));
+            let copied = Command::new("cp").args(["-a", folder.text(), copy.text()]).output().unwrap();
+            assert!(copied.status.success(), "{copied:?}");
+            let events = history(&["t", "--directory", copy.text()]);
+            let number = |event: &Value| {
+                event["data"].as_str().unwrap().split(' ').next().unwrap().parse::<usize>().unwrap()
+            };
+            let numbers: Vec<usize> = events.iter().map(number).collect();
+            assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");
+            assert!(numbers.last() >= Some(&before), "all that was acknowledged before is there");
+            let program = serve(&copy, &[]);
+            publish(program.address, "/topics/t", "next");
+        }
+        stop.store(true, Relaxed);
+    });
+}
+
+#[test]
+fn a_folder_is_read_after_a_kill_and_nothing_in_it_is_changed() {
+    let folder = Folder::new();
+    let program = serve(&folder, &["--durability", "relaxed"]);
+    (0..20).for_each(|number| _ = publish(program.address, "/topics/t", number.to_string()));
+    program.signal("KILL");
+    program.wait();
+    let files = || {
+        let segments = folder.segments().into_iter();
+        segments.map(|path| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
+    };
+    let before = files();
+    // Also where nothing can be written.
+    let mount = |args: &[&str]| Command::new("mount").args(args).output().is_ok_and(|o| o.status.success());
+    let is_mounted = mount(&["--bind", folder.text(), folder.text()]);
+    let is_read_only = is_mounted && mount(&["-o", "remount,bind,ro", folder.text()]);
+    let events = history(&["t", "--directory", folder.text()]);
+    if is_mounted {
+        Command::new("umount").arg(folder.text()).output().unwrap();
+    }
+    println!("read-only: {is_read_only}");
+    assert_eq!(events.len(), 20, "a kill loses nothing");
+    assert!(files() == before);
 }

@@ -2,7 +2,7 @@
 
 use super::{Folder, draft, serve, start};
 use crate::support::{Browser, PATIENCE, publish};
-use callout::history::disk::opener;
+use callout::history::log::opener;
 use callout::history::{Bounds, Durability, History};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,6 +1,7 @@
 //! The history on disk: what was acknowledged is there, whatever happened in between.
 
 mod clock;
+mod crash;
 mod damage;
 mod faults;
 mod folder;
@@ -17,7 +18,7 @@ mod trim;
 
 use crate::support::{Parser, Program, Seen};
 use callout::event::{Draft, Event, Frame, Id};
-use callout::history::disk::{Disk, NAME, Opener};
+use callout::history::log::{Log, NAME, Opener};
 use callout::history::{Bounds, Durability, History, PART_EVENTS};
 use callout::hub::Hub;
 use callout::os::threads::Threads;
@@ -44,9 +45,23 @@ impl Folder {
         self.0.clone()
     }
 
-    /// The one file in it.
+    /// The folder of the log in it.
     pub fn file(&self) -> PathBuf {
         self.0.join(NAME)
+    }
+
+    /// The files of the log, the oldest first.
+    pub fn segments(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.file()).expect("there is a log").map(|entry| entry.unwrap().path());
+        let mut segments: Vec<PathBuf> = entries.filter(|path| path.extension().is_some()).collect();
+        segments.sort();
+        segments
+    }
+
+    /// How large they are together.
+    pub fn log_bytes(&self) -> u64 {
+        // One may go at this moment.
+        self.segments().iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum()
     }
 
     pub fn text(&self) -> &str {
@@ -79,10 +94,10 @@ pub fn serve(folder: &Folder, flags: &[&str]) -> Program {
 }
 
 /// A history on disk, with a hub of its own.
-pub fn start(opener: Opener, bounds: Bounds, durability: Durability) -> Disk {
+pub fn start(opener: Opener, bounds: Bounds, durability: Durability) -> Log {
     let threads = Threads::default();
     let hub = Hub::start(&threads).expect("a thread");
-    Disk::start(opener, hub, &threads, bounds, durability).expect("it opens")
+    Log::start(opener, hub, &threads, bounds, durability).expect("it opens")
 }
 
 pub fn topics(names: &[&str]) -> Vec<Topic> {

@@ -5,7 +5,7 @@ use super::{Folder, draft, seen, start, topics};
 use crate::support::PATIENCE;
 use callout::Error;
 use callout::event::Id;
-use callout::history::disk::opener;
+use callout::history::log::opener;
 use callout::history::memory::Memory;
 use callout::history::{Bounds, Durability, History, Kept, Receipt, Retracted, Start, Status};
 use callout::hub::Hub;
@@ -398,6 +398,7 @@ fn names(numbers: &[usize]) -> Vec<&'static str> {
 fn bounds() -> Bounds {
     let mut bounds = Bounds::default();
     bounds.events_max = KEEP_EVENTS;
+    bounds.reserve_events = 0;
     bounds
 }
 

@@ -1,7 +1,7 @@
 //! What older versions wrote is read completely, and is still there when this version has written to it.
 
 use super::seeing::history;
-use super::{Folder, serve};
+use super::{Folder, callout, serve};
 use crate::support::{Answer, Browser, Program, request};
 use callout::event::Id;
 use serde_json::{Value, json};
@@ -141,4 +141,35 @@ fn the_command_history_reads_a_directory_of_0_1_0() {
         // A server reads a directory that the command has read.
         check_history(&serve_for_long(&folder), &answers["events"]);
     }
+}
+
+#[test]
+fn taking_over_starts_again_where_it_was_interrupted_and_leaves_the_old_file_as_it_was() {
+    let [(left, answers), _] = left_by_0_1_0();
+    let old = fs::read(left.join("history.redb")).unwrap();
+    let folder = copy(&left);
+    let [file, imported, unfinished] =
+        ["history.redb", "history.redb.imported", "events.new"].map(|name| folder.path().join(name));
+    // It ended while the log was being made.
+    fs::create_dir(&unfinished).unwrap();
+    fs::write(unfinished.join("0000000000000001.open"), "half of it").unwrap();
+    check_history(&serve_for_long(&folder), &answers["events"]);
+    assert!(fs::read(&imported).unwrap() == old && !file.exists() && !unfinished.exists());
+    // It ended after the old file had its new name.
+    fs::rename(folder.file(), &unfinished).unwrap();
+    check_history(&serve_for_long(&folder), &answers["events"]);
+    // An older callout has used the folder again: nothing says which of the two is the history.
+    fs::write(&file, &old).unwrap();
+    for command in [vec!["serve", "--listen", "127.0.0.1:0", "--data"], vec!["history", "--directory"]] {
+        let output = callout(&[&command[..], &[folder.text()]].concat()).output().unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && line.lines().count() == 1, "{line}");
+        assert!(line.contains("beside") && line.contains(file.to_str().unwrap()), "{line}");
+    }
+    // A damaged one is named, and nothing is made of it.
+    let folder = copy(&left);
+    fs::write(folder.path().join("history.redb"), &old[..old.len() / 2]).unwrap();
+    let output = callout(&["serve", "--listen", "127.0.0.1:0", "--data", folder.text()]).output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(line.contains("is damaged") && line.lines().count() == 1 && !folder.file().exists(), "{line}");
 }

@@ -2,8 +2,8 @@
 
 use super::{draft, everything, rounds, start, topics};
 use crate::support::PATIENCE;
-use crate::support::disc::{Disc, Entry, Survives};
-use callout::history::disk::Disk;
+use crate::support::drive::{Drive, Entry, Survives};
+use callout::history::log::Log;
 use callout::history::{Bounds, Durability, History};
 use std::collections::HashSet;
 use std::thread;
@@ -21,7 +21,7 @@ const TOPICS: [&str; 3] = ["t0", "t1", "t2"];
 fn after_a_power_cut_all_that_was_acknowledged_is_there_once_and_no_id_comes_again() {
     let (mut cuts, mut cuts_in_recovery) = (0, 0);
     for _ in 0..rounds().div_ceil(ROUNDS_EACH) {
-        let disc = Disc::created();
+        let disc = Drive::default();
         for sitting in 0..2 {
             let disk = start(disc.opener(), Bounds::default(), Durability::Strict);
             publish(&disc, &disk, sitting);
@@ -30,7 +30,7 @@ fn after_a_power_cut_all_that_was_acknowledged_is_there_once_and_no_id_comes_aga
         let log = disc.log();
         for (moment, entry) in log.iter().enumerate() {
             // A cut between two writes is covered by the part of them that survives.
-            if matches!(entry, Entry::Write(..) | Entry::SetLen(_)) {
+            if matches!(entry, Entry::Write(..) | Entry::SetLength(..)) {
                 continue;
             }
             let all = [Survives::Nothing, Survives::Everything, Survives::First, Survives::Some];
@@ -53,7 +53,7 @@ fn after_a_power_cut_all_that_was_acknowledged_is_there_once_and_no_id_comes_aga
 }
 
 /// Several publishers publish at once, some events with ids of their own, and data of all sizes; some they take back.
-fn publish(disc: &Disc, disk: &Disk, sitting: usize) {
+fn publish(disc: &Drive, disk: &Log, sitting: usize) {
     thread::scope(|scope| {
         for (publisher, topic) in TOPICS.iter().enumerate() {
             let seed = fastrand::u64(..);
@@ -76,7 +76,7 @@ fn publish(disc: &Disc, disk: &Disk, sitting: usize) {
 }
 
 /// All that was acknowledged before is there, under its id, once and in its order; and publishing goes on.
-fn check(disc: &Disc, before: &[Entry]) {
+fn check(disc: &Drive, before: &[Entry]) {
     let acknowledged: Vec<(&String, &String)> = before
         .iter()
         .filter_map(|entry| match entry {

@@ -149,7 +149,8 @@ fn relaxed_events_are_seen_at_once_and_are_there_after_a_clean_stop() {
 fn relaxed_events_are_on_disk_soon_and_after_a_kill_none_is_missing_between_others() {
     let folder = Folder::new();
     let program = serve(&folder, &["--durability", "relaxed"]);
-    let bytes = || std::fs::read(folder.file()).unwrap();
+    let bytes =
+        || folder.segments().iter().flat_map(|path| std::fs::read(path).unwrap()).collect::<Vec<u8>>();
     let first = publish(program.address, "/topics/t", "first");
     // A commit that is not saved does not reach the file at all.
     let needle = format!("id: {first}\n").into_bytes();

@@ -199,7 +199,7 @@ fn without_a_flag_the_history_is_in_callout_data_where_the_server_was_started() 
     let directory = folder.path().join("callout-data");
     let names: Vec<_> =
         std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, [callout::history::disk::NAME], "one file");
+    assert_eq!(names, [callout::history::log::NAME], "one file");
     assert_eq!(history(&["t", "--directory", directory.to_str().unwrap()]).len(), 1);
 }
 

@@ -5,7 +5,7 @@ use crate::disk::{Folder, draft, everything, topics};
 use crate::support::{PATIENCE, Raw, grant, until};
 use callout::client::{Client, Pace, Stream};
 use callout::event::{Event, Form, Id};
-use callout::history::disk::{Disk, opener};
+use callout::history::log::{Log, opener};
 use callout::history::memory::Memory;
 use callout::history::{
     Bounds, Durability, History, Kept, Part, Receipt, Resume, Retracted, Start, Status, TopicStatus,
@@ -187,7 +187,7 @@ fn readers_do_not_wait_for_publishers_that_wait_for_the_hub_and_what_was_not_han
     let open: [Open; 2] =
         [&|hub, _| Arc::new(Memory::new(hub.clone(), Bounds::default())), &|hub, threads| {
             let opener = opener(folder.path());
-            let disk = Disk::start(opener, hub.clone(), threads, Bounds::default(), Durability::Relaxed);
+            let disk = Log::start(opener, hub.clone(), threads, Bounds::default(), Durability::Relaxed);
             Arc::new(disk.expect("it opens"))
         }];
     for open in open {

@@ -3,7 +3,7 @@
 use crate::disk::{Folder, draft, serve, start};
 use crate::support::witness::streams;
 use crate::support::{Browser, PATIENCE, Program, Raw, get, narrow_socket, publish, until};
-use callout::history::disk::opener;
+use callout::history::log::opener;
 use callout::history::{Bounds, Durability, History};
 use std::fs;
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! A disc for the tests. It records what was written and what was synced, so it can tell what it might hold after a
 //! power cut at any moment; and it fails when a test wants it to.
 
-use callout::history::disk::Opener;
+use callout::disk::Opener;
 use parking_lot::Mutex;
 use redb::{Builder, StorageBackend};
 use std::fmt;
@@ -38,10 +38,6 @@ pub enum Entry {
     Write(usize, Vec<u8>),
     SetLen(usize),
     Sync,
-    /// An event was acknowledged: its data and its id.
-    Acknowledged(String, String),
-    /// The retraction of an event was acknowledged: its id.
-    Retracted(String),
 }
 
 /// How much of what was not yet synced survives a power cut.
@@ -79,24 +75,9 @@ impl Disc {
         })
     }
 
-    /// The next sync fails, and those after it work.
-    pub fn fail_one_sync(&self) {
-        self.fail_sync(1);
-    }
-
     /// This one of the next syncs fails, counted from 1; all others work.
     pub fn fail_sync(&self, number: usize) {
         self.failing_sync.store(number, SeqCst);
-    }
-
-    /// Notes in the log that an event was acknowledged.
-    pub fn acknowledge(&self, data: &str, id: &str) {
-        self.state.lock().log.push(Entry::Acknowledged(data.into(), id.into()));
-    }
-
-    /// Notes in the log that a retraction was acknowledged.
-    pub fn acknowledge_retraction(&self, id: &str) {
-        self.state.lock().log.push(Entry::Retracted(id.into()));
     }
 
     /// What happened so far.
@@ -133,7 +114,7 @@ fn apply(bytes: &mut Vec<u8>, entry: &Entry) {
     match entry {
         Entry::Write(offset, data) => write(bytes, *offset, data),
         Entry::SetLen(len) => bytes.resize(*len, 0),
-        Entry::Sync | Entry::Acknowledged(..) | Entry::Retracted(_) => {}
+        Entry::Sync => {}
     }
 }
 

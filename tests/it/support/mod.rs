@@ -2,7 +2,8 @@
 //! does not come within [`PATIENCE`] fails the test.
 
 pub mod alone; // a test in a process of its own
-pub mod disc; // a disc that remembers, fails and loses its power
+pub mod disc; // a file that remembers, fails and loses its power
+pub mod drive; // a folder that does
 pub mod hostile; // bytes that no proper client sends
 pub mod strace; // the program with system calls that fail
 pub mod witness; // a browser that sees whether the server stays calm

@@ -81,6 +81,22 @@ impl Inbox {
         self.submit(put, |answers, index| answers.receipts[index].clone())
     }
 
+    /// Hands events over, which share a commit, and waits for what becomes of each.
+    pub(super) fn publish_all(&self, events: Vec<Event>) -> Vec<Result<Receipt, Error>> {
+        let count = events.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        let put = |batch: &mut Batch| {
+            batch.bytes += events.iter().map(|event| event.data().len()).sum::<usize>();
+            let first = batch.jobs.events.len();
+            batch.jobs.events.extend(events);
+            first
+        };
+        let receipts = self.submit(put, |answers, first| Ok(answers.receipts[first..first + count].to_vec()));
+        receipts.unwrap_or_else(|error| vec![Err(error); count])
+    }
+
     /// Hands a retraction over and waits for what becomes of it.
     pub(super) fn retract(&self, retraction: Retraction) -> Result<Retracted, Error> {
         let put = |batch: &mut Batch| {
