@@ -249,7 +249,7 @@ pub trait History: Send + Sync {
     }
 
     /// Takes a kept event of this topic back, by its id on the wire; or all that is kept of the topic. An event is
-    /// gone from all of its topics. When this returns no read finds it, its bytes are no longer kept, and its
+    /// gone from all of its topics. When this returns no read finds it, its text cannot be read any more, and its
     /// publisher's id may be used again. A browser that comes back with its id still goes on without a gap, until
     /// the id is let go like an event.
     ///

@@ -2,7 +2,7 @@
 //! takes its place.
 
 use super::{Folder, callout, draft, serve, start};
-use crate::support::{PATIENCE, Program, get, post};
+use crate::support::{Browser, PATIENCE, Program, get, post, publish};
 use callout::history::log::{NAME, opener};
 use callout::history::{Bounds, Durability, History};
 use redb::{Database, TableDefinition};
@@ -205,4 +205,44 @@ fn a_directory_that_cannot_be_made_or_written_is_one_clear_line() {
     let line = complaint(&serve);
     assert!(history.status.success(), "reading needs no right to write");
     assert!(line.contains(file.to_str().unwrap()), "{line}");
+}
+
+#[test]
+fn what_was_acknowledged_is_never_cut_off_silently_after_a_kill() {
+    let folder = Folder::new();
+    let program = serve(&folder, &["--keep-bytes", "1MB"]);
+    let ids: Vec<String> = (0..200)
+        .map(|number| publish(program.address, "/topics/t", format!("{number} {}", "x".repeat(900))))
+        .collect();
+    program.signal("KILL");
+    program.wait();
+    let segments = folder.segments();
+    let (last, missing) = (segments.last().unwrap(), &segments[0]);
+    assert!(segments.len() > 2 && last.extension().is_some_and(|kind| kind == "open"), "{segments:?}");
+    let refused = |file: &PathBuf| {
+        for line in complaints(&folder) {
+            assert!(line.contains(file.to_str().unwrap()) && line.contains("is damaged"), "{line}");
+        }
+    };
+    // A commit before the last one, in the part that is being written.
+    let whole = fs::read(last).unwrap();
+    let written = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut bytes = whole.clone();
+    bytes[written - 3_000] ^= 1;
+    fs::write(last, &bytes).unwrap();
+    refused(last);
+    // The last commit itself may be one that was being written.
+    bytes = whole.clone();
+    bytes[written] ^= 1;
+    fs::write(last, &bytes).unwrap();
+    let events = callout(&["history", "t", "--directory", folder.text()]).output().unwrap();
+    assert_eq!(String::from_utf8(events.stdout).unwrap().lines().count(), ids.len() - 1);
+    fs::write(last, &whole).unwrap();
+    // A part that is missing.
+    let away = folder.path().join("away");
+    fs::rename(missing, &away).unwrap();
+    refused(missing);
+    fs::rename(&away, missing).unwrap();
+    let program = serve(&folder, &[]);
+    assert_eq!(Browser::resume(program.address, "/topics/t", &ids[198]).next().id, ids[199]);
 }

@@ -1,8 +1,9 @@
 //! A power cut at any moment: the history is opened from what a disc might hold afterwards.
 
 use super::{draft, everything, rounds, start, topics};
-use crate::support::PATIENCE;
 use crate::support::drive::{Drive, Entry, Survives};
+use crate::support::{PATIENCE, until};
+use callout::disk::Folder as _;
 use callout::history::log::Log;
 use callout::history::{Bounds, Durability, History};
 use std::collections::HashSet;
@@ -117,4 +118,23 @@ fn check(disc: &Drive, before: &[Entry]) {
     }
     assert_eq!(everything(&disk, &TOPICS).len(), kept.len() + 1);
     disk.close(PATIENCE);
+}
+
+#[test]
+fn however_often_the_power_is_cut_files_do_not_add_up() {
+    let mut drive = Drive::default();
+    for number in 0..100 {
+        let disk = start(drive.opener(), Bounds::default(), Durability::Strict);
+        disk.publish(draft(&["t0"], None, &number.to_string())).expect("it is kept");
+        let kept = everything(&disk, &["t0"]);
+        assert_eq!(kept.iter().map(|(_, seen)| seen.data.clone()).collect::<Vec<_>>(), numbers(number));
+        if number == 99 {
+            until("some were joined", || drive.names().expect("they are there").len() < 70);
+        }
+        drive = drive.cut(drive.log().len(), Survives::Nothing);
+    }
+}
+
+fn numbers(last: usize) -> Vec<String> {
+    (0..=last).map(|number| number.to_string()).collect()
 }
