@@ -60,13 +60,14 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
 
     let openness = openness(&config);
     let server = Server::builder().config(config).start().map_err(|why| Failure::Work(why.to_string()))?;
+    // Before the start line: whoever has read it may send one.
+    let stop = wait_for_signals(signals, has_terminal).map_err(work)?;
     let start_line =
         format!("callout {} listening on http://{}\n", env!("CARGO_PKG_VERSION"), server.address());
     // Standard output may be closed, or a pipe that is full: then the thread waits, and the server does not.
     spawn("start line", move || _ = print(&start_line)).map_err(work)?;
     openness.into_iter().for_each(|(level, line)| log::log!(level, "{line}"));
 
-    let stop = wait_for_signals(signals, has_terminal).map_err(work)?;
     // Threads that have just been started run code too, until they come to rest.
     std::thread::sleep(START_REST);
     give_back_code();
