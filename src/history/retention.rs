@@ -19,6 +19,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How often it is looked for what is too old for its topic.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// All reserves together hold at most this share of what may be kept.
 const RESERVE_SHARE: usize = 4;
 
@@ -153,6 +156,8 @@ pub(super) struct Retention {
     retracted: usize,
     /// The bytes of each topic that has bounds of its own and is not empty.
     topic_bytes: HashMap<Topic, usize>,
+    /// When the topics with an age of their own were looked at.
+    looked_at: Duration,
 }
 
 impl Retention {
@@ -164,6 +169,7 @@ impl Retention {
             reserved_through: Id::default(),
             retracted: 0,
             topic_bytes: HashMap::new(),
+            looked_at: Duration::ZERO,
         }
     }
 
@@ -297,8 +303,13 @@ impl Retention {
         }
     }
 
-    /// Lets go what is too old for its topic. Looks at the oldest event of each topic with an age of its own.
+    /// Lets go what is too old for its topic. Looks at the oldest event of each topic with an age of its own, and so not
+    /// more often than every [`LOOK`].
     pub(super) fn trim_topics(&mut self, shelf: &mut impl Shelf, now: Duration) {
+        if now.saturating_sub(self.looked_at) < LOOK {
+            return;
+        }
+        self.looked_at = now;
         let topics = self.aging_topics();
         self.settle(shelf, &topics, now);
     }

@@ -40,7 +40,7 @@ pub(in crate::cli) static COMMAND: Command = Command {
         Flag {
             name: "publish-token",
             value: "TOKEN",
-            help: "what publishing to /topics and /notify, and reading /history, needs as\n`Authorization: Bearer TOKEN`; without it anybody may",
+            help: "what publishing (/topics, /publish, /notify) and reading /history need as\n`Authorization: Bearer TOKEN`; without it anybody may",
         },
         Flag {
             name: "cors",

@@ -23,7 +23,10 @@ use std::sync::Arc;
 /// The file is made longer by this much at a time.
 const STEP_BYTES: u64 = 256 * 1024;
 
-/// What is written at once of that.
+/// A commit that is so large costs less than writing its place twice does.
+const LARGE_BYTES: u64 = 64 * 1024;
+
+/// What is written at once of the zeros.
 const PAGE_BYTES: u64 = 4096;
 
 pub(super) struct Active {
@@ -152,7 +155,9 @@ impl Active {
     /// Writes these bytes behind the end. Where that fails the segment has to be given up.
     pub(super) fn write_behind(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.end + bytes.len() as u64;
-        self.make_longer(end);
+        if (bytes.len() as u64) < LARGE_BYTES {
+            self.make_longer(end);
+        }
         self.segment.file.write_at(bytes, self.end)?;
         (self.end, self.length) = (end, self.length.max(end));
         Ok(())
