@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test test-kill test-browser test-examples test-clients test-proxies screenshots check bench clean
+.PHONY: help run test test-kill test-browser test-examples test-clients test-proxies screenshots mutants check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ test-kill: ## kill -9 the server 300 times, twice over, and cut the power some 2
 
 test-browser: tests/browser/node_modules ## try the pages and the library in Chromium, Firefox and WebKit (BROWSERS=chromium chooses); pictures go to target/screenshots
 	$(CARGO) build --release
-	node --test --test-reporter=spec --test-reporter-destination=stdout \
+	node --test --test-concurrency=2 --test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=./tests/browser/table.mjs --test-reporter-destination=stdout tests/browser
 
 test-examples: tests/browser/node_modules examples/clients/pages/node_modules ## run the clients and pages of examples/clients, and kill the server meanwhile
@@ -27,11 +27,11 @@ test-examples: tests/browser/node_modules examples/clients/pages/node_modules ##
 
 test-clients: tests/browser/node_modules tests/clients/node/node_modules ## run other people's clients against the server, and kill and drain it meanwhile
 	$(CARGO) build --release
-	BROWSERS=chromium node --test tests/clients/others.test.mjs
+	node --test tests/clients/others.test.mjs
 
 test-proxies: tests/browser/node_modules ## put nginx, Caddy, haproxy and Apache in front of the server
 	$(CARGO) build --release
-	BROWSERS=chromium node --test tests/servers
+	node --test tests/servers
 
 screenshots: tests/browser/node_modules ## make the README's pictures again
 	$(CARGO) build --release
@@ -40,6 +40,9 @@ screenshots: tests/browser/node_modules ## make the README's pictures again
 %/node_modules: %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund
 	touch $@
+
+mutants: ## change the program in small ways and see that tests notice (FILES="src/hub src/client" and SHARD=0/8 choose; hours)
+	tests/mutants.sh
 
 check: ## the whole gate: format, lints, docs and tests, for the default build and for each feature
 	$(CARGO) fmt --check

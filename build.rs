@@ -1,5 +1,5 @@
 //! Lists the files under `www/`, so that a new page is compiled in by being there, and puts each page into the
-//! template. Also chooses a library.
+//! template. Also says how the unwinder is linked.
 
 #[path = "src/http/template.rs"]
 mod template;
@@ -11,7 +11,7 @@ fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("www");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     println!("cargo::rerun-if-changed=www");
-    // What unwinds a panic is linked in rather than loaded beside the program: 0.1 MB less at rest.
+    // The library that unwinds a panic is linked in and not loaded beside the program: 0.1 MB less at rest.
     if env::var("TARGET").is_ok_and(|target| target.ends_with("linux-gnu")) {
         println!("cargo::rustc-link-lib=gcc_eh");
     }

@@ -1,5 +1,5 @@
 //! State of a program's own behind its own routes: `POST /count` adds one to a counter, `GET /count` streams it.
-//! Each count is a kept event, so that whoever was away for a moment is sent what it missed.
+//! Each count is a kept event, so that a browser that was away for a moment is sent what it missed.
 
 use callout::{Answer, Draft, Pages, Server, Start, Topic, Topics, get, post};
 use parking_lot::Mutex;

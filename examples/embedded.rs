@@ -1,4 +1,4 @@
-//! callout inside another program: it works on something, and whoever likes follows along.
+//! callout inside another program, which works on something and publishes its progress.
 
 use callout::{Draft, Pages, Server, Topic};
 use std::error::Error;
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         server.publish(Draft { topics: topics.clone(), data, ..Draft::default() })?;
     }
 
-    // Whoever still follows is told to come back later; the history ends with the program.
+    // Open streams are told to come back later; the history ends with the program.
     server.stop(Duration::from_secs(1));
     Ok(())
 }

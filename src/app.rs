@@ -3,7 +3,7 @@
 use crate::access::Access;
 use crate::client::{Permits, Stream};
 use crate::error::Error;
-use crate::event::{Draft, EARLIEST};
+use crate::event::{Draft, EARLIEST, Form};
 use crate::history::{History, Start};
 use crate::http::Request;
 use crate::http::files::Files;
@@ -33,7 +33,7 @@ pub const LAST_EVENTS_MAX: usize = 1_000;
 ///
 /// /// Publishes the request's body to the topics that the route declared.
 /// fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
-///     let (topics, data) = (request.grant()?.publish().to_vec(), request.text()?.to_owned());
+///     let (topics, data) = (request.grant()?.publish_topics().to_vec(), request.text()?.to_owned());
 ///     let receipt = app.publish(request, Draft { topics, data, ..Draft::default() })?;
 ///     Ok(Answer::json(&receipt.id))
 /// }
@@ -62,41 +62,43 @@ pub struct App {
 }
 
 impl App {
-    /// Publishes an event to topics that the request's route declared. Blocks until
+    /// Publishes an event to topics that the request's route declared; to others it is [`Error::Internal`]. Blocks until
     /// the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft cannot be sent,
-    /// [`Error::Unavailable`] that it cannot be kept now.
+    /// [`Error::Conflict`] that another event is kept under its id, [`Error::Unavailable`] that it cannot be kept now.
     pub fn publish(&self, request: &Request, draft: Draft) -> Result<Receipt, Error> {
         self.publisher.publish(request.grant()?, draft)
     }
 
-    /// The same, and counts the streams that the event reached.
+    /// The same, and counts the streams that the event reached, for which it also waits for the hub.
     pub fn publish_counted(&self, request: &Request, draft: Draft) -> Result<(Receipt, usize), Error> {
         self.publisher.publish_counted(request.grant()?, draft)
     }
 
     /// Broadcasts an event that is ephemeral by nature, and counts the streams that it reached. Blocks
-    /// until the hub has passed it on. [`Error::Bad`] says what in the draft cannot be sent.
+    /// until the hub has passed it on. Errors as [`App::publish`], but for those of what is kept.
     pub fn broadcast(&self, request: &Request, draft: Draft) -> Result<usize, Error> {
         self.publisher.broadcast_counted(request.grant()?, draft)
     }
 
-    /// A stream on the topics that the request's route declared, beginning where the request says, or else at
-    /// `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is left.
+    /// A stream on the topics that the request's route declared, in the form that the request asks for, beginning
+    /// where the request says, or else at `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is
+    /// left. [`Error::Bad`] if the request asks for an impossible `last`.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
-        let topics = request.grant()?.subscribe();
+        let topics = request.grant()?.subscribe_topics();
         let asked = asked_start(request)?;
         // What is not kept cannot be asked for, and needs no history that can be read.
         let is_ephemeral = topics.iter().all(|topic| self.publisher.is_ephemeral(topic));
         self.stream_from(request, asked.filter(|_| !is_ephemeral).unwrap_or(start))
     }
 
-    /// A stream on topics whose events are ephemeral by nature, wherever the request would begin.
+    /// A stream on topics whose events are ephemeral by nature. Where the request asks to begin has no effect.
     pub fn ephemeral_stream(&self, request: &Request) -> Result<Stream, Error> {
         self.stream_from(request, Start::Live)
     }
 
     fn stream_from(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let mut stream = Stream::new(request.grant()?, start);
+        stream.form = asked_form(request)?;
         stream.guards.push(Box::new(self.permits.take()?));
         Ok(stream)
     }
@@ -106,8 +108,8 @@ impl App {
         self.draining.load(Relaxed)
     }
 
-    /// The state of a page: one for the server, made when it is first asked for, so that a page that nobody uses
-    /// costs nothing.
+    /// The state of a page: one for the server, made when it is first asked for, so that a page without visitors costs
+    /// nothing.
     pub(crate) fn state<T: PageState>(&self) -> Result<Arc<T>, Error> {
         let mut states = self.page_states.0.lock();
         let state = match states.get(&TypeId::of::<T>()) {
@@ -145,6 +147,18 @@ fn asked_start(request: &Request) -> Result<Option<Start>, Error> {
         Some(id) => Ok(Some(Start::After(id.chars().take(ASKED_CHARS_MAX).collect()))),
         None => request.query("last").map(|text| latest(&text)).transpose(),
     }
+}
+
+/// What events are to say beside what the standard has: `?with=topic`.
+fn asked_form(request: &Request) -> Result<Form, Error> {
+    let mut form = Form::Plain;
+    for with in request.query_all("with") {
+        form = match with.as_str() {
+            "topic" => Form::WithTopic,
+            _ => return Err(Error::bad("`with` names what events are to say beside their data: `topic`")),
+        };
+    }
+    Ok(form)
 }
 
 /// The id in the query, under any of the names that clients give it: `last_event_id`, `lastEventId`, `Last-Event-ID`.

@@ -17,6 +17,9 @@ pub(crate) struct Received {
     pub(crate) id: String,
     /// `message` where the stream gave none.
     pub(crate) event: String,
+    /// None where the stream does not tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) topic: Option<String>,
     pub(crate) data: String,
 }
 
@@ -36,6 +39,7 @@ pub(crate) struct Decoder {
     line: Vec<u8>,
     id: Option<String>,
     event: String,
+    topic: Option<String>,
     data: Option<String>,
 }
 
@@ -79,7 +83,8 @@ impl Decoder {
             }
             let event = std::mem::take(&mut self.event);
             let event = if event.is_empty() { "message".into() } else { event };
-            return Some(Received { id: self.last_event_id.clone(), event, data: self.data.take()? });
+            let topic = self.topic.take();
+            return Some(Received { id: self.last_event_id.clone(), event, topic, data: self.data.take()? });
         }
         if let Some(comment) = line.strip_prefix(':') {
             self.heartbeat = heartbeat(comment).or(self.heartbeat);
@@ -89,6 +94,7 @@ impl Decoder {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "event" => self.event = value.into(),
+            "topic" => self.topic = Some(value.into()),
             "data" => match &mut self.data {
                 Some(data) => data.extend(["\n", value]),
                 None => self.data = Some(value.into()),
@@ -111,6 +117,7 @@ impl Decoder {
         self.heartbeat = None;
         self.id = None;
         self.event.clear();
+        self.topic = None;
         self.data = None;
     }
 }
@@ -132,6 +139,7 @@ mod tests {
             "",
             "id: 7",
             "event: news",
+            "topic: t",
             "data: a",
             "data:  b",
             "",
@@ -141,9 +149,13 @@ mod tests {
             "",
         ];
         let events: Vec<_> = lines.iter().filter_map(|line| decoder.line(line)).collect();
-        let received =
-            |event: &str, data: &str| Received { id: "7".into(), event: event.into(), data: data.into() };
-        assert_eq!(events, [received("news", "a\n b"), received("message", "")]);
+        let received = |event: &str, topic: Option<&str>, data: &str| Received {
+            id: "7".into(),
+            event: event.into(),
+            topic: topic.map(str::to_owned),
+            data: data.into(),
+        };
+        assert_eq!(events, [received("news", Some("t"), "a\n b"), received("message", None, "")]);
         assert_eq!((decoder.retry_millis, decoder.heartbeat), (Some(100), Some(Duration::from_secs(15))));
     }
 

@@ -15,30 +15,38 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Start with [`Server`] and its [`Builder`]. Routes of your own are closures: [`get`], [`post`]. What a handler is
-//! given is [`App`] and [`Request`], what it gives back is an [`Answer`]. A history of your own implements
-//! [`History`].
+//! | to | look at |
+//! |---|---|
+//! | start a server, and stop it | [`Server`], its [`Builder`], and [`Config`] for all settings |
+//! | publish | [`Server::publish`], or [`App::publish`] in a handler: a [`Draft`] with its [`Topic`]s |
+//! | answer requests | [`get`], [`post`], [`patch`], [`delete`]: a [`Route`] with a closure, which is given [`App`] and [`Request`] and gives an [`Answer`] |
+//! | stream events to a browser | [`App::stream`], and [`Stream::snapshot`] for the present state |
+//! | refuse something | [`Error`], which becomes a status and a sentence |
+//! | keep events in your own way | [`History`] |
+//!
+//! `docs/embedding.md` in the repository goes through all of this with examples, and `examples/` has whole programs.
 //!
 //! # How it works
 //!
 //! ```text
 //!  POST ──> listener ──> routes ──> access ──> handler ──> Publisher ──> History ──> Hub ──> Outlet ──> socket
 //!                                   (who may)              (the one      (orders,    (one    (one per browser:
-//!                                                          door)         numbers,    thread)  at once, or by its
+//!                                                          door)         numbers,    thread)  at once, or by a
 //!                                                                        keeps)               thread when behind)
 //!
 //!  GET (SSE) ──> listener ──> routes ──> access ──> handler ──> Client: head, replay, then
-//!                select! { its queue · silence (heartbeat) · gone (disconnect) }
+//!                select! { its queue · silence (heartbeat) · gone (disconnect) }, or it rests
 //! ```
 //!
 //! # Invariants
 //!
-//! Each stands again, in the same words, at the line that keeps it.
+//! Each stands again, in the same words, at the line that keeps it (`.ci/invariants` checks it).
 //!
 //! 1. Everyone may wait for the hub; the hub waits for no one.
 //! 2. Only the hub thread touches the list of clients, so there is no lock around it.
-//! 3. An event is encoded once; all its receivers share the bytes. This also holds for a batch: groups that gathered
-//!    the same events share one batch.
+//! 3. An event is encoded once in each form that has readers (plain, with its topic); all its receivers share the
+//!    bytes. The form belongs to the group. This also holds for a batch: groups that gathered the same events share one
+//!    batch.
 //! 4. An id is given in one place and only grows, across restarts too.
 //! 5. A client sees each kept event at most once, in id order, with no gap between replay and live. If there is
 //!    a gap, it is told by an `event: reset` before anything later is sent. This holds on every error path too.
@@ -47,10 +55,14 @@
 //! 7. Whoever may write to a socket is decided under the outlet's lock, and nobody blocks while holding it.
 //! 8. A stream leaves in one way (`Drop` of its subscription), whatever ended it.
 //! 9. Text from outside enters an event only through its constructor.
-//! 10. Every queue, body, header, history and count has a named limit and a stated consequence.
+//! 10. Every queue, body, header, history, thread and count has a named limit and a stated consequence, each alone and
+//!     all of them together: what N clients can make the server hold has a bound that does not grow with what they ask
+//!     for.
 //! 11. An ephemeral event bears no id, is never kept, and is dropped for a browser that is behind.
 //! 12. A post and its event are written together or not at all; handling an event twice changes nothing.
-//! 13. Nothing is published, read or listed before `access` has said yes.
+//! 13. Nothing is published, read or listed before `access` has said yes, and what it said is said again when it changes
+//!     (a token revoked, expired) to streams that are open.
+//! 14. A thread is for work. When threads are many, who has nothing to do rests, and who is slow waits without one.
 //!
 //! # Decisions
 //!
@@ -68,16 +80,16 @@
 //!   its queue, and no frame needs to be compared with an id to find doubles.
 //! - **The present state is asked for, not kept.** A browser that missed presence or statistics while it was behind
 //!   is sent the present state when it has caught up, by the same line that sends it to newcomers.
+//! - **A stream that fell behind keeps no thread of its own afterwards.** Resting costs it nothing, and a crowd that
+//!   stalls and recovers must not take all threads. So only who always kept up drives the `select!`.
+//! - **A resting stream is not woken because it falls behind.** Its socket was full a moment ago, so a thread could do
+//!   nothing for it. The kernel says when there is room, and the sweeper when its deadline begins.
 //! - **Grants are made where nobody else can make them.** `access` stands above the publisher, the client and the
-//!   handlers, and knows HTTP only as header fields. So what takes a grant has been asked for.
+//!   handlers, and knows HTTP only as header fields. So nothing that takes a grant happens before access was asked.
 //! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting for the
 //!   disk: what is lost with the process is lost together with the note that it was done, and is done again.
 //! - **An HTTP/1.1 stream is chunked, one chunk per write.** The size belongs to the batch, so it is made once and
 //!   shared; a receiver of HTTP/1.0 is sent the same bytes without it.
-//!
-//! # Reading order
-//!
-//! A module uses only modules above it in this list (`.ci/imports` checks it).
 
 #[cfg(not(unix))]
 compile_error!("callout runs on Unix systems only (Linux, macOS, the BSDs); Windows is not supported");
@@ -85,6 +97,8 @@ compile_error!("callout runs on Unix systems only (Linux, macOS, the BSDs); Wind
 compile_error!(
     "callout counts in 64-bit atomics, which this target has not; of 32-bit ones, armv7 and i686 have them"
 );
+
+// The reading order: a module uses only modules above it in this list (`.ci/imports` checks it).
 
 // What everything speaks of.
 #[doc(hidden)]
@@ -139,14 +153,15 @@ pub use access::{Caller, Grant, Identity, Origin, Secret};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;
-pub use event::{Count, Draft, Event, Frame, Id};
+pub use event::{Draft, Event, Form, Frame, Id};
+#[doc(inline)]
 pub use history::{Address, Bounds, Durability, History, Start, TopicBounds};
 pub use http::files::File;
 pub use http::{Answer, Limits, Network, Proxies, Request, Response};
-pub use hub::{Dispatch, Hub};
+pub use hub::Hub;
 pub use pages::{Page, Pages};
 pub use publisher::Receipt;
-pub use routes::{Handler, Route, Topics, delete, get, patch, post};
+pub use routes::{Route, Topics, delete, get, patch, post};
 pub use selector::Selector;
 pub use server::{Builder, Config, Failure, ListenerKind, Server, StartError};
 pub use topic::Topic;

@@ -22,6 +22,18 @@ pub struct Publisher {
 }
 
 /// What became of an event that was published.
+///
+/// ```
+/// use callout::{Draft, Server, Topic};
+///
+/// let server = Server::builder().listen(([127, 0, 0, 1], 0).into()).start().unwrap();
+/// let draft = Draft { topics: vec![Topic::new("orders")?], id: Some("order-7".into()), ..Draft::default() };
+/// let first = server.publish(draft.clone())?;
+/// let again = server.publish(draft)?; // as after an answer that was lost
+/// assert_eq!((first.id.as_deref(), first.duplicate), (Some("order-7"), false));
+/// assert!(again.duplicate);
+/// # Ok::<(), callout::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
@@ -46,7 +58,8 @@ impl Publisher {
     /// Publishes an event: keeps it, or broadcasts it if all its topics are ephemeral. Publishing is acknowledged
     /// after the event has its id and is where the history keeps it. Blocks until then.
     ///
-    /// [`Error::Bad`] says what in the draft cannot be sent, [`Error::Unavailable`] that it cannot be kept now.
+    /// [`Error::Bad`] says what in the draft cannot be sent, [`Error::Conflict`] that another event is kept under its id,
+    /// [`Error::Unavailable`] that it cannot be kept now.
     pub fn publish(&self, grant: &Grant, draft: Draft) -> Result<Receipt, Error> {
         self.publish_event(self.event(grant, draft)?)
     }
@@ -103,7 +116,7 @@ impl Publisher {
 
     /// Broadcasts an ephemeral event that is encoded already, to the topics that the grant names.
     pub(crate) fn broadcast_frame(&self, grant: &Grant, frame: Frame) {
-        self.hub.broadcast(Dispatch { id: None, topics: grant.publish().into(), frame, count: None });
+        self.hub.broadcast(Dispatch { id: None, topics: grant.publish_topics().into(), frame, count: None });
     }
 
     /// Takes a kept event back from a topic that the grant names, or with no `id` all that the topic keeps. Errors

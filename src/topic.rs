@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// The longest topic, in bytes of UTF-8. A longer one is refused.
 pub const TOPIC_BYTES_MAX: usize = 256;
 
-/// The most topics that one request may name, or one event of it. More are answered 400.
+/// The most topics that one request may name, or one event of it. More are answered 400. Every queue, body, header,
+/// history, thread and count has a named limit and a stated consequence.
 pub const TOPICS_MAX: usize = 100;
 
 /// A name of 1 to 256 bytes of UTF-8 without control characters; slashes are welcome (`rooms/42`). It does not end in
@@ -30,7 +31,8 @@ pub const TOPICS_MAX: usize = 100;
 pub struct Topic(Arc<str>);
 
 impl Topic {
-    /// Checks the name. [`Error::Bad`] says what is wrong with it.
+    /// Checks the name. [`Error::Bad`] says what is wrong with it. Text from outside enters an event only through its
+    /// constructor, which takes topics that were checked here.
     pub fn new(name: &str) -> Result<Topic, Error> {
         if name.is_empty() || name.len() > TOPIC_BYTES_MAX {
             let bytes = name.len();

@@ -72,7 +72,7 @@ async function send() {
     $("message").focus();
     return;
   }
-  // Whoever sends a message is here.
+  // A user who sends a message is here.
   if (!name && !join()) return;
   $("send").disabled = true;
   try {

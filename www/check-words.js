@@ -72,9 +72,12 @@ export function protocol(spoken) {
   if (spoken === "h2" || spoken === "h3") {
     return good(`HTTP/${spoken[1]}: all tabs share one connection, which has room for about a hundred streams.`);
   }
+  // Browsers have locks for https and localhost only, and without them the tabs cannot agree which of them reads.
+  const shared = navigator.locks
+    ? "Pages that use callout.js share one stream. For other pages let a proxy in front speak HTTP/2."
+    : "Pages that use callout.js would share one stream, but not without https. Let a proxy in front speak HTTP/2, which needs https too.";
   const text =
-    "HTTP/1.1: the browser has six connections to this host, for all its tabs together, and each EventSource takes one. " +
-    "Pages that use callout.js share one stream. For other pages let a proxy in front speak HTTP/2.";
+    "HTTP/1.1: the browser has six connections to this host, for all its tabs together, and each stream takes one. " + shared;
   return look(text, "http2");
 }
 

@@ -59,6 +59,12 @@ impl Bench {
         Server::start(kind, &self.programs).with_context(|| format!("failed to start {}", kind.name()))
     }
 
+    /// Starts a callout that keeps nothing on disk, with these flags.
+    pub fn start_with(&self, kind: Kind, flags: &[&str]) -> Result<Server> {
+        callout::start(&self.programs[&kind], callout::IN_MEMORY.iter().chain(flags))
+            .with_context(|| format!("failed to start {}", kind.name()))
+    }
+
     /// Starts a callout that keeps its history in this folder.
     pub fn start_on_disk(&self, kind: Kind, folder: &Folder, durability: Durability) -> Result<Server> {
         callout::start(&self.programs[&kind], callout::on_disk(folder, durability))

@@ -17,8 +17,8 @@ Usage: callout-bench [OPTIONS]
   --before PATH   an earlier callout, measured in the same rounds; the table then shows what
                   today's callout gained or lost
   --only NAME     only this server: callout, axum or nchan (repeatable)
-  --phase NAME    only this phase: paced, flood, publish, idle, acknowledge, restart,
-                  comeback, activity, posts or program (repeatable)
+  --phase NAME    only this phase: paced, flood, joins, groups, publish, idle, acknowledge,
+                  restart, comeback, unread, activity, posts or program (repeatable)
   --callout PATH  today's callout [default: target/release/callout of the project]
   --help          this text
 

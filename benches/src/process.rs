@@ -7,6 +7,9 @@ use anyhow::{Context, Result};
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
+/// The unit of `/proc/net/sockstat`.
+const PAGE_BYTES: u64 = 4096;
+
 /// The unit of `/proc/PID/status`.
 const STATUS_UNIT_BYTES: u64 = 1024;
 
@@ -30,6 +33,33 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
         .and_then(|value| value.split_ascii_whitespace().next()?.parse().ok())
         .with_context(|| format!("failed to find `VmRSS` in `{path}`"))?;
     Ok(kilobytes * STATUS_UNIT_BYTES)
+}
+
+/// CPU time of the threads of this name, so far.
+pub fn thread_cpu_time(pid: u32, name: &str) -> Result<Duration> {
+    let tasks = format!("/proc/{pid}/task");
+    let mut nanos = 0;
+    for task in fs::read_dir(&tasks).with_context(|| format!("failed to list `{tasks}`"))? {
+        let task = task?.path();
+        // A thread may end meanwhile.
+        let read = |file: &str| fs::read_to_string(task.join(file)).unwrap_or_default();
+        if read("comm").trim() == name {
+            // The first figure is the time on a processor, in nanoseconds.
+            let time = read("schedstat").split_ascii_whitespace().next().and_then(|text| text.parse().ok());
+            nanos += time.unwrap_or(0);
+        }
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// What the kernel has taken for TCP, of all connections of the machine, both ends: pages in `/proc/net/sockstat`.
+pub fn tcp_bytes() -> Result<u64> {
+    let path = "/proc/net/sockstat";
+    let pages: u64 = read(path)?
+        .lines()
+        .find_map(|line| line.strip_prefix("TCP:")?.split(" mem ").nth(1)?.trim().parse().ok())
+        .with_context(|| format!("failed to find TCP's `mem` in `{path}`"))?;
+    Ok(pages * PAGE_BYTES)
 }
 
 /// The processes that the first thread of this one has started.

@@ -19,7 +19,7 @@ fn draft(votes: &BTreeMap<&str, u32>) -> Result<Draft, Error> {
     Ok(Draft { topics: vec![Topic::new(TOPIC)?], name: Some("votes".into()), data, ..Draft::default() })
 }
 
-/// The same as the bytes of an event, for whoever has just come.
+/// The same as the bytes of an event, for a stream that begins.
 fn frame(votes: &BTreeMap<&str, u32>) -> Option<Frame> {
     Some(Event::new(draft(votes).ok()?).ok()?.encode(None))
 }

@@ -19,6 +19,11 @@ impl Hosts {
         Hosts(names.into_iter().map(|name| name.to_ascii_lowercase()).collect())
     }
 
+    /// Whether this can be such a name: it has no scheme, port or path.
+    pub(crate) fn is_name(text: &str) -> bool {
+        !text.is_empty() && !text.contains(['/', ':', '*', ' '])
+    }
+
     /// Refuses a request on a loopback connection that names a host which is not this machine.
     /// [`Error::Misdirected`] says how to allow it. A request without `Host` comes from no browser.
     pub fn check(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Error> {

@@ -7,19 +7,42 @@ use std::net::IpAddr;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Who is asking, as far as a request's credentials say.
+///
+/// ```
+/// use callout::{Error, Identity, Request};
+///
+/// /// Lets only requests pass that bear the publish token.
+/// fn check(request: &Request) -> Result<(), Error> {
+///     match request.grant()?.caller().identity {
+///         Identity::Token => Ok(()),
+///         _ => Err(Error::Unauthorized),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Identity {
     /// A request without a valid credential.
     Anonymous,
-    /// Whoever has the publish token.
+    /// A request with the publish token.
     Token,
     /// The program itself: callout's own pages, or the program that embeds callout.
     Program,
 }
 
 /// An identity and where its request came from.
+///
+/// ```
+/// use callout::{Answer, App, Error, Request};
+///
+/// /// Tells a client what the server takes it for.
+/// fn whoami(_app: &App, request: &Request) -> Result<Answer, Error> {
+///     let caller = request.grant()?.caller();
+///     Ok(Answer::json(&serde_json::json!({ "address": caller.address, "is_local": caller.is_local })))
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Caller {
     /// Who is asking.
     pub identity: Identity,

@@ -1,19 +1,26 @@
 //! Who may do what, asked in one place before any handler runs.
 //!
-//! Nothing is published, read or listed before `access` has said yes. A route declares which topics it publishes
-//! to and subscribes to, and which other right it needs; [`Access::grant`] answers with a [`Grant`]. The
-//! publisher and the streams take nothing without one, and nobody outside this module can make one, so no
-//! handler can forget to ask.
+//! Nothing is published, read or listed before `access` has said yes, and what it said is said again when it changes (a
+//! token revoked, expired) to streams that are open. A route declares which topics it publishes to and subscribes to,
+//! and which other right it needs; [`Access::grant`] answers with a [`Grant`]. The publisher and the streams take
+//! nothing without one, and nobody outside this module can make one, so no handler can forget to ask. What was said does
+//! not change: everybody may subscribe, and the one token is there from the start to the end.
 
 mod hosts;
 mod identity;
+mod origin;
 mod origins;
+mod site;
 mod token;
 
 pub use hosts::Hosts;
 pub use identity::{Caller, Identity};
-pub use origins::{Effect, Origin, Origins};
+pub use origin::Origin;
+pub use origins::Origins;
+pub use site::Effect;
 pub use token::Secret;
+
+pub(crate) use token::is_token;
 
 use crate::error::Error;
 use crate::topic::Topic;
@@ -43,7 +50,21 @@ pub struct Wanted {
     pub action: Option<Action>,
 }
 
-/// What one request may do. Made by [`Access::grant`], and by the program for itself.
+/// What one request may do: access has said yes before the handler runs. A handler gets it with
+/// [`Request::grant`](crate::Request::grant), and cannot make one.
+///
+/// ```
+/// use callout::{Answer, App, Draft, Error, Request, Topics, post};
+///
+/// /// Publishes the body to all topics that the query names: `POST /fan?to=a&to=b`.
+/// fn fan(app: &App, request: &Request) -> Result<Answer, Error> {
+///     let topics = request.grant()?.publish_topics().to_vec();
+///     let data = request.text()?.to_owned();
+///     Ok(Answer::json(&app.publish(request, Draft { topics, data, ..Draft::default() })?.id))
+/// }
+///
+/// let route = post("/fan", fan).publishes(Topics::in_query("to"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Grant {
     caller: Caller,
@@ -65,12 +86,12 @@ impl Grant {
     }
 
     /// The topics that may be published to.
-    pub fn publish(&self) -> &[Topic] {
+    pub fn publish_topics(&self) -> &[Topic] {
         &self.publish
     }
 
     /// The topics that may be subscribed to.
-    pub fn subscribe(&self) -> &[Topic] {
+    pub fn subscribe_topics(&self) -> &[Topic] {
         &self.subscribe
     }
 

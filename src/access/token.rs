@@ -19,6 +19,12 @@ impl Secret {
         Secret(text.into())
     }
 
+    /// Whether this is what a client can send as its bearer token: one or more visible ASCII characters. An empty one
+    /// would leave a server open to everybody.
+    pub(crate) fn is_token(&self) -> bool {
+        is_token(&self.0)
+    }
+
     /// Whether this is the same text. Takes the same time for every other one of the same length.
     pub(super) fn is(&self, given: &str) -> bool {
         self.0.as_bytes().ct_eq(given.as_bytes()).into()
@@ -35,6 +41,11 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// Whether a client can send this as its bearer token; see [`Secret::is_token`].
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1), if there is one.

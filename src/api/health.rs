@@ -22,14 +22,15 @@ pub fn show(app: &App, _request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&Health { figures: app.stats.read(), posts: app.posts.status() }))
 }
 
-/// The process works, whatever else does not: restarting it would help nobody.
+/// The process answers, also where the disk fails: a restart would not help.
 pub fn live(_app: &App, _request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&json!({ "status": "live" })))
 }
 
-/// Whether requests should come here. [`Error::Unavailable`] while the server drains, and while what is published
-/// cannot be kept.
+/// Whether requests should come here. [`Error::Unavailable`] while the server drains, and while what is published or
+/// posted cannot be kept. Posts that could not be opened are tried again first.
 pub fn ready(app: &App, _request: &Request) -> Result<Answer, Error> {
+    app.posts.try_again();
     let history = app.history.status().failure.map(|why| format!("the history cannot be written: {why}"));
     let posts = app.posts.status().and_then(|status| status.failure);
     let posts = posts.map(|why| format!("the posts cannot be written: {why}"));

@@ -1,8 +1,7 @@
-//! What is kept, for whoever runs the server: `GET /history` per topic, `GET /history/{topic}` its events. With a
+//! What is kept, for the operator: `GET /history` per topic, `GET /history/{topic}` its events. With a
 //! publish token it needs that token.
 //!
-//! Both answer a part at a time, so that no answer is larger for a history that is larger, and reading one does not
-//! hold publishers up.
+//! Both answer a part at a time, so that answers do not grow with the history, and reading does not delay publishers.
 
 use crate::access::Action;
 use crate::app::App;

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::event::Draft;
 use crate::history::{Retracted, Start};
 use crate::http::{Answer, Request};
+use crate::os::memory;
 use crate::publisher::Receipt;
 use serde::Serialize;
 
@@ -28,7 +29,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let receipt = app.publish(
         request,
         Draft {
-            topics: request.grant()?.publish().to_vec(),
+            topics: request.grant()?.publish_topics().to_vec(),
             name: request.query("event"),
             id: request.query("id"),
             retry_millis: request.query("retry").map(|text| retry_millis(&text)).transpose()?,
@@ -38,7 +39,10 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&Published::from(receipt)))
 }
 
-/// `{"retracted":1,"id":"…"}`, where `id` is that of the event that tells of it; null where nothing was retracted.
+/// A retraction of so many events takes memory that is worth giving back.
+const MANY: usize = 1_000;
+
+/// `{"retracted":1,"id":"…"}`, where `id` is that of the `retract` event; null where nothing was retracted.
 #[derive(Serialize)]
 struct Retraction {
     retracted: usize,
@@ -49,8 +53,11 @@ struct Retraction {
 pub fn retract(app: &App, request: &Request) -> Result<Answer, Error> {
     let grant = request.grant()?;
     let id = request.query("id");
-    let [topic] = grant.publish() else { return Err(Error::bad("one topic is retracted at a time")) };
+    let [topic] = grant.publish_topics() else { return Err(Error::bad("one topic is retracted at a time")) };
     let Retracted { count, id } = app.publisher.retract(grant, topic, id.as_deref())?;
+    if count >= MANY {
+        memory::give_back_soon();
+    }
     Ok(Answer::json(&Retraction { retracted: count, id }))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Every flag is also a variable (`--publish-token` is `CALLOUT_PUBLISH_TOKEN`); a flag wins over its variable.
 
+use crate::access::is_token;
+use crate::server::settings::{Setting, TOKEN_RIGHT};
 use lexopt::Arg;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -58,7 +60,7 @@ impl Command {
             let help = flag.help.replace('\n', "\n                            ");
             text += &format!("  {left:<25} {help}\n");
         }
-        text + "\nEach flag is also a variable, CALLOUT_ and its name: --log is CALLOUT_LOG. Flags win. In a variable,\ncommas separate the values of a flag that is repeatable.\n"
+        text + "\nThe default of a flag, if it has one, stands last. Each flag is also a variable, CALLOUT_ and its name: --log is\nCALLOUT_LOG. Flags win. In a variable, commas separate the values of a flag that is repeatable.\n"
     }
 }
 
@@ -128,9 +130,7 @@ impl Flags {
     /// The publish token. An empty one is a mistake, which would leave a server open to everybody.
     pub(super) fn publish_token(&self) -> Result<Option<&str>, Usage> {
         match self.given(PUBLISH_TOKEN) {
-            Some(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                Err(Usage("a --publish-token has one or more visible ASCII characters, and no blanks".into()))
-            }
+            Some(token) if !is_token(token) => Err(Usage(format!("a --publish-token has {TOKEN_RIGHT}"))),
             token => Ok(token),
         }
     }
@@ -158,6 +158,19 @@ impl Flags {
     ) -> Result<T, Usage> {
         let Some(text) = self.text(name) else { return Ok(default) };
         read(text).ok_or_else(|| Usage(format!("`{text}` is no value for --{name}, which takes {right}")))
+    }
+
+    /// A flag's value, which has to be in the range of a setting; `default` if it was not given.
+    pub(super) fn setting<T: PartialOrd>(
+        &self,
+        name: &str,
+        setting: &Setting<T>,
+        default: T,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, Usage> {
+        self.value(name, default, setting.right, |text| {
+            read(text).filter(|value| setting.valid.contains(value))
+        })
     }
 }
 

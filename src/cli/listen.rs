@@ -4,11 +4,11 @@
 use super::flags::count;
 use super::output::{note, print, watch_reader};
 use super::remote::{Remote, URL_FLAG, media_type, refusal, retry_after};
-use super::serve::HEARTBEATS;
 use super::{Command, Failure, Flag, Flags, Usage};
 use crate::decode::{Decoder, EVENT_BYTES_MAX, Received};
 use crate::event::RETRY_MILLIS;
 use crate::os::threads::spawn;
+use crate::server::settings;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 use std::io::{self, Read};
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(super) static COMMAND: Command = Command {
     arguments: "TOPIC…",
     about: "print the events of topics as they come",
     flags: &[
-        Flag { name: "json", value: "", help: "one JSON object a line: id, event, data" },
+        Flag { name: "json", value: "", help: "one JSON object a line: id, event, topic, data" },
         Flag { name: "since", value: "ID", help: "begin after this id; `earliest` for all that is kept" },
         Flag { name: "count", value: "COUNT", help: "end after so many events; goes on for ever" },
         URL_FLAG,
@@ -70,22 +70,24 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
         return Err(Usage("listen needs at least one topic".into()).into());
     }
     let remote = Remote::new(flags)?;
-    let topics: Vec<_> = flags.arguments.iter().map(|topic| ("topic", topic.as_str())).collect();
-    let url = remote.url("/topics", &topics);
+    let as_json = flags.is_on("json");
+    let mut query: Vec<_> = flags.arguments.iter().map(|topic| ("topic", topic.as_str())).collect();
+    query.extend(as_json.then_some(("with", "topic")));
+    let url = remote.url("/topics", &query);
     let right = "an id: visible ASCII characters without blanks, or `earliest`";
     let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     let since = flags.value("since", String::new(), right, |text| is_id(text).then(|| text.to_owned()))?;
     let mut listener = Listener {
         remote,
         url,
-        as_json: flags.is_on("json"),
+        as_json,
         left: flags.value("count", u64::MAX, "a number of events, at least 1", count)?,
         decoder: Decoder::after(since),
         unread: watch_reader(),
     };
     let mut failures = 0;
     loop {
-        let (why, told) = match listener.follow() {
+        let (why, told) = match listener.stream() {
             Ok(()) => return Ok(()),
             Err(Ended::Failed(failure)) => return Err(failure),
             Err(Ended::Broke(why)) => {
@@ -120,12 +122,13 @@ struct Listener {
 
 impl Listener {
     /// Prints the events of one stream until it ends, or as many as were asked for are printed.
-    fn follow(&mut self) -> Result<(), Ended> {
+    fn stream(&mut self) -> Result<(), Ended> {
         let chunks = self.open()?;
         loop {
             let heartbeat = self.decoder.heartbeat.unwrap_or(HEARTBEAT);
             // After two and a half heartbeats without a byte the connection counts as dead.
-            let silence = heartbeat.clamp(*HEARTBEATS.start(), *HEARTBEATS.end()) * 5 / 2;
+            let valid = &settings::HEARTBEAT.valid;
+            let silence = heartbeat.clamp(*valid.start(), *valid.end()) * 5 / 2;
             let chunk = select! {
                 recv(chunks) -> chunk => chunk,
                 recv(self.unread) -> _ => return Err(Failure::Unread.into()),

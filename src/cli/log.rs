@@ -4,11 +4,12 @@
 //! no room, it is dropped and counted.
 
 use crate::disk::is_guarded;
+use crate::os::clock::now;
 use crate::os::threads::spawn;
 use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Bytes of text that may wait to be written. Further lines are dropped, and their number is logged later.
 const WAITING_BYTES: usize = 256 * 1024;
@@ -42,7 +43,7 @@ static LOGGER: Logger = Logger {
 /// reported as an error anyway.
 pub(super) fn start(level: LevelFilter) -> io::Result<()> {
     spawn("log", || LOGGER.write())?;
-    // This fails only if a logger is set already; then that one stays.
+    // This fails only if a logger is set already, which then stays.
     if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(level);
     }
@@ -56,7 +57,7 @@ pub(super) fn start(level: LevelFilter) -> io::Result<()> {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata) -> bool {
-        // Of other crates, only what an operator can act on.
+        // Of other crates only warnings and errors: an operator can act on those.
         metadata.target().starts_with("callout") || metadata.level() <= LevelFilter::Warn
     }
 
@@ -64,8 +65,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        // A clock that is not set yet may be before 1970, which this format cannot write.
-        let at = humantime::format_rfc3339_millis(SystemTime::now().max(SystemTime::UNIX_EPOCH));
+        let at = humantime::format_rfc3339_millis(now());
         let line = format!("{at} {:<5} {}\n", record.level(), record.args());
         let mut waiting = self.waiting.lock();
         if waiting.lines.len() + line.len() > WAITING_BYTES {

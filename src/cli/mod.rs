@@ -85,8 +85,8 @@ fn dispatch(mut args: Vec<OsString>) -> Result<(), Failure> {
     main(&flags).map_err(explained)
 }
 
-/// A misspelt variable would go unnoticed, and `CALLOUT_TOKEN` leave a server open to everybody. Its value may be a
-/// secret and is not shown.
+/// Names variables that callout does not know: a misspelt one would go unnoticed, and `CALLOUT_TOKEN` would leave a
+/// server open to everybody. The value may be a secret and is not shown.
 fn note_unknown_variables() {
     let flags = COMMANDS.iter().flat_map(|(command, _)| command.flags);
     let known: Vec<String> = flags.map(Flag::variable).collect();

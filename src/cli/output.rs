@@ -1,7 +1,7 @@
 //! What the commands write: whole texts to standard output, notes to standard error, and the news that nobody
 //! reads standard output any more.
 //!
-//! Text of others is harmless on a terminal, and goes into a file or a pipe as it is.
+//! Text that others sent cannot act on a terminal, and goes into a file or a pipe as it is.
 
 use super::Failure;
 use crate::os::threads::spawn;
@@ -26,7 +26,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 /// Writes one line to standard error.
 pub(super) fn note(text: &str) {
     let line = text.replace('\n', "\\n");
-    // Standard error may be closed; nothing else is left to say it to.
+    // Standard error may be closed; then the line is lost.
     let _ = writeln!(io::stderr(), "callout: {}", harmless(&line));
 }
 

@@ -49,7 +49,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let response = request.send(&data[..]).map_err(|error| Failure::Work(remote.unreachable(&error)))?;
     match remote.json(response)?.get("id") {
         Some(Value::String(id)) => print(&format!("{id}\n")),
-        // An ephemeral event has none.
+        // An ephemeral event has no id.
         Some(Value::Null) => Ok(()),
         _ => Err(remote.stranger()),
     }

@@ -19,8 +19,8 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 const STEP_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The longest answer that is read, in bytes: a part of the history whose events are as large as servers are
-/// made to take. A longer one is a failure.
+/// The longest answer that is read, in bytes: a part of the history whose events are as large as `--body-bytes` is
+/// ever set. A longer one is a failure.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// What callout's own paths begin with. If `--url` ended in one of them, what follows would be taken for the rest of
@@ -56,7 +56,7 @@ pub(super) struct Remote {
     agent: Agent,
     /// Without a slash at the end.
     base: String,
-    /// The same for messages: without a password, with the proxy on the way.
+    /// The address as messages show it: without a password, and with the proxy on the way.
     shown: String,
 }
 
@@ -106,7 +106,7 @@ impl Remote {
         let (head, mut body) = response.into_parts();
         let body = match media_type(&head) == "application/json" {
             true => body.with_config().limit(ANSWER_BYTES_MAX).read_to_string(),
-            // It may have no end.
+            // The body may have no end.
             false => Ok(String::new()),
         };
         let body = body.map_err(|error| Failure::Work(self.unreachable(&error)))?;
@@ -116,7 +116,7 @@ impl Remote {
         serde_json::from_str(&body).map_err(|_| self.stranger())
     }
 
-    /// The failure if a server answers what callout would not.
+    /// The failure where a server answers as callout never does.
     pub(super) fn stranger(&self) -> Failure {
         Failure::Work(format!("{} does not answer like a callout", self.shown))
     }

@@ -1,7 +1,7 @@
 //! A connection on which the answer is read even if the request could not be written to its end.
 //!
-//! A server that refuses a body answers before it has read it, and hangs up. Whoever is still writing then fails, and
-//! would never see why it was refused.
+//! A server that refuses a body answers before it has read the body, and hangs up. A client that is still writing then
+//! fails, and would never see why it was refused.
 
 use std::io::ErrorKind;
 use ureq::Error;

@@ -1,5 +1,8 @@
-//! The thread of one stream: head, replay, then
-//! `select! { its queue · silence (heartbeat) · gone (disconnect) }`.
+//! One browser's stream: head, replay, then what the hub sends.
+//!
+//! [`Client::advance`] does all that can be done without waiting for the browser and says what the stream waits for. So
+//! a stream needs a thread only while there is something to do. Where threads are plentiful it keeps one and drives
+//! `select! { its queue · silence (heartbeat) · gone (disconnect) }`, see [`Client::wait`].
 //!
 //! A client sees each kept event at most once, in id order, with no gap between replay and live. If there is a
 //! gap, it is told by an `event: reset` before anything later is sent. This holds on every error path too. How:
@@ -16,89 +19,228 @@ pub use permits::{Permit, Permits};
 pub use stream::{Snapshot, Stream};
 
 use crate::error::Error;
-use crate::event::{Event, Frame, Id};
-use crate::history::{History, Start};
-use crate::hub::chunk::{Chunk, Coding, LAST_CHUNK};
-use crate::hub::outlet::{Batch, End, Next, Outlet, Piece};
-use crate::hub::wire::Wire;
-use crate::hub::{ClientId, Hub};
+use crate::event::{DRAIN, Event, Frame, Id, OPEN};
+use crate::history::{History, Resume, Start};
+use crate::hub::chunk::{self, Coding, LAST_CHUNK, OVERHEAD_BYTES};
+use crate::hub::outlet::{End, Next, Outlet, Piece, Signals, Wake};
+use crate::hub::wire::{Look, Progress, Wire};
+use crate::hub::{ClientId, Hub, Subscription};
 use crate::os::memory;
-use crossbeam_channel::{Receiver, Sender, at, select};
-use std::io;
-use std::sync::Arc;
+use crossbeam_channel::{at, select};
+use replay::Replay;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-
-/// A comment for the times when there is nothing to say. No empty line ends it: some clients hand out a message at
-/// each empty line, whatever stood before it.
-const HEARTBEAT: &[u8] = b":\n";
 
 /// What a new stream's browser is told to wait before it comes back: a delay of its own for each, so that
 /// they do not all come back at once.
 const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 2_000..=5_000;
 
+/// Pieces of its queue that one stream writes before others that wait have their turn.
+const PIECES_IN_TURN: usize = 64;
+
 /// The same where the history cannot be read: it may take a while.
 const POSTPONED_MILLIS: std::ops::RangeInclusive<u32> = 5_000..=15_000;
 
-/// How often a silent stream is written to, and how long one write may take.
+/// How often a silent stream is written to, and how long one write may take: by default 15 and 30 seconds.
+///
+/// ```
+/// let mut pace = callout::Pace::default();
+/// pace.heartbeat = std::time::Duration::from_secs(5); // for a proxy that cuts what is silent for 10 s
+/// ```
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Pace {
-    /// After this time of silence a comment is sent.
+    /// After this time of silence a comment is sent. From 10 ms to an hour.
     pub heartbeat: Duration,
-    /// A browser that has not taken a frame within this time is hung up on.
+    /// A browser that takes nothing, or less than a kilobyte a second, for this time is hung up on. From 100 ms to a
+    /// day.
     pub write_deadline: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { heartbeat: Duration::from_secs(15), write_deadline: Duration::from_secs(30) }
+    }
 }
 
 /// A stream that has ended.
 #[derive(Debug, Clone, Copy)]
-pub struct Visit {
+pub struct EndedStream {
     /// Bytes written to the browser.
     pub bytes: u64,
     /// Why it ended.
     pub end: End,
 }
 
-/// One browser's stream, on the thread of its connection.
+/// What a stream waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: the hub sends straight, and says when that changes.
+    Quiet,
+    /// Room in its socket, or this moment.
+    Room(Instant),
+    /// This moment.
+    Pause(Instant),
+    /// Its turn to read a part of the history, or to write more of what is queued.
+    Turn,
+    /// A snapshot, see [`Client::write_snapshot`].
+    Snapshot,
+    /// The stream is over.
+    End(End),
+}
+
+/// One browser's stream. It may be moved from thread to thread.
 pub struct Client {
     id: ClientId,
     wire: Wire,
     coding: Coding,
     pace: Pace,
     outlet: Arc<Outlet>,
-    queue: Receiver<Piece>,
-    gone: Receiver<End>,
+    /// None once the stream is over.
+    stream: Option<Stream>,
+    phase: Phase,
+    /// What has to be written before anything else. In boxes, since most streams are not behind.
+    unwritten: Option<Box<Piece>>,
+    /// Whether something was written since the outlet was asked last.
+    has_written: bool,
+    /// Whether the browser takes what it is sent, while its socket is full.
+    progress: Option<Box<Progress>>,
     bytes: u64,
+    subscription: Option<Subscription>,
+}
+
+enum Phase {
+    /// Nothing is written yet. The encoded HTTP head, which announces the coding.
+    Opening(Vec<u8>),
+    Replay(Box<Replay>),
+    Live,
+    /// The last bytes are being written.
+    Ending(End),
 }
 
 impl Client {
-    /// A client that writes to this wire, in this coding.
-    pub fn new(wire: Wire, coding: Coding, pace: Pace) -> Client {
+    /// A client that writes `head` and then the stream to this wire, in this coding. The caretaker is woken when the
+    /// stream is over while no thread waits for that.
+    pub fn new(
+        wire: Wire,
+        coding: Coding,
+        pace: Pace,
+        head: Vec<u8>,
+        stream: Stream,
+        caretaker: Option<Weak<dyn Wake>>,
+    ) -> Client {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let socket = match &wire {
             Wire::Socket(socket) => Some(socket.clone()),
             Wire::Writer(_) => None,
         };
-        let (outlet, queue, gone) = Outlet::new(socket, coding);
-        let id = ClientId(NEXT.fetch_add(1, Relaxed));
-        Client { id, wire, coding, pace, outlet: Arc::new(outlet), queue, gone, bytes: 0 }
-    }
-
-    /// The channel through which the client learns that its browser hung up.
-    pub fn gone(&self) -> Sender<End> {
-        self.outlet.gone()
-    }
-
-    /// Writes `head` (the encoded HTTP head, which announces the coding) and then the stream, until it ends. Blocks for
-    /// as long as the browser stays.
-    pub fn run(mut self, head: Vec<u8>, stream: Stream, hub: &Hub, history: &dyn History) -> Visit {
-        let end = self.visit(head, &stream, hub, history).unwrap_or_else(|error| {
-            // A closed socket is not an error: it is how a visit ends. Who closed it says why.
-            let timed_out = error.kind() == io::ErrorKind::TimedOut;
-            self.gone.try_recv().unwrap_or(if timed_out { End::TooSlow } else { End::HungUp })
-        });
-        if matches!(end, End::TooSlow) || !self.queue.is_empty() {
-            memory::give_back_soon();
+        Client {
+            id: ClientId(NEXT.fetch_add(1, Relaxed)),
+            wire,
+            coding,
+            pace,
+            outlet: Arc::new(Outlet::new(socket, coding, caretaker)),
+            stream: Some(stream),
+            phase: Phase::Opening(head),
+            unwritten: None,
+            has_written: false,
+            progress: None,
+            bytes: 0,
+            subscription: None,
         }
+    }
+
+    /// The way to the browser, which says when the stream is over.
+    pub fn outlet(&self) -> &Arc<Outlet> {
+        &self.outlet
+    }
+
+    /// Does what can be done without waiting for the browser, and says what the stream waits for. Parts of the history are
+    /// read only where it has its turn. May wait for the history, the hub and the snapshot.
+    pub fn advance(&mut self, hub: &Hub, history: &dyn History, has_turn: bool) -> Step {
+        self.try_advance(hub, history, has_turn).unwrap_or_else(|error| {
+            // A closed socket is not an error: it is how a stream ends. Who closed it says why.
+            let timed_out = error.kind() == io::ErrorKind::TimedOut;
+            let end = if timed_out { End::TooSlow } else { End::HungUp };
+            let ended = self.outlet.ended();
+            // A drain that could not be told is none.
+            Step::End(ended.filter(|end| !matches!(end, End::Drain { .. })).unwrap_or(end))
+        })
+    }
+
+    fn try_advance(&mut self, hub: &Hub, history: &dyn History, has_turn: bool) -> io::Result<Step> {
+        let mut pieces = 0;
+        loop {
+            if let Some(end @ (End::HungUp | End::TooSlow)) = self.outlet.ended() {
+                return Ok(Step::End(end));
+            }
+            if let Some(step) = self.write_rest()? {
+                return Ok(step);
+            }
+            match &mut self.phase {
+                Phase::Opening(head) => {
+                    let head = std::mem::take(head);
+                    self.open(head, history);
+                }
+                Phase::Replay(replay) => {
+                    if !replay.needs_turn(hub) {
+                        self.finish_replay(hub);
+                    } else if !has_turn {
+                        return Ok(Step::Turn);
+                    } else if let Some(step) = self.replay(hub, history)? {
+                        return Ok(step);
+                    }
+                }
+                Phase::Live => match self.outlet.next(std::mem::take(&mut self.has_written)) {
+                    Next::Write(piece) => {
+                        self.unwritten = Some(Box::new(piece));
+                        pieces += 1;
+                        if pieces > PIECES_IN_TURN {
+                            return Ok(Step::Turn);
+                        }
+                    }
+                    Next::Missed => return Ok(Step::Snapshot),
+                    Next::Straight => return Ok(Step::Quiet),
+                    Next::End(End::Drain { retry_millis }) => self.end(Vec::new(), retry_millis),
+                    Next::End(end) => return Ok(Step::End(end)),
+                },
+                Phase::Ending(end) => return Ok(Step::End(*end)),
+            }
+        }
+    }
+
+    /// The stream on a thread of its own: waits until there is something to do. Sends heartbeats meanwhile. To be called
+    /// after [`Step::Quiet`].
+    pub fn wait(&self) {
+        let Some(Signals { queued, gone }) = self.outlet.attach() else { return };
+        loop {
+            let silence = at(self.outlet.sent_at() + self.pace.heartbeat);
+            select! {
+                recv(queued) -> _ => break,
+                recv(silence) -> _ => self.outlet.heartbeat(self.pace.heartbeat),
+                recv(gone) -> _ => break,
+            }
+        }
+        self.outlet.detach();
+    }
+
+    /// The whole stream on a thread of its own, for a wire that takes everything. Blocks for as long as the browser stays.
+    pub fn run(mut self, hub: &Hub, history: &dyn History) -> EndedStream {
+        loop {
+            match self.advance(hub, history, true) {
+                Step::Quiet => self.wait(),
+                Step::Turn => {}
+                Step::Snapshot => self.write_snapshot(),
+                Step::Room(_) | Step::Pause(_) => unreachable!("a writer takes everything"),
+                Step::End(end) => return self.finish(end, hub),
+            }
+        }
+    }
+
+    /// Ends the stream after [`Step::End`]: lets go of what it holds, on the caller's thread.
+    pub fn finish(mut self, end: End, hub: &Hub) -> EndedStream {
         match end {
             End::Drain { .. } => self.wire.finish(),
             End::TooSlow => {
@@ -107,124 +249,125 @@ impl Client {
             }
             End::HungUp => {}
         }
-        Visit { bytes: self.bytes + self.outlet.straight_bytes(), end }
+        let bytes = self.bytes + self.outlet.straight_bytes();
+        // A stream leaves in one way (`Drop` of its subscription), whatever ended it.
+        drop(self.subscription.take());
+        drop(self.stream.take());
+        if self.outlet.release() || end == End::TooSlow {
+            memory::give_back_soon();
+        }
+        EndedStream { bytes, end }
     }
 
-    fn visit(&mut self, head: Vec<u8>, stream: &Stream, hub: &Hub, history: &dyn History) -> io::Result<End> {
-        let topics = stream.topics();
-        let resume = match history.resume(stream.start(), topics) {
+    fn stream(&self) -> &Stream {
+        self.stream.as_ref().expect("it is taken only at the end")
+    }
+
+    /// The head, and what opens the stream.
+    fn open(&mut self, mut bytes: Vec<u8>, history: &dyn History) {
+        let stream = self.stream();
+        let Resume { after, position, gap } = match history.resume(stream.start(), stream.topics()) {
             Ok(resume) => resume,
-            Err(error) => return self.postpone(head, &error),
+            Err(error) => return self.postpone(bytes, &error),
         };
-        let mut opening = hello(self.pace.heartbeat, stream, &resume.position).into_bytes();
-        if let (true, Start::After(asked)) = (resume.gap, stream.start()) {
-            opening.extend_from_slice(&reset(asked, &resume.position));
-        }
-        self.write_encoded(&[head, self.encode(&opening)].concat())?;
-        drop(opening);
-
-        let mut position = resume.after;
-        while position < hub.last() {
-            match self.replay(history, topics, position, hub.last())? {
-                Ok(through) => position = through,
-                Err(error) => return self.postpone(Vec::new(), &error),
+        chunk::append(&mut bytes, self.coding, |bytes| {
+            write_hello(bytes, self.pace.heartbeat, stream, &position);
+            if let (true, Start::After(asked)) = (gap, stream.start()) {
+                bytes.extend_from_slice(&reset(asked, &position));
             }
+        });
+        self.write(bytes);
+        self.phase = Phase::Replay(Box::new(Replay::new(after)));
+    }
+
+    /// All that came before is written: registers with the hub, or begins with what the hub has sent since.
+    fn finish_replay(&mut self, hub: &Hub) {
+        let Phase::Replay(replay) = &mut self.phase else { return };
+        if self.subscription.is_some() {
+            self.phase = Phase::Live;
+            return;
         }
-        let subscription = match hub.register(self.id, topics.clone(), self.outlet.clone()) {
-            Ok(subscription) => subscription,
-            Err(error) => return self.postpone(Vec::new(), &error),
+        let stream = self.stream.as_ref().expect("it is taken only at the end");
+        // A client sees each kept event at most once, in id order, with no gap between replay and live.
+        match hub.register(self.id, stream.topics().clone(), stream.form, self.outlet.clone()) {
+            Ok(subscription) => {
+                replay.read_up_to(subscription.live_after);
+                self.subscription = Some(subscription);
+            }
+            Err(error) => self.postpone(Vec::new(), &error),
+        }
+    }
+
+    /// An ephemeral event was dropped, or none has come yet: what is true now. To be called after [`Step::Snapshot`]; may
+    /// block.
+    pub fn write_snapshot(&mut self) {
+        let stream = self.stream();
+        let Some(frame) = stream.snapshot.as_ref().and_then(|snapshot| snapshot()) else { return };
+        // Where there are several topics, nothing says which of them the snapshot belongs to.
+        let frame = match &**stream.topics() {
+            [topic] => stream.form.encode(&frame, topic),
+            _ => frame,
         };
-        while position < subscription.live_after {
-            match self.replay(history, topics, position, subscription.live_after)? {
-                Ok(through) => position = through,
-                Err(error) => return self.postpone(Vec::new(), &error),
-            }
-        }
-        self.report(stream, 0)?;
-        self.follow(stream)
-    }
-
-    /// The live part. The hub sends straight; this thread only wakes for what the socket did not take,
-    /// for silence, and for the end.
-    fn follow(&mut self, stream: &Stream) -> io::Result<End> {
-        loop {
-            let silence = at(self.outlet.sent_at() + self.pace.heartbeat);
-            select! {
-                recv(self.queue) -> piece => {
-                    let piece = piece.expect("the outlet, which holds the other end, is ours too");
-                    self.write_encoded(piece.bytes())?;
-                    self.report(stream, piece.bytes().len())?;
-                }
-                recv(silence) -> _ => self.heartbeat(),
-                recv(self.gone) -> end => match end.expect("the outlet, which holds the other end, is ours too") {
-                    End::Drain { retry_millis } => return self.drain(retry_millis),
-                    end => return Ok(end),
-                },
-            }
-        }
-    }
-
-    /// Reports to the outlet that a piece is written, and writes the snapshot if an ephemeral event was dropped.
-    fn report(&mut self, stream: &Stream, mut piece_bytes: usize) -> io::Result<()> {
-        while self.outlet.written(piece_bytes) == Next::Missed {
-            piece_bytes = 0;
-            let snapshot = stream.snapshot.as_ref().and_then(|snapshot| snapshot());
-            if let Some(frame) = snapshot {
-                self.write(&frame)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing was sent for a while: lets the other side, and all that is in between, see that the server is
-    /// there. It is ephemeral, so a browser that is behind does without it.
-    fn heartbeat(&self) {
-        let now = Instant::now();
-        if now.duration_since(self.outlet.sent_at()) >= self.pace.heartbeat {
-            self.outlet.send(&Batch { all: Chunk::new([HEARTBEAT].into_iter()), kept: None }, now);
-        }
-    }
-
-    /// Writes what is queued, then the retry delay. The outlet takes nothing more.
-    fn drain(&mut self, retry_millis: u32) -> io::Result<End> {
-        while let Ok(piece) = self.queue.try_recv() {
-            self.write_encoded(piece.bytes())?;
-        }
-        self.end(Vec::new(), retry_millis)
+        let mut bytes = Vec::with_capacity(frame.len() + OVERHEAD_BYTES);
+        chunk::append(&mut bytes, self.coding, |bytes| bytes.extend_from_slice(&frame));
+        self.write(bytes);
     }
 
     /// The history cannot be read now. An EventSource gives up for good on an error status, so the browser is
     /// told to come back instead. What is queued is left out: something before it was not read.
-    fn postpone(&mut self, head: Vec<u8>, error: &Error) -> io::Result<End> {
+    fn postpone(&mut self, head: Vec<u8>, error: &Error) {
         // The history itself logs once what is wrong; thousands of browsers need not repeat it.
         log::debug!("a stream is told to come back: {error:?}");
-        self.end(head, fastrand::u32(POSTPONED_MILLIS))
+        self.end(head, fastrand::u32(POSTPONED_MILLIS));
     }
 
     /// Ends the body, so that the browser sees that nothing was cut off.
-    fn end(&mut self, head: Vec<u8>, retry_millis: u32) -> io::Result<End> {
-        let mut bytes = [head, self.encode(come_back(retry_millis).as_bytes())].concat();
+    fn end(&mut self, mut bytes: Vec<u8>, retry_millis: u32) {
+        chunk::append(&mut bytes, self.coding, |bytes| {
+            bytes.extend_from_slice(come_back(retry_millis).as_bytes())
+        });
         if self.coding == Coding::Chunked {
             bytes.extend_from_slice(LAST_CHUNK);
         }
-        self.write_encoded(&bytes)?;
-        Ok(End::Drain { retry_millis })
+        self.write(bytes);
+        self.phase = Phase::Ending(End::Drain { retry_millis });
     }
 
-    /// Data as it goes over the wire.
-    fn encode(&self, data: &[u8]) -> Vec<u8> {
-        let chunk = Chunk::new([data].into_iter());
-        chunk.frame()[chunk.range(self.coding)].to_vec()
+    /// To be written before anything else.
+    fn write(&mut self, bytes: Vec<u8>) {
+        let range = 0..bytes.len();
+        self.unwritten = Some(Box::new(Piece::new(bytes.into(), range)));
     }
 
-    fn write(&mut self, data: &[u8]) -> io::Result<()> {
-        self.write_encoded(&self.encode(data))
+    /// Writes what is unwritten, as far as there is room. Says what to wait for if there is not enough; fails with
+    /// `TimedOut` when the browser takes nothing, or hardly anything, for as long as a write may take.
+    fn write_rest(&mut self) -> io::Result<Option<Step>> {
+        while let Some(piece) = &mut self.unwritten {
+            let written = self.wire.write(piece.bytes())?;
+            piece.skip(written);
+            self.bytes += written as u64;
+            self.has_written |= written > 0;
+            if piece.bytes().is_empty() {
+                (self.unwritten, self.progress) = (None, None);
+            } else if written == 0 {
+                return self.wait_for_room().map(Some);
+            }
+        }
+        Ok(None)
     }
 
-    fn write_encoded(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.wire.write(bytes, self.pace.write_deadline)?;
-        self.bytes += bytes.len() as u64;
-        Ok(())
+    /// What to wait for when the socket took nothing.
+    fn wait_for_room(&mut self) -> io::Result<Step> {
+        let socket = self.wire.socket().expect("a writer takes everything");
+        let unread = match &self.phase {
+            Phase::Replay(replay) => replay.unread_bytes(),
+            _ => 0,
+        };
+        let progress = self.progress.get_or_insert_with(|| Box::new(Progress::new(self.pace.write_deadline)));
+        Ok(match progress.look(socket, self.bytes as isize - unread as isize)? {
+            Look::Room(until) => Step::Room(until),
+            Look::NoMemory(until) => Step::Pause(until),
+        })
     }
 }
 
@@ -234,19 +377,21 @@ impl Client {
 ///
 /// What is no message bears a name and no data. An EventSource takes the position from it and dispatches nothing; a
 /// client that hands it to its program hands out an event `open`, which cannot be taken for a message.
-fn hello(heartbeat: Duration, stream: &Stream, position: &str) -> String {
+fn write_hello(bytes: &mut Vec<u8>, heartbeat: Duration, stream: &Stream, position: &str) {
     let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
     let snapshot = if stream.snapshot.is_some() { " snapshot" } else { "" };
-    let goodbye = stream.goodbye.as_ref().map(|path| format!(" goodbye={path}")).unwrap_or_default();
-    format!(
-        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}\nevent: open\nretry: {retry_millis}\nid: {position}\n\n"
-    )
+    let (goodbye, path) = stream.goodbye.as_ref().map_or(("", ""), |path| (" goodbye=", path));
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        bytes,
+        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}{path}\nevent: {OPEN}\nretry: {retry_millis}\nid: {position}\n\n"
+    );
 }
 
 /// The last block of a stream whose browser is to come back after this delay. It bears a name and no
 /// data, so no program takes it for a message.
 pub fn come_back(retry_millis: u32) -> String {
-    format!("event: drain\nretry: {retry_millis}\n\n")
+    format!("event: {DRAIN}\nretry: {retry_millis}\n\n")
 }
 
 /// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.

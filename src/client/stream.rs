@@ -1,7 +1,7 @@
 //! What a stream is to carry: the answer of a handler to a request for events.
 
 use crate::access::Grant;
-use crate::event::Frame;
+use crate::event::{Form, Frame};
 use crate::history::Start;
 use crate::topic::Topic;
 use std::any::Any;
@@ -9,30 +9,71 @@ use std::sync::Arc;
 
 /// Gives the present state as a frame (presence, statistics), or nothing if there is none. It is asked when a
 /// stream begins and when it has missed an ephemeral event while it was behind; it may block.
+///
+/// ```
+/// use callout::{Draft, Event, Snapshot, Topic};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+///
+/// let (votes, topic) = (Arc::new(AtomicU32::new(7)), Topic::new("$poll")?);
+/// let snapshot: Snapshot = Box::new(move || {
+///     let data = votes.load(Relaxed).to_string();
+///     let draft = Draft { topics: vec![topic.clone()], data, ..Draft::default() };
+///     Some(Event::new(draft).ok()?.encode(None))
+/// });
+/// assert_eq!(snapshot().as_deref(), Some(&b"data: 7\n\n"[..]));
+/// # Ok::<(), callout::Error>(())
+/// ```
 pub type Snapshot = Box<dyn Fn() -> Option<Frame> + Send>;
 
-/// What a stream is to carry.
+/// What a stream is to carry. [`App::stream`](crate::App::stream) makes one that holds a permit, and a handler answers
+/// with it.
+///
+/// ```
+/// use callout::{Answer, App, Error, Request, Start};
+///
+/// /// A stream whose end is noted.
+/// fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
+///     struct Note;
+///     impl Drop for Note {
+///         fn drop(&mut self) {
+///             println!("one subscriber has left");
+///         }
+///     }
+///     let mut stream = app.stream(request, Start::Live)?;
+///     stream.guards.push(Box::new(Note));
+///     Ok(Answer::stream(stream))
+/// }
+/// ```
 pub struct Stream {
     /// Its topics: sorted, without doubles.
     topics: Arc<[Topic]>,
     /// Where it begins.
     start: Start,
+    /// The form in which its events are sent.
+    pub form: Form,
     /// The present state, for topics that have one.
     pub snapshot: Option<Snapshot>,
     /// Where the browser can say that it will not come back: a path and query, relative to where callout is.
     pub goodbye: Option<String>,
-    /// Whatever has to end with the stream (its permit, its name among those present): dropped when the stream
-    /// is over.
+    /// What has to end with the stream (its permit, its name among those present): dropped when the stream is over.
     pub guards: Vec<Box<dyn Any + Send>>,
 }
 
 impl Stream {
     /// A stream on the topics that the grant lets subscribe to.
     pub fn new(grant: &Grant, start: Start) -> Stream {
-        let mut topics = grant.subscribe().to_vec();
+        let mut topics = grant.subscribe_topics().to_vec();
         topics.sort_unstable();
         topics.dedup();
-        Stream { topics: topics.into(), start, snapshot: None, goodbye: None, guards: Vec::new() }
+        Stream {
+            topics: topics.into(),
+            start,
+            form: Form::default(),
+            snapshot: None,
+            goodbye: None,
+            guards: Vec::new(),
+        }
     }
 
     /// Its topics: sorted, without doubles.

@@ -13,7 +13,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// Where a history is kept: `memory`, a folder, or the URL of a server (`redis://…`, `nats://…`).
+///
+/// ```
+/// use callout::Address;
+///
+/// assert_eq!("memory".parse(), Ok(Address::Memory));
+/// assert_eq!("/var/lib/callout".parse(), Ok(Address::Folder("/var/lib/callout".into())));
+/// assert!("mysql://db".parse::<Address>().is_err());
+/// ```
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Address {
     /// Only in memory, while the process runs.
     Memory,
@@ -79,6 +88,7 @@ impl fmt::Display for Address {
 
 /// Opens the history at this address. It feeds this hub, which has to be new: the history tells it where events
 /// begin. A thread that it needs is one of `threads`. The error is for the operator: it says what could not be opened, why, and what to do.
+#[doc(hidden)]
 pub fn open(
     address: &Address,
     hub: Hub,

@@ -5,7 +5,7 @@ use super::retention::{Retention, Row, Shelf, each_once};
 use super::retract::{self, Candidate, Plan};
 use super::{
     Bounds, EVENT_OVERHEAD_BYTES, History, Kept, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Retracted,
-    Start, Status, TOPICS_PART, TopicStatus, next_id, now,
+    Start, Status, TOPICS_PART, TopicStatus, next_id, now, topic_of,
 };
 use super::{given, lists};
 use crate::error::Error;
@@ -24,6 +24,20 @@ use std::sync::atomic::{
 use std::time::{Duration, Instant, SystemTime};
 
 /// Keeps the newest events in memory.
+///
+/// ```
+/// use callout::history::Memory;
+/// use callout::{Bounds, Server};
+/// use std::sync::Arc;
+///
+/// let mut bounds = Bounds::default();
+/// bounds.events_max = 10;
+/// let server = Server::builder()
+///     .listen(([127, 0, 0, 1], 0).into())
+///     .history(move |hub| Ok(Arc::new(Memory::new(hub, bounds))))
+///     .start();
+/// # server.unwrap().stop(std::time::Duration::ZERO);
+/// ```
 pub struct Memory {
     hub: Hub,
     /// Held from before an event gets its id until it is handed to the hub, so that the hub sees the ids in their
@@ -347,16 +361,17 @@ impl Log {
     }
 
     /// What a request asks for of the time before the edge: the newest of it.
-    fn read_older(&self, older: &[Id], through: Id) -> Part {
+    fn read_older(&self, older: &[Id], topics: &[Topic], through: Id) -> Part {
         let (mut events, mut bytes) = (Vec::new(), 0);
         for &id in older {
             if bytes >= PART_BYTES {
                 break;
             }
             let entry = self.entry(id);
-            let Some(frame) = entry.frame.clone() else { continue };
+            let topic = topic_of(entry.topics.iter().map(Topic::as_str), topics);
+            let (Some(frame), Some(topic)) = (entry.frame.clone(), topic) else { continue };
             bytes += frame.len();
-            events.push(Kept { id, at: entry.at, frame });
+            events.push(Kept { id, at: entry.at, topic, frame });
         }
         events.reverse();
         Part { events, through, gap: None }
@@ -365,7 +380,7 @@ impl Log {
     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Part {
         let edge = self.edge(topics);
         if let Some(older) = lists::requested(self.lists(topics), after, through, edge) {
-            return self.read_older(&older, edge.min(through));
+            return self.read_older(&older, topics, edge.min(through));
         }
         let mut ids: Vec<Id> = topics
             .iter()
@@ -386,9 +401,10 @@ impl Log {
                 return part;
             }
             let entry = self.entry(id);
-            let Some(frame) = entry.frame.clone() else { continue };
+            let topic = topic_of(entry.topics.iter().map(Topic::as_str), topics);
+            let (Some(frame), Some(topic)) = (entry.frame.clone(), topic) else { continue };
             bytes += frame.len();
-            part.events.push(Kept { id, at: entry.at, frame });
+            part.events.push(Kept { id, at: entry.at, topic, frame });
             part.through = id;
         }
         part.through = through.max(after);

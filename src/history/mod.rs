@@ -5,17 +5,24 @@
 //! - Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
 //!   read finds it.
 //! - Kept events are handed to the hub in the order of their ids, after they are kept.
+//!
+//! A program may bring a history of its own: it implements [`History`], and
+//! [`Builder::history`](crate::Builder::history) takes it. [`Memory`] can be wrapped, where a program wants to do
+//! something more with each event; `examples/history.rs` is one from the ground up.
 
 mod address;
 mod edges;
 mod given;
 mod lists;
+#[doc(hidden)]
 pub mod log;
+#[doc(hidden)]
 pub mod memory;
 mod retention;
 mod retract;
 
 pub use address::{Address, open};
+pub use memory::Memory;
 pub use retention::{Bounds, TopicBounds};
 
 use crate::error::Error;
@@ -37,7 +44,14 @@ pub const TOPICS_PART: usize = 256;
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
 /// When an event counts as kept, where it is kept on disk.
+///
+/// ```
+/// let mut config = callout::Config::default();
+/// config.data = callout::Address::Folder("/var/lib/callout".into());
+/// config.durability = callout::Durability::Relaxed; // measurements that nobody misses if a few are lost
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Durability {
     /// When it is on disk: nothing that was acknowledged or delivered is ever lost.
     #[default]
@@ -47,7 +61,16 @@ pub enum Durability {
 }
 
 /// Where a new stream begins.
+///
+/// ```
+/// use callout::{Answer, Start, Topics, get};
+///
+/// // Who opens the room sees its last ten events; who comes back goes on after the last one that was seen.
+/// let room = get("/rooms/{room}", |app, request| Ok(Answer::stream(app.stream(request, Start::Latest(10))?)));
+/// let room = room.subscribes(Topics::in_path("room"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// With what is published from now on.
     Live,
@@ -78,7 +101,9 @@ pub struct Kept {
     pub id: Id,
     /// When it was published, by the clock of that moment.
     pub at: SystemTime,
-    /// Its bytes on the wire.
+    /// The first of its topics, in the publisher's order, that the read was for.
+    pub topic: Topic,
+    /// Its bytes on the wire, in the plain form.
     pub frame: Frame,
 }
 
@@ -111,8 +136,9 @@ pub struct Retracted {
     pub id: Option<String>,
 }
 
-/// How a history is doing.
+/// How a history is doing. [`Status::default`] is that of one that keeps nothing yet.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Status {
     /// Events kept.
     pub events: usize,
@@ -142,6 +168,72 @@ pub struct TopicStatus {
 
 /// Keeps events. Its methods may be called from any thread; they block no longer than it takes to keep
 /// the event or read the part.
+///
+/// What an implementation owes the hub, which it is given by [`Builder::history`](crate::Builder::history):
+///
+/// - [`Hub::begin_after`](crate::Hub::begin_after) once, with the newest id that was ever given, before anything else.
+///   Ids grow across restarts too; a key made of the clock's nanoseconds, or one more than the last, does that.
+/// - [`Hub::broadcast_kept`](crate::Hub::broadcast_kept) for each event, after it is kept and before `publish` returns,
+///   in the order of the ids.
+///
+/// ```
+/// use callout::history::{History, Memory, Part, Receipt, Resume, Retracted, Status, TopicStatus};
+/// use callout::{Bounds, Draft, Error, Event, Id, Server, Start, Topic};
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+///
+/// /// Keeps events in memory, and notes in a journal what was published and taken back.
+/// struct Audited {
+///     inner: Memory,
+///     journal: Arc<Mutex<Vec<String>>>,
+/// }
+///
+/// impl History for Audited {
+///     fn publish(&self, event: Event) -> Result<Receipt, Error> {
+///         let bytes = event.data().len();
+///         let receipt = self.inner.publish(event)?;
+///         self.journal.lock().unwrap().push(format!("published {bytes} bytes as {}", receipt.id));
+///         Ok(receipt)
+///     }
+///
+///     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
+///         let retracted = self.inner.retract(topic, id)?;
+///         self.journal.lock().unwrap().push(format!("took {} back from {topic}", retracted.count));
+///         Ok(retracted)
+///     }
+///
+///     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
+///         self.inner.resume(start, topics)
+///     }
+///
+///     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
+///         self.inner.read(after, through, topics)
+///     }
+///
+///     fn status(&self) -> Status {
+///         self.inner.status()
+///     }
+///
+///     fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error> {
+///         self.inner.topics(after)
+///     }
+///
+///     fn close(&self, deadline: Duration) {
+///         self.inner.close(deadline)
+///     }
+/// }
+///
+/// let journal = Arc::new(Mutex::new(Vec::new()));
+/// let noted = journal.clone();
+/// let server = Server::builder()
+///     .listen(([127, 0, 0, 1], 0).into())
+///     .history(|hub| Ok(Arc::new(Audited { inner: Memory::new(hub, Bounds::default()), journal: noted })))
+///     .start()
+///     .unwrap();
+/// server.publish(Draft { topics: vec![Topic::new("news")?], data: "hello".into(), ..Draft::default() })?;
+/// assert!(journal.lock().unwrap()[0].starts_with("published 5 bytes as "));
+/// # Ok::<(), callout::Error>(())
+/// ```
 pub trait History: Send + Sync {
     /// Gives the event its id, keeps it and hands it to the hub. When this returns, the event is where
     /// this history keeps events. [`Error::Unavailable`]: it could not be kept, and will not appear.
@@ -170,7 +262,8 @@ pub trait History: Send + Sync {
     /// topic that keeps nothing is no error, and publishes nothing.
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error>;
 
-    /// Finds the position from which a stream on these topics goes on. An id that means several events of these
+    /// Finds the position from which a stream on these topics goes on; a start of a kind that this history does not know
+    /// is [`Start::Live`]. An id that means several events of these
     /// topics goes on from the oldest of them, or is told as a gap. [`Error::Unavailable`]: the history
     /// cannot be read now.
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error>;
@@ -205,6 +298,14 @@ fn next_id(last: Id, now: SystemTime) -> Result<Id, Error> {
         ));
     }
     Ok(next)
+}
+
+/// The first of an event's topics that a read is for.
+fn topic_of<'a>(names: impl IntoIterator<Item = &'a str>, asked: &[Topic]) -> Option<Topic> {
+    match asked {
+        [topic] => Some(topic.clone()),
+        _ => names.into_iter().find_map(|name| asked.iter().find(|topic| topic.as_str() == name)).cloned(),
+    }
 }
 
 /// The present. Where the clock is of no use, the beginning of 1970: every time that a history notes can be written.

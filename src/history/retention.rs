@@ -25,14 +25,22 @@ const LOOK: Duration = Duration::from_millis(500);
 /// All reserves together hold at most this share of what may be kept.
 const RESERVE_SHARE: usize = 4;
 
-/// How much is kept.
+/// How much is kept: by default 100,000 events, 64 MB and 7 days. When one of the bounds is reached, the oldest events
+/// are let go. Every queue, body, header, history, thread and count has a named limit and a stated consequence.
+///
+/// ```
+/// let mut config = callout::Config::default();
+/// config.bounds.events_max = 1_000;
+/// config.bounds.age_max = std::time::Duration::from_secs(60 * 60);
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Bounds {
-    /// Events, and the ids of retracted ones.
+    /// Events, and the ids of retracted ones. At least 1.
     pub events_max: usize,
-    /// Bytes, counting the frames and what it takes to keep them, and the ids of retracted events.
+    /// Bytes, counting the frames and what it takes to keep them, and the ids of retracted events. At least 1.
     pub bytes_max: usize,
-    /// Time that has passed since an event was published, whatever the clock said then and says now.
+    /// Time that has passed since an event was published, whatever the clock said then and says now. At least a second.
     pub age_max: Duration,
     /// Of each topic so many of its newest events are kept when newer ones of other topics are let go, as long as all of
     /// these take no more than a quarter of the bounds on events and bytes.

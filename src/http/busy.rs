@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// which counts them.
 pub(super) struct Busy(Arc<()>);
 
-/// Counts one request as busy for as long as the guard lives, on whatever thread that is.
+/// Counts one request as busy for as long as the guard lives, on any thread.
 pub(super) struct BusyGuard {
     _counted: Arc<()>,
 }

@@ -23,8 +23,8 @@ pub(super) fn check_text(headers: &HeaderMap) -> Result<(), Error> {
     if charsets(&content_type).all(is_utf8) { Ok(()) } else { Err(Error::Charset) }
 }
 
-/// Refuses a body that is said to be something else than JSON. Many programs say nothing of use: `curl -d` calls all a
-/// form, and `fetch` calls a text a text. JSON is known by itself, so these types count as none.
+/// Refuses a body that is said to be something else than JSON. Many programs send a type that says little: `curl -d` that
+/// of a form, `fetch` that of plain text. JSON is recognised without a type, so these types count as none.
 pub(super) fn check_json(headers: &HeaderMap) -> Result<(), Error> {
     let content_type = content_type(headers);
     let media_type = media_type(&content_type);

@@ -1,9 +1,10 @@
 //! HTTP/1.0 and 1.1: two listeners behind one small interface.
 //!
 //! A listener turns bytes into a [`Request`] and asks its [`Site`] for an [`Answer`]. Then it writes the
-//! [`Response`], or lets the site write a stream on the request's own thread.
+//! [`Response`], or has the site carry a stream on.
 
 mod busy;
+mod unread;
 mod media;
 pub mod path;
 pub mod request;
@@ -21,13 +22,16 @@ pub use proxies::Proxies;
 pub use request::Request;
 pub use response::Response;
 
-use crate::client::{Client, Pace, Stream, Visit};
+use crate::client::{Client, EndedStream, Pace, Step, Stream};
 use crate::error::Error;
+use crate::hub::outlet::End;
 use http::StatusCode;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
+use socket2::{Domain, Socket, Type};
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -41,14 +45,34 @@ pub(crate) const QUERY_BYTES_MAX: usize = 80 * 1024;
 /// 503 and the connection closed.
 const LONG_HEADS_MAX: usize = 64;
 
+/// Connections open at once, unless set otherwise.
+pub(crate) const CONNECTIONS_MAX: usize = 1_000;
+
+/// Threads for requests and streams, unless set.
+pub(crate) const THREADS_MAX: usize = 256;
+
 /// The most header fields. More are answered 431 and the connection closed.
 const HEADERS_MAX: usize = 100;
 
 /// The stack of a thread that serves a connection or a stream. A request needs far less, and only what is
 /// touched takes memory.
-const STACK_BYTES: usize = 256 * 1024;
+pub(crate) const STACK_BYTES: usize = 256 * 1024;
 
 /// What a request is answered with.
+///
+/// ```
+/// use callout::{Answer, App, Error, Request, Response, Start};
+/// use http::StatusCode;
+///
+/// /// A stream for clients that take one; for others a hint.
+/// fn news(app: &App, request: &Request) -> Result<Answer, Error> {
+///     if request.wants_events() {
+///         return Ok(Answer::stream(app.stream(request, Start::Live)?));
+///     }
+///     Ok(Answer::Full(Response::json(StatusCode::NOT_ACCEPTABLE, &"ask with `Accept: text/event-stream`")))
+/// }
+/// ```
+#[non_exhaustive]
 pub enum Answer {
     /// A whole response.
     Full(Response),
@@ -95,8 +119,14 @@ pub trait Site: Send + Sync + 'static {
     /// Is called after a request was answered, and after a stream has begun. Must not block.
     fn answered(&self, answered: &Answered);
 
-    /// Writes `head` and then the stream, until the stream ends. Blocks.
-    fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit;
+    /// Does for a stream what can be done without waiting for its browser; see [`Client::advance`].
+    fn advance(&self, client: &mut Client, has_turn: bool) -> Step;
+
+    /// Ends a stream; see [`Client::finish`].
+    fn finish(&self, client: Client, end: End) -> EndedStream;
+
+    /// Serves a stream until it ends. Blocks; see [`Client::run`].
+    fn run(&self, client: Client) -> EndedStream;
 }
 
 /// A listener that runs. Dropping it stops it and hangs up on every connection. Then its threads end, which the
@@ -116,24 +146,37 @@ pub trait Listener: Send + Sync {
     fn hang_up(&self);
 }
 
-/// The limits of a listener's connections that an operator may want to change.
+/// The limits of a listener's connections that an operator may want to change. What is out of its range is a
+/// [`StartError::Setting`](crate::StartError::Setting).
 ///
-/// Every queue, body, header, history, thread and count has a named limit and a stated consequence, each
-/// alone and all of them together.
+/// ```
+/// let mut limits = callout::Limits::default();
+/// limits.body_bytes_max = 1024 * 1024;
+/// limits.connections_max = 10_000; // each takes a file descriptor
+/// let mut config = callout::Config::default();
+/// (config.limits, config.streams_max) = (limits, 9_000);
+/// ```
+///
+/// Every queue, body, header, history, thread and count has a named limit and a stated consequence, each alone and all of
+/// them together: what N clients can make the server hold has a bound that does not grow with what they ask for.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Limits {
     /// A head of which nothing, or less than a kilobyte a second, has come for this time is answered 408, and the
-    /// connection closed.
+    /// connection closed. From 100 ms to a day; 10 s.
     pub head_deadline: Duration,
-    /// The same for a body.
+    /// The same for a body. From 100 ms to a day; 10 s.
     pub body_deadline: Duration,
-    /// A connection that stays silent for this time after a request is closed.
+    /// A connection that stays silent for this time after a request is closed. From a second to a day; a minute.
     pub idle_deadline: Duration,
-    /// A longer body is answered 413 and not read.
+    /// A body of more bytes is answered 413 and not read. At least 1; 64 KB.
     pub body_bytes_max: usize,
     /// Once so many connections are open, the one that has been silent longest makes room for another. Where all have
-    /// streams or requests that are being answered, others wait until one of them ends.
+    /// streams or requests that are being answered, others wait until one of them ends. At least 1; 1,000.
     pub connections_max: usize,
+    /// Threads for requests and streams. While at most half of them are at work, a connection keeps its thread while it
+    /// waits; beyond that it waits without one. When all are at work, complete requests wait for one. At least 4; 256.
+    pub threads_max: usize,
     /// The heartbeat, and the deadline of a write.
     pub pace: Pace,
 }
@@ -145,10 +188,25 @@ impl Default for Limits {
             body_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(60),
             body_bytes_max: 64 * 1024,
-            connections_max: 1_000,
-            pace: Pace { heartbeat: Duration::from_secs(15), write_deadline: Duration::from_secs(30) },
+            connections_max: CONNECTIONS_MAX,
+            threads_max: THREADS_MAX,
+            pace: Pace::default(),
         }
     }
+}
+
+/// Connections that the kernel completes before they are accepted, so that a burst of thousands is not
+/// refused. (The kernel takes its own maximum, `net.core.somaxconn`, where that is less.)
+const BACKLOG: i32 = 4096;
+
+/// Opens a socket that listens on this address.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A server that was just killed can be started again on the same port.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Asks the site for its answer. A panic in one request is answered 500 and ends nothing else.
@@ -163,9 +221,23 @@ fn answer(site: &dyn Site, request: &mut Request) -> Answer {
 /// Writes the access log: a line for each request, with the client's address first. The query is left out,
 /// because it may contain a secret.
 fn log_request(answered: &Answered, bytes: u64) {
+    log::info!("{}", access_line(answered, bytes));
+}
+
+/// The same for a stream that has ended, and why.
+fn log_stream(answered: &Answered, ended: &EndedStream) {
+    let why = match ended.end {
+        End::Drain { .. } => "drained",
+        End::HungUp => "hung-up",
+        End::TooSlow => "too-slow",
+    };
+    log::info!("{} {why}", access_line(answered, ended.bytes));
+}
+
+fn access_line(answered: &Answered, bytes: u64) -> String {
     let Answered { client, method, path, status, took } = answered;
     let (method, path, millis) = (printable(method), printable(path), took.as_secs_f64() * 1_000.0);
-    log::info!("{client} {method} {path} {status} {bytes}B {millis:.1}ms");
+    format!("{client} {method} {path} {status} {bytes}B {millis:.1}ms")
 }
 
 /// The longest path in the log and on the activity page, in bytes. A longer one is cut.

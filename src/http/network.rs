@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// that are mapped into IPv6 counts as IPv4.
 ///
 /// ```
-/// use callout::http::Network;
+/// use callout::Network;
 ///
 /// assert!("10.0.0.1".parse::<Network>().is_ok());
 /// assert!("2001:db8::/32".parse::<Network>().is_ok());

@@ -90,6 +90,21 @@ pub fn capture(pattern: &'static str, path: &str) -> Result<Option<Captures>, Er
     Ok(rest.is_none().then_some(captures))
 }
 
+/// Whether this is a pattern that paths can be compared with: it begins with a slash, names take whole segments, and one
+/// that takes all that are left is the last.
+pub(crate) fn is_pattern(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('/') else { return false };
+    let mut parts = rest.split('/').peekable();
+    while let Some(part) = parts.next() {
+        let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+        let takes_all = name.is_some_and(|name| name.ends_with("..."));
+        if takes_all && parts.peek().is_some() || name.unwrap_or(part).contains(['{', '}']) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Decodes a part of a path. [`Error::Bad`] if the result is not UTF-8.
 pub fn percent_decode(text: &str) -> Result<String, Error> {
     let decoded = percent_decode_str(text).decode_utf8();
@@ -140,5 +155,11 @@ mod tests {
         assert_eq!(captured("/", "/", ""), Some(String::new()));
         assert_eq!(captured("/", "/x", ""), None);
         assert!(capture("/sse/{id}", "/sse/%ff").is_err());
+        for pattern in ["/", "/a", "/a/{id}", "/a/{id}/b", "/{rest...}", "/a b"] {
+            assert!(is_pattern(pattern), "{pattern}");
+        }
+        for other in ["", "a", "{id}", "/{rest...}/b", "/a{id}", "/{id", "/{a}{b}"] {
+            assert!(!is_pattern(other), "{other}");
+        }
     }
 }

@@ -12,7 +12,13 @@ use std::net::IpAddr;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies whose headers are believed; by default none.
+/// The proxies whose headers are believed (`X-Forwarded-For`, and `Forwarded`: RFC 7239); by default none.
+///
+/// ```
+/// let mut config = callout::Config::default();
+/// config.trusted_proxies = ["10.0.0.0/8".parse()?, "::1".parse()?].into_iter().collect();
+/// # Ok::<(), callout::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<Network>);
 

@@ -12,6 +12,18 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 /// A request, complete with its body.
+///
+/// ```
+/// use callout::{Answer, App, Error, Request};
+///
+/// /// `POST /rooms/{room}/moves?player=ann`, with a body like `{"x":1,"y":2}`.
+/// fn make_move(_app: &App, request: &Request) -> Result<Answer, Error> {
+///     let room = request.capture("room");
+///     let player = request.query("player").ok_or_else(|| Error::bad("`player` is missing"))?;
+///     let to: std::collections::BTreeMap<String, u32> = request.json(r#"{"x":1,"y":2}"#)?;
+///     Ok(Answer::json(&format!("{player} moves to {to:?} in {room}")))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Request {
     /// The method as it was sent; `get` is not `GET`.

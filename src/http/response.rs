@@ -2,19 +2,36 @@
 
 use crate::error::Error;
 use crate::hub::chunk::Coding;
+use crate::os::clock::now;
 use http::StatusCode;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
 use httpdate::HttpDate;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::io::Write;
 
 /// When a client that was answered 503 may try again.
 const RETRY_AFTER_SECS: &str = "5";
 
+/// The room for the head and the opening of a stream, so that the buffer need not grow.
+const OPENING_BYTES: usize = 1024;
+
 /// What a request is answered with: status, header fields and a body. Length, date and connection are added
 /// when the response is encoded.
+///
+/// ```
+/// use callout::Response;
+/// use http::StatusCode;
+/// use http::header::{CONTENT_TYPE, LOCATION};
+///
+/// let moved = Response::empty(StatusCode::SEE_OTHER).with(LOCATION, "/poll.html");
+/// assert_eq!(moved.status, 303);
+///
+/// let mut table = Response::empty(StatusCode::OK).with(CONTENT_TYPE, "text/csv; charset=utf-8");
+/// table.body = b"choice,votes\ntea,3\n".into();
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Response {
     /// The status.
     pub status: StatusCode,
@@ -22,7 +39,7 @@ pub struct Response {
     pub headers: Vec<(HeaderName, Cow<'static, str>)>,
     /// The body; of an open one, its beginning.
     pub body: Cow<'static, [u8]>,
-    /// Whether the body is open: it has no length, and what comes of it is written later.
+    /// Whether the body is open: it has no length, and the rest of it is written later.
     pub is_open: bool,
 }
 
@@ -78,44 +95,64 @@ impl Response {
         fields.into_iter().fold(self, |response, (name, value)| response.with(name, value))
     }
 
-    /// The head of a stream in this coding.
+    /// The head of a stream in this coding, in a buffer with room for the stream's opening.
     pub(super) fn encode_open(&self, coding: Coding) -> Vec<u8> {
-        match coding {
-            Coding::Chunked => self.clone().with(TRANSFER_ENCODING, "chunked").encode(true, true),
-            Coding::Identity => self.encode(true, true),
-        }
+        let mut bytes = Vec::with_capacity(OPENING_BYTES);
+        self.encode_head(&mut bytes, true, (coding == Coding::Chunked).then_some("chunked"));
+        bytes
     }
 
     /// The bytes of the head and, unless a HEAD request leaves it out, of the body. `close` tells the client
     /// that the connection ends afterwards, as it must after an open body.
     pub fn encode(&self, close: bool, with_body: bool) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256 + self.body.len());
+        self.encode_head(&mut bytes, close, None);
+        if with_body {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+
+    fn encode_head(&self, bytes: &mut Vec<u8>, close: bool, transfer_coding: Option<&str>) {
         let mut push = |part: &str| bytes.extend_from_slice(part.as_bytes());
         push("HTTP/1.1 ");
         push(self.status.as_str());
         push(" ");
         push(self.status.canonical_reason().unwrap_or("Other"));
-        for (name, value) in &self.headers {
+        let own = self.headers.iter().map(|(name, value)| (name, &**value));
+        for (name, value) in own.chain(transfer_coding.map(|coding| (&TRANSFER_ENCODING, coding))) {
             push("\r\n");
             push(name.as_str());
             push(": ");
             push(value);
         }
-        push("\r\nx-content-type-options: nosniff\r\ndate: ");
-        // A clock that is not set yet may show a time before 1970, which this header cannot express.
-        push(&HttpDate::from(SystemTime::now().max(SystemTime::UNIX_EPOCH)).to_string());
+        let date = HttpDate::from(now());
+        // Writing to a Vec cannot fail.
+        let _ = write!(bytes, "\r\nx-content-type-options: nosniff\r\ndate: {date}");
         if close {
-            push("\r\nconnection: close");
+            bytes.extend_from_slice(b"\r\nconnection: close");
         }
         let has_no_body = matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if !self.is_open && !has_no_body {
-            push("\r\ncontent-length: ");
-            push(&self.body.len().to_string());
+            let _ = write!(bytes, "\r\ncontent-length: {}", self.body.len());
         }
-        push("\r\n\r\n");
-        if with_body {
-            bytes.extend_from_slice(&self.body);
+        bytes.extend_from_slice(b"\r\n\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::header::LOCATION;
+
+    #[test]
+    fn a_header_field_with_control_characters_is_left_out() {
+        for value in ["/a\r\nSet-Cookie: b=c", "/a\nb", "/a\rb", "/a\0", "/a\tb", "/a\x7f"] {
+            let bytes = Response::empty(StatusCode::CREATED).with(LOCATION, value).encode(false, true);
+            let head = String::from_utf8(bytes).unwrap();
+            assert!(!head.contains("location") && !head.contains("/a"), "{value:?} in {head}");
         }
-        bytes
+        let bytes = Response::empty(StatusCode::CREATED).with(LOCATION, "/a").encode(false, true);
+        assert!(String::from_utf8(bytes).unwrap().contains("\r\nlocation: /a\r\n"));
     }
 }

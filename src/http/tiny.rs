@@ -1,18 +1,18 @@
 //! The other listener, `tiny_http::Server`: for trusted networks and for comparison.
 //!
 //! Each SSE request is handed to its own OS thread. Its streams have no socket of their own, so every frame
-//! takes the thread's way, and a hang-up is noticed when a heartbeat fails. What the library does before a
-//! request is seen here (reading heads, taking the length of a body at its word) is its own; the README
-//! says what that means on an open network.
+//! takes the thread's way, and a hang-up is noticed when a heartbeat fails. The library reads heads and trusts the
+//! stated length of a body in its own way, which cannot be changed here; docs/running.md says what that means on an open
+//! network.
 
 use super::busy::Busy;
 use super::path::Target;
 use super::proxies::Proxies;
 use super::{
     Answer, Answered, HEADERS_MAX, Limits, Listener, Request, Response, STACK_BYTES, Site, answer,
-    log_request,
+    log_request, log_stream,
 };
-use crate::client::{Client, Stream};
+use crate::client::{Client, EndedStream, Stream};
 use crate::error::Error;
 use crate::hub::chunk::Coding;
 use crate::hub::wire::Wire;
@@ -49,20 +49,8 @@ struct Worker {
 }
 
 impl Tiny {
-    /// Binds the address and serves from then on. Fails if the address cannot be bound, or a thread cannot
-    /// be started.
-    pub fn start(
-        address: SocketAddr,
-        site: Arc<dyn Site>,
-        limits: Limits,
-        proxies: Proxies,
-        threads: &Threads,
-    ) -> io::Result<Tiny> {
-        Tiny::over(TcpListener::bind(address)?, site, limits, proxies, threads)
-    }
-
     /// Serves a socket that listens already. Fails if a thread cannot be started.
-    pub fn over(
+    pub fn start(
         listener: TcpListener,
         site: Arc<dyn Site>,
         limits: Limits,
@@ -135,8 +123,8 @@ impl Worker {
                     let (method, path, status) = (&method, &path, response.status.as_u16());
                     let answered = Answered { client, method, path, status, took: began.elapsed() };
                     shared.site.answered(&answered);
-                    let bytes = shared.follow(incoming, &response, stream);
-                    log_request(&Answered { took: began.elapsed(), ..answered }, bytes);
+                    let ended = shared.stream(incoming, &response, stream);
+                    log_stream(&Answered { took: began.elapsed(), ..answered }, &ended);
                 });
                 if let Err(error) = spawned {
                     log::warn!("failed to start a thread for a stream: {error}");
@@ -172,11 +160,11 @@ impl Shared {
         Asked { client: request.client, method, path, answer }
     }
 
-    fn follow(&self, incoming: tiny_http::Request, response: &Response, stream: Stream) -> u64 {
+    fn stream(&self, incoming: tiny_http::Request, response: &Response, stream: Stream) -> EndedStream {
         let is_old = *incoming.http_version() < (1, 1);
         let coding = if is_old { Coding::Identity } else { Coding::Chunked };
-        let client = Client::new(Wire::Writer(incoming.into_writer()), coding, self.limits.pace);
-        self.site.follow(client, response.encode_open(coding), stream).bytes
+        let (wire, head) = (Wire::Writer(incoming.into_writer()), response.encode_open(coding));
+        self.site.run(Client::new(wire, coding, self.limits.pace, head, stream, None))
     }
 }
 

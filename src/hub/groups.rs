@@ -1,30 +1,22 @@
-//! Who subscribes to what: clients with the same topics form a group, and a topic leads to its groups.
+//! Who subscribes to what: clients with the same topics and the same form are a group, and a topic leads to its groups.
 //!
 //! An event is looked at once per group, not once per client. The members of a group share the bytes of a batch, and
 //! so do groups that gathered the same events.
 
-use super::chunk::Chunk;
+use super::batches::{Encodings, Gathered, SHARED_BYTES, SharedBatch};
 use super::outlet::{Batch, Outlet, Sent};
 use super::{ClientId, Dispatch};
+use crate::event::Form;
 use crate::topic::Topic;
 use slab::Slab;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Constants of the hash over the indexes that a group gathered. Groups with the same hash are compared, so a bad hash
-/// costs time and nothing else.
-const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-const HASH_TURN: u32 = 29;
-
-/// The bytes of batches that are kept during a flush for groups to share. Past it a group makes its own batch and
-/// drops it, so that many groups with different events do not hold a batch each.
-const SHARED_BYTES: usize = 4 * 1024 * 1024;
-
 /// All groups, and the ways to find one: by its topics, by one of its topics, by one of its members.
 #[derive(Default)]
 pub(super) struct Groups {
     groups: Slab<Group>,
-    by_topics: HashMap<Arc<[Topic]>, usize>,
+    by_key: HashMap<Key, usize>,
     by_topic: HashMap<Topic, BTreeSet<usize>>,
     positions: HashMap<ClientId, Position>,
     /// The events since the last flush that somebody subscribes to.
@@ -33,30 +25,24 @@ pub(super) struct Groups {
     touched: Vec<usize>,
 }
 
-struct Group {
+/// What the members of a group have in common.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    /// Sorted and without doubles.
     topics: Arc<[Topic]>,
+    form: Form,
+}
+
+struct Group {
+    key: Key,
     members: Vec<(ClientId, Arc<Outlet>)>,
-    /// Its events since the last flush, as indexes of [`Groups::events`].
-    gathered: Vec<u32>,
-    /// A hash of `gathered`, by which groups that gathered the same find each other.
-    hash: u64,
+    gathered: Gathered,
 }
 
 /// Where a client is: its group, and its index among the members.
 struct Position {
     group: usize,
     index: usize,
-}
-
-/// What one or more groups gathered.
-struct Shared {
-    gathered: Vec<u32>,
-    batch: Batch,
-    /// How many events that is, and how many of them are kept.
-    events: u64,
-    kept_events: u64,
-    /// Events whose publisher asked for a count.
-    counted: Vec<u32>,
 }
 
 impl Groups {
@@ -69,10 +55,11 @@ impl Groups {
     }
 
     /// `topics` has to be sorted and without doubles, so that equal sets are one group.
-    pub(super) fn insert(&mut self, id: ClientId, topics: Arc<[Topic]>, outlet: Arc<Outlet>) {
-        let group = match self.by_topics.get(&topics) {
+    pub(super) fn insert(&mut self, id: ClientId, topics: Arc<[Topic]>, form: Form, outlet: Arc<Outlet>) {
+        let key = Key { topics, form };
+        let group = match self.by_key.get(&key) {
             Some(&group) => group,
-            None => self.open(topics),
+            None => self.open(key),
         };
         let members = &mut self.groups[group].members;
         self.positions.insert(id, Position { group, index: members.len() });
@@ -95,17 +82,16 @@ impl Groups {
     pub(super) fn gather(&mut self, dispatch: Dispatch) {
         let index = u32::try_from(self.events.len()).expect("a batch is bounded by its bytes");
         let mut is_gathered = false;
-        for topic in dispatch.topics.iter() {
+        for (topic, position) in dispatch.topics.iter().zip(0..) {
             for &group in self.by_topic.get(topic).into_iter().flatten() {
-                let Group { gathered, hash, .. } = &mut self.groups[group];
-                match gathered.last() {
-                    // Two of an event's topics may lead to one group.
+                let Group { key, gathered, .. } = &mut self.groups[group];
+                match gathered.events.last() {
+                    // Two of an event's topics may lead to one group. It is told the first.
                     Some(&newest) if newest == index => continue,
                     Some(_) => {}
                     None => self.touched.push(group),
                 }
-                gathered.push(index);
-                *hash = (*hash ^ u64::from(index) ^ 1 << 32).wrapping_mul(HASH_FACTOR).rotate_left(HASH_TURN);
+                gathered.push(index, position, key.form);
                 is_gathered = true;
             }
         }
@@ -117,29 +103,33 @@ impl Groups {
     /// Passes each group's batch to each of the group's outlets by `send`, and empties the groups. Gives the number of
     /// deliveries: events times the outlets that took them.
     pub(super) fn flush(&mut self, mut send: impl FnMut(&Batch, &Outlet) -> Sent) -> u64 {
-        let mut found: HashMap<u64, Shared> = HashMap::new();
+        let mut found: HashMap<(Form, u64), SharedBatch> = HashMap::new();
         let mut found_bytes = 0;
+        let mut encodings = Encodings::default();
         let mut deliveries = 0;
         for group in self.touched.drain(..) {
             // A group may have closed since it was touched.
             let Some(group) = self.groups.get_mut(group) else { continue };
             // Taken and not only cleared: what a flood needed is given back after it.
             let gathered = std::mem::take(&mut group.gathered);
-            let hash = std::mem::take(&mut group.hash);
-            // This also holds for a batch: groups that gathered the same events share one batch.
-            let own = match found.get(&hash) {
-                Some(shared) if shared.gathered == gathered => None,
-                _ => Some(Shared::new(gathered, &self.events)),
+            let form = group.key.form;
+            let found_by = (form, gathered.hash);
+            // The form belongs to the group. This also holds for a batch: groups that gathered the same events share
+            // one batch.
+            let own = match found.get(&found_by) {
+                Some(shared) if shared.gathered.is_same(&gathered) => None,
+                _ => Some(SharedBatch::new(gathered, form, &self.events, &mut encodings)),
             };
-            let Shared { batch, events, kept_events, counted, .. } =
-                own.as_ref().or_else(|| found.get(&hash)).expect("it is one or the other");
+            let SharedBatch { gathered, batch, kept_events, counted } =
+                own.as_ref().or_else(|| found.get(&found_by)).expect("it is one or the other");
+            let events = gathered.events.len() as u64;
             let mut reached = Reached::default();
             for (_, outlet) in &group.members {
                 let sent = send(batch, outlet);
                 deliveries += match sent {
                     Sent::Straight | Sent::Queued => events,
-                    Sent::QueuedKept => kept_events,
-                    Sent::Dropped | Sent::Closed => &0,
+                    Sent::QueuedKept => *kept_events,
+                    Sent::Dropped | Sent::Closed => 0,
                 };
                 // A browser that closed a moment ago is not reached, though its socket may take the bytes.
                 if !counted.is_empty() && !outlet.has_hung_up() {
@@ -153,28 +143,27 @@ impl Groups {
             }
             if let Some(own) = own.filter(|_| found_bytes < SHARED_BYTES) {
                 found_bytes += own.batch.all.frame().len();
-                found.entry(hash).or_insert(own);
+                found.entry(found_by).or_insert(own);
             }
         }
         self.events.clear();
         deliveries
     }
 
-    fn open(&mut self, topics: Arc<[Topic]>) -> usize {
-        let members = Vec::new();
-        let (gathered, hash) = (Vec::new(), 0);
-        let group = self.groups.insert(Group { topics: topics.clone(), members, gathered, hash });
-        for topic in topics.iter() {
+    fn open(&mut self, key: Key) -> usize {
+        let (members, gathered) = (Vec::new(), Gathered::default());
+        let group = self.groups.insert(Group { key: key.clone(), members, gathered });
+        for topic in key.topics.iter() {
             self.by_topic.entry(topic.clone()).or_default().insert(group);
         }
-        self.by_topics.insert(topics, group);
+        self.by_key.insert(key, group);
         group
     }
 
     fn close(&mut self, group: usize) {
-        let topics = self.groups.remove(group).topics;
-        self.by_topics.remove(&topics);
-        for topic in topics.iter() {
+        let key = self.groups.remove(group).key;
+        self.by_key.remove(&key);
+        for topic in key.topics.iter() {
             let Some(groups) = self.by_topic.get_mut(topic) else { continue };
             groups.remove(&group);
             if groups.is_empty() {
@@ -200,27 +189,68 @@ impl Reached {
     }
 }
 
-impl Shared {
-    fn new(gathered: Vec<u32>, events: &[Dispatch]) -> Shared {
-        let own: Vec<&Dispatch> = gathered.iter().map(|&index| &events[index as usize]).collect();
-        let batch = batch(&own);
-        let counted = gathered.iter().copied().filter(|&index| events[index as usize].count.is_some());
-        let kept_events = own.iter().filter(|dispatch| dispatch.id.is_some()).count() as u64;
-        Shared { counted: counted.collect(), events: own.len() as u64, kept_events, batch, gathered }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Draft, Event, Frame};
+    use crate::hub::chunk::Coding;
+
+    fn topics(names: &[&str]) -> Vec<Topic> {
+        names.iter().map(|name| Topic::new(name).unwrap()).collect()
     }
-}
 
-fn batch(events: &[&Dispatch]) -> Batch {
-    let all = concat(events.iter());
-    let kept = events.iter().filter(|dispatch| dispatch.id.is_some());
-    let kept = match kept.clone().count() {
-        0 => None,
-        count if count == events.len() => Some(all.clone()),
-        _ => Some(concat(kept)),
-    };
-    Batch { all, kept }
-}
+    fn dispatch(names: &[&str], data: &str) -> Dispatch {
+        let draft = Draft { topics: topics(names), data: data.into(), ..Draft::default() };
+        Dispatch::ephemeral(&Event::new(draft).unwrap())
+    }
 
-fn concat<'a>(events: impl Iterator<Item = &'a &'a Dispatch> + Clone) -> Chunk {
-    Chunk::new(events.map(|dispatch| &*dispatch.frame))
+    /// What each client is sent, in the order in which they came.
+    fn flush(groups: &mut Groups, clients: &[Arc<Outlet>]) -> Vec<Option<Frame>> {
+        let mut sent = vec![None; clients.len()];
+        groups.flush(|batch, outlet| {
+            let client = clients.iter().position(|client| std::ptr::eq(&**client, outlet)).unwrap();
+            sent[client] = Some(batch.all.frame().clone());
+            Sent::Straight
+        });
+        sent
+    }
+
+    fn is_shared(one: &Option<Frame>, other: &Option<Frame>) -> bool {
+        matches!((one, other), (Some(one), Some(other)) if Arc::ptr_eq(one, other))
+    }
+
+    #[test]
+    fn groups_share_a_batch_where_form_and_events_are_the_same_and_so_are_the_topics_that_are_told() {
+        let mut groups = Groups::default();
+        let clients = [
+            (&["a", "x"][..], Form::Plain),
+            (&["b", "x"], Form::Plain),
+            (&["a", "x"], Form::WithTopic),
+            (&["a", "y"], Form::WithTopic),
+            (&["b", "x"], Form::WithTopic),
+            (&["a", "b"], Form::WithTopic),
+        ];
+        let mut outlets = Vec::new();
+        for ((names, form), id) in clients.into_iter().zip(0..) {
+            let outlet = Arc::new(Outlet::new(None, Coding::Identity, None));
+            groups.insert(ClientId(id), topics(names).into(), form, outlet.clone());
+            outlets.push(outlet);
+        }
+        groups.gather(dispatch(&["a", "b"], "1"));
+        let sent = flush(&mut groups, &outlets);
+        assert!(is_shared(&sent[0], &sent[1]), "two groups of the plain form");
+        assert!(is_shared(&sent[2], &sent[3]), "two that are told `a`");
+        assert!(is_shared(&sent[2], &sent[5]), "one of them of both topics: it is told the first");
+        let texts: Vec<String> =
+            sent.iter().map(|frame| String::from_utf8(frame.as_ref().unwrap().to_vec()).unwrap()).collect();
+        assert_eq!(texts[0], "9\r\ndata: 1\n\n\r\n");
+        assert_eq!(texts[2], "12\r\ntopic: a\ndata: 1\n\n\r\n");
+        assert_eq!(texts[4], "12\r\ntopic: b\ndata: 1\n\n\r\n");
+        // What they gathered differs now.
+        groups.gather(dispatch(&["a"], "2"));
+        groups.gather(dispatch(&["b"], "3"));
+        let sent = flush(&mut groups, &outlets);
+        assert!(is_shared(&sent[2], &sent[3]) && !is_shared(&sent[0], &sent[1]));
+        assert!((0..6).all(|client| client == 5 || !is_shared(&sent[5], &sent[client])));
+    }
 }

@@ -3,50 +3,35 @@
 //! Everyone may wait for the hub; the hub waits for no one. It only ever sends without blocking, so a
 //! browser that stops reading cannot delay the others. It knows no HTTP, no page and no history.
 //!
-//! Clients that subscribe to the same topics form a group. What the inbox holds at one moment is gathered
+//! Clients that subscribe to the same topics in the same form are a group. What the inbox holds at one moment is gathered
 //! into one batch per group, and each member gets the batch with one write: when it is quiet an event
 //! goes at once, when it is busy the cost per event falls.
 
+mod batches;
+mod queued;
 pub mod chunk;
 mod groups;
 pub mod outlet;
+mod thread;
 pub mod wire;
 
 use crate::error::Error;
-use crate::event::{Count, Event, Frame, Id};
+use crate::event::{Count, Event, Form, Frame, Id};
 use crate::os::threads::{Threads, answer as answer_of};
 use crate::topic::Topic;
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
-use groups::Groups;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use outlet::Outlet;
-use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+    Ordering::{Acquire, Release},
 };
-use std::time::{Duration, Instant};
+use thread::HubThread;
 
-/// Messages waiting for the hub. When the inbox is full, senders wait.
+/// Messages waiting for the hub. When the inbox is full, senders wait. Every queue, body, header, history, thread and
+/// count has a named limit and a stated consequence.
 const INBOX_MESSAGES: usize = 512;
-
-/// Bytes gathered before a batch is sent although more is waiting, so that one write stays within what
-/// a socket takes at once. One event may still be larger.
-const BATCH_BYTES: usize = 64 * 1024;
-
-/// How often the hub looks for another message before it sleeps, yielding the processor in between: about 25 µs.
-/// Waking the hub costs the publisher a system call, and on a small machine more than the event itself.
-const LINGER_TURNS: usize = 60;
-
-/// How often a client that waits to be registered looks whether the hub's thread has ended.
-const ENDED_LOOK: Duration = Duration::from_millis(100);
-
-/// Reconnections per second that a drain aims at: the more streams, the longer the spread.
-const DRAIN_RECONNECTS_PER_SEC: usize = 500;
-
-/// The shortest retry delay of a drained stream, and the longest where few are drained, in milliseconds.
-const DRAIN_RETRY_MILLIS: (u32, u32) = (1_000, 5_000);
 
 /// An event on its way to all who subscribe to one of its topics.
 #[derive(Debug, Clone)]
@@ -56,7 +41,7 @@ pub struct Dispatch {
     pub id: Option<Id>,
     /// The topics it was published to.
     pub topics: Arc<[Topic]>,
-    /// Its bytes, never none. An event is encoded once; all its receivers share the bytes.
+    /// Its bytes in the plain form, never none.
     pub frame: Frame,
     /// Counts the browsers that the event is passed on to, if the publisher asked for the count.
     pub count: Option<Count>,
@@ -91,32 +76,10 @@ enum Message {
 struct Registration {
     id: ClientId,
     topics: Arc<[Topic]>,
+    form: Form,
     outlet: Arc<Outlet>,
-    live_after: Arc<LiveAfter>,
-}
-
-/// Where a client waits for the id up to which it has to read the history. A channel would do, but what is freed on a
-/// stream's thread stays with that thread, and a channel is large.
-#[derive(Default)]
-struct LiveAfter {
-    id: Mutex<Option<Id>>,
-    is_set: Condvar,
-}
-
-impl LiveAfter {
-    fn set(&self, id: Id) {
-        *self.id.lock() = Some(id);
-        self.is_set.notify_one();
-    }
-
-    /// None if the hub's thread ends without having set it.
-    fn wait(&self, ended: &Receiver<()>) -> Option<Id> {
-        let mut id = self.id.lock();
-        while id.is_none() && ended.try_recv() != Err(TryRecvError::Disconnected) {
-            self.is_set.wait_for(&mut id, ENDED_LOOK);
-        }
-        *id
-    }
+    /// Takes the last id that was passed on before.
+    live_after: Sender<Id>,
 }
 
 /// How many clients there are, and how many are behind, at one moment.
@@ -124,11 +87,28 @@ impl LiveAfter {
 pub struct Survey {
     /// Clients that are registered.
     pub clients: usize,
-    /// Those of them that are behind: written to by their own threads.
+    /// Those of them that are behind: what is sent to them is queued.
     pub behind: usize,
 }
 
 /// The handle to the hub's thread; clones lead to the same one. The thread ends with the last handle.
+///
+/// A history gets it from [`Builder::history`](crate::Builder::history), and hands it each event that is kept. Its
+/// methods may be called from any thread.
+///
+/// ```
+/// use callout::{Event, Frame, Hub, Id};
+///
+/// /// Gives an event the next id, keeps it, and passes it on: under one lock, so that ids reach the hub in order.
+/// fn append(hub: &Hub, kept: &mut Vec<(Id, Frame)>, event: &Event) -> Id {
+///     let last = kept.last().map_or(Id::default(), |(last, _)| *last);
+///     let id = Id::from_key(last.key() + 1);
+///     let frame = event.encode(Some(id));
+///     kept.push((id, frame.clone()));
+///     hub.broadcast_kept(event, id, frame);
+///     id
+/// }
+/// ```
 ///
 /// After a panic of that thread the server has failed and is about to end: events are no longer passed on, and no
 /// client can register.
@@ -157,17 +137,11 @@ pub struct Counters {
 
 impl Hub {
     /// Starts the hub's thread.
+    #[doc(hidden)]
     pub fn start(threads: &Threads) -> io::Result<Hub> {
         let (inbox, messages) = bounded(INBOX_MESSAGES);
         let counters = Arc::new(Counters::default());
-        let thread = HubThread {
-            groups: Groups::default(),
-            registering: Vec::new(),
-            gathered_bytes: 0,
-            last: Id::default(),
-            draining: false,
-            counters: counters.clone(),
-        };
+        let thread = HubThread::new(counters.clone());
         let (running, ended) = bounded(0);
         threads.spawn_essential("hub", move || {
             let _running: Sender<()> = running;
@@ -176,7 +150,8 @@ impl Hub {
         Ok(Hub { inbox, ended, counters })
     }
 
-    /// Sets the newest id there is. A history calls it once, before the first event: what comes is newer.
+    /// Sets the newest id that was given, in this process or in one before. A history calls it once, before anything
+    /// else: all that comes is newer. Waits while the inbox is full.
     pub fn begin_after(&self, last: Id) {
         self.counters.last.store(last.key(), Release);
         self.send(Message::BeginAfter(last));
@@ -185,26 +160,38 @@ impl Hub {
     /// Registers a client and waits until that is done. Events newer than [`Subscription::live_after`] reach its
     /// outlet from now on, older ones do not. Dropping the subscription unregisters it. [`Error::Unavailable`]
     /// where the hub has ended.
+    #[doc(hidden)]
     pub fn register(
         &self,
         id: ClientId,
         topics: Arc<[Topic]>,
+        form: Form,
         outlet: Arc<Outlet>,
     ) -> Result<Subscription, Error> {
-        let live_after = Arc::new(LiveAfter::default());
-        self.send(Message::Register(Registration { id, topics, outlet, live_after: live_after.clone() }));
+        let (live_after, answers) = bounded(1);
+        let registration = Registration { id, topics, form, outlet, live_after };
+        self.send(Message::Register(registration));
         let stopped = || Error::Unavailable("the hub has stopped".into());
-        let live_after = live_after.wait(&self.ended).ok_or_else(stopped)?;
+        let live_after = answer_of(&answers, &self.ended).map_err(|_| stopped())?;
         Ok(Subscription { id, live_after, hub: self.clone() })
+    }
+
+    /// Passes on an event that is kept under this id, as the bytes that the history keeps. Waits while the inbox is
+    /// full, never for a browser. Each id has to be larger than the one before; in a debug build a smaller one panics
+    /// the hub, with which the server ends.
+    pub fn broadcast_kept(&self, event: &Event, id: Id, frame: Frame) {
+        self.broadcast(Dispatch::kept(event, id, frame));
     }
 
     /// Passes an event on. Waits while the inbox is full, never for a browser. The history makes sure that ids come in
     /// growing order; in a debug build a smaller one panics the hub.
+    #[doc(hidden)]
     pub fn broadcast(&self, dispatch: Dispatch) {
         self.send(Message::Broadcast(dispatch));
     }
 
     /// Counts the clients, looking at each once. Blocks until the hub has done so.
+    #[doc(hidden)]
     pub fn survey(&self) -> Survey {
         let (answer, answers) = bounded(1);
         self.send(Message::Survey(answer));
@@ -213,22 +200,26 @@ impl Hub {
     }
 
     /// Ends all streams, present and future, each with its own retry delay.
+    #[doc(hidden)]
     pub fn drain(&self) {
         self.send(Message::Drain);
     }
 
     /// Everything up to this id has been passed on to those who subscribed.
+    #[doc(hidden)]
     pub fn last(&self) -> Id {
         // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
         Id::from_key(self.counters.last.load(Acquire))
     }
 
     /// What the hub has counted.
+    #[doc(hidden)]
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
     /// Sums up the browsers that an event was passed on to. Blocks until the hub is done with the event.
+    #[doc(hidden)]
     pub fn count(&self, counts: &Receiver<usize>) -> usize {
         std::iter::from_fn(|| answer_of(counts, &self.ended).ok()).sum()
     }
@@ -252,116 +243,4 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.hub.send(Message::Unregister(self.id));
     }
-}
-
-/// Only the hub thread touches the list of clients, so there is no lock around it.
-struct HubThread {
-    groups: Groups,
-    /// Clients that are registered at the end of the batch that is being gathered.
-    registering: Vec<Registration>,
-    gathered_bytes: usize,
-    last: Id,
-    draining: bool,
-    counters: Arc<Counters>,
-}
-
-impl HubThread {
-    fn run(mut self, inbox: Receiver<Message>) {
-        while let Some(message) = next(&inbox) {
-            self.handle(message);
-            // Batching without delay: give publishers that are about to send a chance, take what is there, and do
-            // not wait for more.
-            std::thread::yield_now();
-            while self.gathered_bytes < BATCH_BYTES
-                && let Ok(message) = inbox.try_recv()
-            {
-                self.handle(message);
-            }
-            self.flush();
-        }
-    }
-
-    fn handle(&mut self, message: Message) {
-        match message {
-            Message::Register(registration) => self.register(registration),
-            Message::Unregister(id) => self.unregister(id),
-            Message::Broadcast(dispatch) => self.broadcast(dispatch),
-            Message::Survey(answer) => self.survey(&answer),
-            Message::BeginAfter(last) => self.last = last,
-            Message::Drain => self.drain(),
-        }
-    }
-
-    /// A client that registers during a batch is registered at its end. Flushing for each would make many small
-    /// batches of a flood.
-    fn register(&mut self, registration: Registration) {
-        self.registering.push(registration);
-    }
-
-    fn unregister(&mut self, id: ClientId) {
-        self.groups.remove(id);
-        self.counters.clients.store(self.groups.len(), Relaxed);
-    }
-
-    fn broadcast(&mut self, dispatch: Dispatch) {
-        // An empty chunk would end every stream.
-        if dispatch.frame.is_empty() {
-            return log::error!("an event without bytes was not passed on");
-        }
-        if let Some(id) = dispatch.id {
-            debug_assert!(id > self.last, "the history gives growing ids");
-            self.last = id;
-        }
-        self.gathered_bytes += dispatch.frame.len();
-        self.counters.published.fetch_add(1, Relaxed);
-        self.groups.gather(dispatch);
-    }
-
-    fn survey(&self, answer: &Sender<Survey>) {
-        let behind = self.groups.outlets().filter(|outlet| outlet.is_behind()).count();
-        // The caller may have gone.
-        let _ = answer.send(Survey { clients: self.groups.len(), behind });
-    }
-
-    fn drain(&mut self) {
-        self.flush();
-        self.draining = true;
-        let streams = self.groups.len();
-        self.groups.outlets().for_each(|outlet| outlet.drain(drain_retry_millis(streams)));
-    }
-
-    /// Sends what was gathered: one batch per group, one write per client. Then registers those who asked for it.
-    fn flush(&mut self) {
-        let now = Instant::now();
-        let delivered = self.groups.flush(|batch, outlet| outlet.send(batch, now));
-        self.gathered_bytes = 0;
-        self.counters.delivered.fetch_add(delivered, Relaxed);
-        self.counters.last.store(self.last.key(), Release);
-        for Registration { id, topics, outlet, live_after } in self.registering.drain(..) {
-            if self.draining {
-                outlet.drain(drain_retry_millis(self.groups.len()));
-            }
-            self.groups.insert(id, topics, outlet);
-            live_after.set(self.last);
-        }
-        self.counters.clients.store(self.groups.len(), Relaxed);
-    }
-}
-
-/// The next message, or none when all handles are gone.
-fn next(inbox: &Receiver<Message>) -> Option<Message> {
-    for _ in 0..LINGER_TURNS {
-        match inbox.try_recv() {
-            Ok(message) => return Some(message),
-            Err(_) => std::thread::yield_now(),
-        }
-    }
-    inbox.recv().ok()
-}
-
-/// A random retry delay, so that drained browsers do not all come back at once.
-fn drain_retry_millis(streams: usize) -> u32 {
-    let (shortest, longest) = DRAIN_RETRY_MILLIS;
-    let spread_millis = u32::try_from(streams * 1_000 / DRAIN_RECONNECTS_PER_SEC).unwrap_or(u32::MAX);
-    fastrand::u32(shortest..=longest.max(shortest.saturating_add(spread_millis)))
 }

@@ -1,4 +1,4 @@
-//! The wire to one browser: bytes out, either all of them with a deadline or what fits right now.
+//! The wire to one browser: what fits goes out right now, and a browser that takes nothing is noticed.
 
 use crate::os::deadline::Deadline;
 use crate::os::kernel::unacknowledged;
@@ -7,29 +7,38 @@ use std::io::{self, ErrorKind, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How often, within its deadline, a write that waits looks whether anything moves.
+/// How often, within its deadline, whoever waits for room looks whether anything moves.
 const LOOKS: u32 = 8;
 
-/// What a connection's own thread writes to. The listener decides which kind it is.
+/// What a stream is written to. The listener decides which kind it is.
 pub enum Wire {
-    /// The socket itself, with a short send timeout; other threads may hold it too.
+    /// The socket itself; other threads may hold it too.
     Socket(Arc<TcpStream>),
     /// A writer of another library (tiny_http). Its socket is not known.
     Writer(Box<dyn Write + Send>),
 }
 
 impl Wire {
-    /// Writes everything or fails. Blocks for as long as the other side goes on taking bytes; on a socket it fails with
-    /// `TimedOut` when it takes none, or hardly any, for the time of `deadline`.
-    pub fn write(&mut self, bytes: &[u8], deadline: Duration) -> io::Result<()> {
+    /// Writes what there is room for and says how much that was. On a socket it never blocks; a writer takes everything,
+    /// and blocks for as long as that takes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Wire::Socket(socket) => write_socket(socket, bytes, deadline),
+            Wire::Socket(socket) => send_now(socket, bytes),
             Wire::Writer(writer) => {
                 writer.write_all(bytes)?;
-                writer.flush()
+                writer.flush()?;
+                Ok(bytes.len())
             }
+        }
+    }
+
+    /// The socket, where it is known.
+    pub fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Wire::Socket(socket) => Some(socket),
+            Wire::Writer(_) => None,
         }
     }
 
@@ -50,6 +59,56 @@ impl Wire {
     }
 }
 
+/// Whether the other side takes what it is sent, while a socket has no room.
+///
+/// What the kernel takes from here has not moved yet: it may wait for the other side. So what counts is what the other
+/// side has acknowledged.
+pub(crate) struct Progress {
+    deadline: Deadline,
+    pause: Duration,
+    /// What had been sent and acknowledged at the last look; bytes from before may count too.
+    taken: Option<isize>,
+    looked_at: Option<Instant>,
+}
+
+/// What to wait for when a socket took nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Look {
+    /// Room, or this moment.
+    Room(Instant),
+    /// This moment: the kernel says that there is room, and takes nothing.
+    NoMemory(Instant),
+}
+
+/// The pause after the kernel said that there is room, and took nothing: it has no memory for the socket now.
+const NO_MEMORY_PAUSE: Duration = Duration::from_millis(10);
+
+impl Progress {
+    /// The other side has this pause from now on.
+    pub(crate) fn new(pause: Duration) -> Progress {
+        Progress { deadline: Deadline::new(pause), pause, taken: None, looked_at: None }
+    }
+
+    /// Looks at the socket, into which so many bytes have been written in all (less those of which is known that they are
+    /// unread), and says when to look again. Fails with `TimedOut` when the other side has taken nothing, or hardly
+    /// anything, for the whole pause.
+    pub(crate) fn look(&mut self, socket: &TcpStream, sent: isize) -> io::Result<Look> {
+        let now = sent - unacknowledged(socket) as isize;
+        let before = self.taken.replace(now).unwrap_or(now);
+        self.deadline.note(usize::try_from(now - before).unwrap_or(0));
+        if self.deadline.has_passed() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let now = Instant::now();
+        // A socket that is full is not looked at again so soon, unless the kernel says that it has room.
+        let is_short = self.looked_at.replace(now).is_some_and(|before| now - before < NO_MEMORY_PAUSE);
+        Ok(match is_short {
+            true => Look::NoMemory(now + NO_MEMORY_PAUSE),
+            false => Look::Room(self.deadline.at().min(now + self.pause / LOOKS)),
+        })
+    }
+}
+
 /// Sends what the socket has room for at this moment and says how much that was. Never blocks.
 pub(crate) fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match SockRef::from(socket).send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) {
@@ -66,37 +125,4 @@ pub(crate) fn has_hung_up(socket: &TcpStream) -> bool {
         Ok(bytes) => bytes == 0,
         Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
     }
-}
-
-/// Prepares a socket for writes with this deadline. It fails only where the other side is gone already, which the first
-/// read will notice.
-pub(crate) fn set_send_timeout(socket: &TcpStream, deadline: Duration) {
-    let _ = socket.set_write_timeout(Some((deadline / LOOKS).max(Duration::from_millis(1))));
-}
-
-/// What the kernel takes from here has not moved yet: it may wait for the other side. So what counts is what the other
-/// side has acknowledged.
-fn write_socket(mut socket: &TcpStream, bytes: &[u8], deadline: Duration) -> io::Result<()> {
-    let mut deadline = Deadline::new(deadline);
-    let mut sent = 0;
-    // What had been sent and acknowledged at the last look; bytes from before may count too.
-    let mut taken: Option<isize> = None;
-    while sent < bytes.len() {
-        match socket.write(&bytes[sent..]) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(now) => sent += now,
-            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
-            Err(error) => return Err(error),
-        }
-        if sent == bytes.len() {
-            break;
-        }
-        let now = sent as isize - unacknowledged(socket) as isize;
-        let before = taken.replace(now).unwrap_or(now);
-        deadline.note(usize::try_from(now - before).unwrap_or(0));
-        if deadline.has_passed() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-    }
-    Ok(())
 }

@@ -37,10 +37,10 @@ const ACTIONS_MAX: usize = 256;
 /// The service. Clones share it.
 #[derive(Clone)]
 pub struct Activity {
-    shared: Arc<Shared>,
+    service: Arc<Service>,
 }
 
-struct Shared {
+struct Service {
     grant: Grant,
     publisher: Publisher,
     hub: Hub,
@@ -114,7 +114,7 @@ impl Activity {
         let topic = Topic::new(TOPIC).expect("it is a valid topic");
         let cpu = Usage::now().cpu.unwrap_or_default();
         let sample = Sample { at: Instant::now(), published: 0, delivered: 0, cpu };
-        let shared = Shared {
+        let service = Service {
             grant: Grant::of_program(&[topic]),
             publisher,
             hub,
@@ -125,15 +125,15 @@ impl Activity {
             actions: Mutex::default(),
             ticker: Mutex::new(Ticker { is_running: false, sample, latest: None }),
         };
-        Activity { shared: Arc::new(shared) }
+        Activity { service: Arc::new(service) }
     }
 
     /// Notes a request that was answered 200 or 201, for the next tick. Never waits for a subscriber.
     pub fn note(&self, method: &str, path: &str, status: u16, took: Duration) {
-        if self.shared.subscribers.load(Relaxed) == 0 || !matches!(status, 200 | 201) {
+        if self.service.subscribers.load(Relaxed) == 0 || !matches!(status, 200 | 201) {
             return;
         }
-        let mut actions = self.shared.actions.lock();
+        let mut actions = self.service.actions.lock();
         if actions.noted.len() < ACTIONS_MAX {
             actions.noted.push(Action { method: method.into(), path: path.into(), took });
         } else {
@@ -143,16 +143,16 @@ impl Activity {
 
     /// One more subscriber until the guard is dropped. The first one starts the ticker; [`Error::Internal`] where
     /// the system has no thread left for it.
-    pub fn enter(&self) -> Result<Subscriber, Error> {
-        let mut ticker = self.shared.ticker.lock();
-        self.shared.subscribers.fetch_add(1, Relaxed);
-        let subscriber = Subscriber(self.shared.clone());
+    pub fn subscribe(&self) -> Result<Subscriber, Error> {
+        let mut ticker = self.service.ticker.lock();
+        self.service.subscribers.fetch_add(1, Relaxed);
+        let subscriber = Subscriber(self.service.clone());
         if !ticker.is_running {
             // What was noted after the last ticker's end is old by now.
-            *self.shared.actions.lock() = Actions::default();
-            self.shared.measure(&mut ticker);
-            let shared = self.shared.clone();
-            let started = self.shared.threads.spawn_essential("activity", move || shared.run());
+            *self.service.actions.lock() = Actions::default();
+            self.service.measure(&mut ticker);
+            let service = self.service.clone();
+            let started = self.service.threads.spawn_essential("activity", move || service.run());
             started.map_err(|error| Error::Internal(format!("failed to start the ticker: {error}")))?;
             ticker.is_running = true;
         }
@@ -161,7 +161,7 @@ impl Activity {
 }
 
 /// Somebody who subscribes, for as long as it lives.
-pub struct Subscriber(Arc<Shared>);
+pub struct Subscriber(Arc<Service>);
 
 impl Subscriber {
     /// The latest statistics as an event `stats`.
@@ -177,7 +177,7 @@ impl Drop for Subscriber {
     }
 }
 
-impl Shared {
+impl Service {
     /// The ticker: until nobody subscribes.
     fn run(&self) {
         for tick in 1.. {
@@ -217,7 +217,7 @@ impl Shared {
     }
 
     fn draft(&self, name: &str, data: &impl Serialize) -> Draft {
-        let topics = self.grant.publish().to_vec();
+        let topics = self.grant.publish_topics().to_vec();
         let data = serde_json::to_string(data).expect("texts and numbers are JSON");
         Draft { topics, name: Some(name.into()), data, ..Draft::default() }
     }

@@ -9,7 +9,7 @@
 //! whether it will. So its user stays for a grace, and coming back within it is no change.
 
 use crate::access::Grant;
-use crate::event::{Draft, Event, Frame};
+use crate::event::{Event, Frame};
 use crate::hub::Hub;
 use crate::os::threads::Threads;
 use crate::publisher::Publisher;
@@ -103,7 +103,7 @@ impl Presence {
 
     /// The event `presence` with `{"users":[…]}` as it is now.
     pub fn frame(&self) -> Frame {
-        Event::new(self.room.draft()).expect("its name is valid and its data is JSON").encode(None)
+        self.room.frame()
     }
 
     /// Lets the thread look at who is here.
@@ -157,15 +157,14 @@ impl Users {
 }
 
 impl Room {
-    fn draft(&self) -> Draft {
+    fn frame(&self) -> Frame {
         let users = self.users.lock();
         let names: Vec<&String> = users.streams.keys().take(NAMES_MAX).collect();
         let data = match users.streams.len() - names.len() {
             0 => serde_json::json!({ "users": names }),
             more => serde_json::json!({ "users": names, "more": more }),
         };
-        let topics = vec![self.topic.clone()];
-        Draft { topics, name: Some("presence".into()), data: data.to_string(), ..Draft::default() }
+        Event::presence(data.to_string()).encode(None)
     }
 }
 
@@ -207,9 +206,7 @@ fn broadcast(publisher: &Publisher, hub: &Hub, room: &Room, changes: &Receiver<(
         if !is_changed {
             continue;
         }
-        if let Err(error) = publisher.broadcast(&grant, room.draft()) {
-            log::error!("failed to broadcast who is present: {error}");
-        }
+        publisher.broadcast_frame(&grant, room.frame());
         let clients = u32::try_from(hub.counters().clients.load(Relaxed)).unwrap_or(u32::MAX);
         std::thread::sleep(PAUSE + PAUSE_PER_CLIENT.saturating_mul(clients));
     }

@@ -1,7 +1,7 @@
 //! Streams of state: the present state of a topic, sent whole, at once to whoever joins and to everyone when it
 //! has changed.
 //!
-//! A thousand watchers cost one read and one encoding per change, and a topic that nobody watches costs nothing.
+//! A thousand subscribers cost one read and one encoding per change, and a topic that nobody subscribes to costs nothing.
 //! A change goes out at once; changes that follow within a pause go out together, as the newest state. A state is
 //! ephemeral: no id, never kept, dropped for a browser that is behind, which is sent the present state when it
 //! has caught up.
@@ -27,9 +27,9 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
-/// The least time between two states of a topic, and what each of its watchers adds to it.
+/// The least time between two states of a topic, and what each of its subscribers adds to it.
 const PAUSE: Duration = Duration::from_millis(10);
-const PAUSE_PER_WATCHER: Duration = Duration::from_micros(40);
+const PAUSE_PER_SUBSCRIBER: Duration = Duration::from_micros(40);
 
 /// How long it takes until a state is read again that could not be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -37,19 +37,19 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Reads the present state as JSON; none if what it was the state of is gone, which does not come back.
 type Read = Box<dyn Fn() -> Result<Option<String>, Error> + Send + Sync>;
 
-/// The states that are watched. Clones share them.
+/// The states that somebody subscribes to. Clones share them.
 #[derive(Clone)]
 pub struct Snapshots {
-    watched: Arc<Mutex<HashMap<Topic, Arc<State>>>>,
+    states: Arc<Mutex<HashMap<Topic, Arc<State>>>>,
     /// Holds each state once at most, so it is bounded by the number of streams.
     changed: Sender<Arc<State>>,
 }
 
-/// The state of one topic, for as long as somebody watches it.
+/// The state of one topic, for as long as somebody subscribes to it.
 struct State {
     topic: Topic,
     read: Read,
-    watchers: AtomicUsize,
+    subscribers: AtomicUsize,
     /// Counts the changes.
     changes: AtomicU64,
     /// The thread has been sent the state and has not looked at it yet.
@@ -62,7 +62,7 @@ struct Latest {
     frame: Option<Frame>,
     /// The last change before it was read; none if it was not read.
     change: Option<u64>,
-    /// What everyone who watches has been sent, or something newer.
+    /// What all subscribers have been sent, or something newer.
     sent: Option<Frame>,
     /// Somebody was sent something else, or nothing.
     is_uneven: bool,
@@ -71,41 +71,41 @@ struct Latest {
 }
 
 impl Snapshots {
-    /// Nothing is watched yet. Starts the thread that broadcasts to the watchers; it ends with the last clone.
+    /// Nobody subscribes yet. Starts the thread that broadcasts to the subscribers; it ends with the last clone.
     pub fn start(publisher: Publisher, threads: &Threads) -> io::Result<Snapshots> {
         let (changed, changes) = unbounded();
         threads.spawn_essential("snapshots", move || run(&publisher, &changes))?;
-        Ok(Snapshots { watched: Arc::default(), changed })
+        Ok(Snapshots { states: Arc::default(), changed })
     }
 
-    /// Watches a topic until the guard is dropped. `read` gives its state as JSON; it is called by whichever
+    /// Subscribes to the state of a topic until the guard is dropped. `read` gives its state as JSON; it is called by whichever
     /// thread needs it, and by one at a time. If it panics, the state cannot be read at that moment.
-    pub fn watch(
+    pub fn subscribe(
         &self,
         topic: Topic,
         read: impl Fn() -> Result<Option<String>, Error> + Send + Sync + 'static,
-    ) -> Watcher {
-        let mut watched = self.watched.lock();
-        let state = watched.entry(topic.clone()).or_insert_with(|| {
+    ) -> Subscriber {
+        let mut states = self.states.lock();
+        let state = states.entry(topic.clone()).or_insert_with(|| {
             let latest =
                 Latest { frame: None, change: None, sent: None, is_uneven: false, next_at: Instant::now() };
             Arc::new(State {
                 topic,
                 read: Box::new(read),
-                watchers: AtomicUsize::new(0),
+                subscribers: AtomicUsize::new(0),
                 changes: AtomicU64::new(0),
                 is_pending: AtomicBool::new(false),
                 latest: Mutex::new(latest),
             })
         });
-        state.watchers.fetch_add(1, Relaxed);
-        Watcher { snapshots: self.clone(), state: state.clone() }
+        state.subscribers.fetch_add(1, Relaxed);
+        Subscriber { snapshots: self.clone(), state: state.clone() }
     }
 
     /// Something has changed that the state of this topic shows. To be called after the change can be read; does
     /// not wait.
     pub fn note_change(&self, topic: &Topic) {
-        let Some(state) = self.watched.lock().get(topic).cloned() else { return };
+        let Some(state) = self.states.lock().get(topic).cloned() else { return };
         state.changes.fetch_add(1, SeqCst);
         if !state.is_pending.swap(true, SeqCst) {
             // The thread ends with the last sender, which this is not.
@@ -114,13 +114,13 @@ impl Snapshots {
     }
 }
 
-/// Somebody who watches a topic, for as long as it lives.
-pub struct Watcher {
+/// A subscriber to the state of a topic, for as long as it lives.
+pub struct Subscriber {
     snapshots: Snapshots,
     state: Arc<State>,
 }
 
-impl Watcher {
+impl Subscriber {
     /// The present state as an event `data`, or an event `end` if what it was the state of is gone. None if it
     /// cannot be read now; then it is sent when it can. May block.
     pub fn frame(&self) -> Option<Frame> {
@@ -138,15 +138,15 @@ impl Watcher {
     }
 }
 
-impl Drop for Watcher {
+impl Drop for Subscriber {
     fn drop(&mut self) {
-        // Not while the state is broadcast: one that nobody watches any more must not come after that of its
+        // Not while the state is broadcast: one that nobody subscribes to any more must not come after that of its
         // successor.
         let _latest = self.state.latest.lock();
         // Under the lock, so that whoever comes now finds the state or makes another.
-        let mut watched = self.snapshots.watched.lock();
-        if self.state.watchers.fetch_sub(1, Relaxed) == 1 {
-            watched.remove(&self.state.topic);
+        let mut states = self.snapshots.states.lock();
+        if self.state.subscribers.fetch_sub(1, Relaxed) == 1 {
+            states.remove(&self.state.topic);
         }
     }
 }
@@ -161,11 +161,10 @@ impl State {
         }
         let json = catch_unwind(AssertUnwindSafe(&self.read))
             .unwrap_or_else(|_| Err(Error::Internal(format!("reading `{}` panicked", self.topic))))?;
-        // Browsers drop an event without data, so `end` has an empty object.
-        let (name, data) = json.map_or(("end", "{}".into()), |data| ("data", data));
         let topics = vec![self.topic.clone()];
-        let draft = Draft { topics, name: Some(name.into()), data, ..Draft::default() };
-        let frame = Some(Event::new(draft).expect("its name is valid").encode(None));
+        let draft = |data| Draft { topics, name: Some("data".into()), data, ..Draft::default() };
+        let event = json.map_or_else(Event::end, |data| Event::new(draft(data)).expect("its name is valid"));
+        let frame = Some(event.encode(None));
         if frame != latest.frame {
             latest.frame = frame;
         }
@@ -177,8 +176,8 @@ impl State {
     fn broadcast(&self, publisher: &Publisher) -> Result<(), Error> {
         self.is_pending.store(false, SeqCst);
         let mut latest = self.latest.lock();
-        let watchers = self.watchers.load(Relaxed);
-        if watchers == 0 {
+        let subscribers = self.subscribers.load(Relaxed);
+        if subscribers == 0 {
             return Ok(());
         }
         self.refresh(&mut latest)?;
@@ -187,7 +186,7 @@ impl State {
         }
         latest.sent = latest.frame.clone();
         latest.is_uneven = false;
-        let pause = PAUSE_PER_WATCHER.saturating_mul(u32::try_from(watchers).unwrap_or(u32::MAX));
+        let pause = PAUSE_PER_SUBSCRIBER.saturating_mul(u32::try_from(subscribers).unwrap_or(u32::MAX));
         latest.next_at = Instant::now() + PAUSE + pause;
         if let Some(frame) = latest.frame.clone() {
             // Under the lock, so that the hub is given states in the order in which they were read. Everyone may

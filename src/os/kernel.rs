@@ -4,7 +4,6 @@
 use socket2::SockRef;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
-use std::time::Duration;
 use std::{fs, io, ptr};
 
 /// Receives what has arrived; 0 bytes mean the end of the stream. Never blocks: fails with `WouldBlock` if nothing
@@ -15,38 +14,62 @@ pub(crate) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<u
     SockRef::from(socket).recv_with_flags(buffer, libc::MSG_DONTWAIT)
 }
 
-/// Waits until the kernel holds at most so many bytes that it has not sent yet, and has room for more. Says whether
-/// that came before the deadline. True also where the connection is broken: writing says so.
-pub(crate) fn wait_for_room(socket: &TcpStream, unsent_bytes: u32, deadline: Duration) -> io::Result<bool> {
-    let options = SockRef::from(socket);
-    limit_unsent(&options, unsent_bytes);
+/// Whether the kernel holds at most so many bytes that it has not sent yet, and has room for more. Where not, the limit
+/// stays, so that readiness is told accordingly; else it is taken away, and a write may fill the buffer. True also where
+/// the connection is broken: writing says so. Never blocks.
+pub(crate) fn has_room(socket: &TcpStream, unsent_bytes: u32) -> io::Result<bool> {
+    limit_unsent(socket, unsent_bytes);
     let mut wanted = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    let until = std::time::Instant::now() + deadline;
-    let ready = loop {
-        let rest = until.saturating_duration_since(std::time::Instant::now());
-        // Rounded up, so that the last millisecond is not spent in a loop.
-        let millis = libc::c_int::try_from(rest.as_millis() + 1).unwrap_or(libc::c_int::MAX);
+    let has_room = loop {
         // SAFETY: the pointer is to one `pollfd`, which lives during the call, as does its descriptor.
-        match unsafe { libc::poll(&mut wanted, 1, millis) } {
+        match unsafe { libc::poll(&mut wanted, 1, 0) } {
             -1 => {
                 let error = io::Error::last_os_error();
                 if error.kind() != io::ErrorKind::Interrupted {
-                    break Err(error);
+                    return Err(error);
                 }
             }
-            count => break Ok(count > 0),
+            count => break count > 0,
         }
     };
-    // 0 takes the limit away: a write may fill the buffer.
-    limit_unsent(&options, 0);
-    ready
+    if has_room {
+        // 0 takes the limit away.
+        limit_unsent(socket, 0);
+    }
+    Ok(has_room)
+}
+
+/// How many bytes beyond what it has acknowledged the other side said last that it has room for: its receive window
+/// (`tcpi_snd_wnd` of `TCP_INFO`, tcp(7); Linux 5.4). `None` where the kernel does not say.
+pub(crate) fn window(socket: &TcpStream) -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    {
+        // The field's place in Linux's `struct tcp_info`, which only ever grows at its end.
+        const OFFSET: usize = 228;
+        let mut info = [0_u8; OFFSET + 4];
+        let mut bytes = libc::socklen_t::try_from(info.len()).expect("it is small");
+        // SAFETY: the socket stays open while it is borrowed, and the kernel writes at most `bytes` bytes, for which
+        // there is room.
+        let result = unsafe {
+            let info = info.as_mut_ptr().cast();
+            libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info, &raw mut bytes)
+        };
+        let is_known = result == 0 && bytes as usize == info.len();
+        let window = u32::from_ne_bytes(*info.last_chunk().expect("it is longer"));
+        is_known.then_some(window as usize)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = socket;
+        None
+    }
 }
 
 /// Has the kernel say that a socket has room only while it holds less than this that is not sent. Where the option is
 /// not known, a socket has room while a part of its buffer is free, which bounds it too.
-fn limit_unsent(socket: &SockRef, bytes: u32) {
+pub(crate) fn limit_unsent(socket: &TcpStream, bytes: u32) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = socket.set_tcp_notsent_lowat(bytes);
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(bytes);
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (socket, bytes);
 }
@@ -59,6 +82,19 @@ pub(crate) fn trim_heap() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Has the allocator serve all threads from so many heaps (mallopt(3)). glibc makes eight for each processor, keeps free
+/// memory at the end of each, and reserves 64 MB of addresses for each further one, which lie unused where addresses are
+/// scarce. To be called before there are threads. Where there is another allocator than glibc's, nothing.
+pub(crate) fn limit_heaps(count: usize) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the call takes no pointer; it is refused where it comes too late.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, libc::c_int::try_from(count).unwrap_or(1));
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = count;
 }
 
 /// How many bytes the kernel holds that the other side has not acknowledged yet (`SIOCOUTQ`, tcp(7)); 0 where it does not
@@ -122,12 +158,34 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut socket, _) = listener.accept().unwrap();
-        assert!(wait_for_room(&socket, 1, Duration::ZERO).unwrap());
+        assert!(has_room(&socket, 1).unwrap());
         socket.set_nonblocking(true).unwrap();
         while io::Write::write(&mut socket, &[0; 4_096]).is_ok() {}
-        assert!(!wait_for_room(&socket, 1, Duration::from_millis(1)).unwrap());
+        assert!(!has_room(&socket, 1).unwrap());
         drop(peer);
-        assert!(wait_for_room(&socket, 1, Duration::from_secs(10)).unwrap());
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !has_room(&socket, 1).unwrap() {
+            assert!(std::time::Instant::now() < until, "writing would say that the connection is broken");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_window_shrinks_by_what_its_peer_does_not_read_and_grows_again_when_it_does() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut other = listener.accept().unwrap().0;
+        assert!(window(&socket).unwrap() > 0);
+        socket.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(bytes) = socket.write(&[0; 4_096]) {
+            sent += bytes;
+        }
+        let full = window(&socket).unwrap();
+        other.read_exact(&mut vec![0; sent]).unwrap();
+        while window(&socket).unwrap() <= full {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

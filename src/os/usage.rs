@@ -49,24 +49,57 @@ pub fn memory_max() -> u64 {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
         Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
     });
-    let address_space = Resource::AS.get_soft().ok();
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let groups = groups.lines().filter_map(group_memory_max);
-    groups.chain(machine).chain(address_space).min().unwrap_or(u64::MAX)
+    let groups =
+        groups.lines().filter_map(|line| group_limit(line, "memory", "memory.max", "memory.limit_in_bytes"));
+    groups.chain(machine).chain(address_space_max()).min().unwrap_or(u64::MAX)
+}
+
+/// What the address space may grow to (`ulimit -v`), in bytes; none where that is not limited.
+pub(crate) fn address_space_max() -> Option<u64> {
+    Resource::AS.get_soft().ok().filter(|bytes| *bytes != rlimit::INFINITY)
+}
+
+/// What the process has beside the threads that are counted here: a share of the mappings and of the addresses, and some
+/// threads of its own.
+const OTHERS_SHARE: u64 = 2;
+const OTHER_THREADS: u64 = 16;
+
+/// A thread takes its stack, the guard before it, and the same for the stack of its signal handlers.
+const THREAD_MAPPINGS: u64 = 4;
+
+/// The most threads with stacks of so many bytes that the system lets this process have, whatever it is asked for: by
+/// the number of mappings (`vm.max_map_count`), past which starting a thread ends the process, by addresses
+/// (`ulimit -v`), by the machine's threads, and by what the control groups allow (`pids.max`). At least 2.
+pub(crate) fn threads_max(stack_bytes: usize) -> usize {
+    let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let mappings = number("/proc/sys/vm/max_map_count").map(|count| count / OTHERS_SHARE / THREAD_MAPPINGS);
+    let addresses = address_space_max().map(|bytes| {
+        let heap_bytes = stack_bytes as u64 / 4;
+        bytes / OTHERS_SHARE / (stack_bytes as u64 + heap_bytes)
+    });
+    let machine = number("/proc/sys/kernel/threads-max").map(|count| count / OTHERS_SHARE);
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let groups = groups.lines().filter_map(|line| group_limit(line, "pids", "pids.max", "pids.max"));
+    let groups = groups.map(|count| count.saturating_sub(OTHER_THREADS));
+    let least = groups.chain(mappings).chain(addresses).chain(machine).min();
+    usize::try_from(least.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).max(2)
 }
 
 /// The limit of a group that a line of `/proc/self/cgroup` names, and of all groups above it:
 /// `number:controllers:path`, where version 2 names no controllers.
-fn group_memory_max(line: &str) -> Option<u64> {
+fn group_limit(line: &str, controller: &str, file: &str, file_of_version_1: &str) -> Option<u64> {
     let mut fields = line.splitn(3, ':');
     let (controllers, path) = (fields.nth(1)?, fields.next()?);
     let (root, file) = match controllers {
-        "" => ("/sys/fs/cgroup", "memory.max"),
-        "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        "" => (Path::new("/sys/fs/cgroup").to_path_buf(), file),
+        found if found.split(',').any(|found| found == controller) => {
+            (Path::new("/sys/fs/cgroup").join(found), file_of_version_1)
+        }
         _ => return None,
     };
     let groups = Path::new(path.trim_start_matches('/')).ancestors();
-    let limit = |group: &Path| fs::read_to_string(Path::new(root).join(group).join(file)).ok();
+    let limit = |group: &Path| fs::read_to_string(root.join(group).join(file)).ok();
     // `max` is no number.
     groups.filter_map(|group| limit(group)?.trim().parse::<u64>().ok()).min()
 }

@@ -11,7 +11,7 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
         return Err(Error::NotFound("this server runs with --no-activity: it shows no activity".into()));
     };
     let mut stream = app.ephemeral_stream(request)?;
-    let subscriber = activity.enter()?;
+    let subscriber = activity.subscribe()?;
     stream.snapshot = Some(Box::new(move || subscriber.stats_frame()));
     Ok(Answer::stream(stream))
 }

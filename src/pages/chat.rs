@@ -1,7 +1,7 @@
 //! The chat: `GET /sse?user=NAME` subscribes, `POST /sse/message` sends a message to everybody.
 //!
 //! A subscriber receives messages as JSON, `{"user","message","at"}`, beginning with the last fifty, and an event
-//! `presence` with `{"users":[…]}` whenever somebody comes or goes. `POST /sse/goodbye?stream=…` says that a stream
+//! `presence` with `{"users":[…]}` when a user comes or goes. `POST /sse/goodbye?stream=…` says that a stream
 //! will not come back; its opening comment says where.
 
 use super::name::visible;
@@ -11,17 +11,17 @@ use crate::event::Draft;
 use crate::history::Start;
 use crate::http::{Answer, Request, Response};
 use crate::live::presence::Presence;
+use crate::os::clock::now;
 use crate::topic::Topic;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use std::time::SystemTime;
 
 /// The topic of the messages and of the presence.
 pub const TOPIC: &str = "$chat";
 
 /// The earlier messages that a newcomer is sent.
-const LATE_MESSAGES: usize = 50;
+const LATEST_MESSAGES: usize = 50;
 
 /// Where the browser of a stream says goodbye.
 pub const GOODBYE: &str = "/sse/goodbye";
@@ -54,8 +54,8 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
     let name = request.query("user").unwrap_or_default();
     let user = check_user(&name)?;
     let chat = app.state::<Chat>()?;
-    let mut stream = app.stream(request, Start::Latest(LATE_MESSAGES))?;
-    // HEAD asks only what GET would answer: nobody comes in.
+    let mut stream = app.stream(request, Start::Latest(LATEST_MESSAGES))?;
+    // HEAD asks only what GET would answer: no user comes in.
     if request.method == Method::GET {
         let present = chat.presence.enter(&user);
         stream.goodbye = Some(format!("{}?stream={}", GOODBYE.trim_start_matches('/'), present.token()));
@@ -65,7 +65,7 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::stream(stream))
 }
 
-/// Lets the user of a stream leave at once. Who knows the stream's token may say so; saying it again changes nothing.
+/// Lets the user of a stream leave at once. The request has to name the stream's token; a second one changes nothing.
 pub fn goodbye(app: &App, request: &Request) -> Result<Answer, Error> {
     app.state::<Chat>()?.presence.leave(&request.query("stream").unwrap_or_default());
     Ok(Answer::Full(Response::empty(StatusCode::NO_CONTENT)))
@@ -78,7 +78,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     if sent.message.trim().is_empty() {
         return Err(Error::bad("`message` is empty"));
     }
-    let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let at = humantime::format_rfc3339_millis(now()).to_string();
     let data = json!({ "user": user, "message": sent.message, "at": at }).to_string();
     app.publish(request, Draft { topics: vec![Topic::new(TOPIC)?], data, ..Draft::default() })?;
     Ok(Answer::json(&json!({ "succeeded": true, "message": "OK" })))
@@ -90,7 +90,7 @@ pub fn failure(error: &Error) -> Response {
     Response { body: body.to_string().into_bytes().into(), ..Response::error(error) }
 }
 
-/// The name as it is shown: visible, and no lookalike of another name by what cannot be seen.
+/// The name as it is shown: without characters that cannot be seen, by which it could look like another name.
 fn check_user(name: &str) -> Result<String, Error> {
     if name.trim().is_empty() {
         return Err(Error::bad("who are you? give a name as `user`"));

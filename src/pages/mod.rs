@@ -14,6 +14,14 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A page that can be switched off.
+///
+/// ```
+/// use callout::{Page, Pages, Server};
+///
+/// let pages: Pages = Page::ALL.into_iter().filter(|page| *page != Page::Wall).collect();
+/// let builder = Server::builder().pages(pages);
+/// assert_eq!(Page::Wall.name(), "wall");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Page {

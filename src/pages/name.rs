@@ -1,4 +1,4 @@
-//! Names that people are shown: visible, and no lookalike of another name by what cannot be seen.
+//! Names that people are shown: without characters that cannot be seen, by which one name could look like another.
 
 use std::ops::RangeInclusive;
 
@@ -80,7 +80,7 @@ mod tests {
         ] {
             assert_eq!(visible(text), None, "{text:?}");
             let behind = format!("ann{text}");
-            // A blank behind is none, and a mark is seen.
+            // A blank at the end is cut off, and a mark is seen.
             let is_fine = text.trim().is_empty() || text == "\u{301}";
             assert_eq!(visible(&behind).is_some(), is_fine, "{behind:?}");
         }

@@ -1,21 +1,21 @@
 //! Notifications for one user: `GET /sse/{id}` opens a stream, of which a user may have many (tabs,
-//! devices), and `POST /notify/{id}` reaches them all and nobody else. Without an id both are for everyone.
+//! devices), and `POST /notify/{id}` reaches all of them and no other user's. Without an id both are for everyone.
 //!
 //! A notification is kept, so that a browser that was away for a moment is sent it when it comes back.
 //! `POST` and `GET` on `/time` and `/time/{id}` send the time of day, which is ephemeral. Anybody may ask for that, so
-//! it has topics of its own, which need no publish token.
+//! the time has topics of its own, which need no publish token.
 
 use crate::app::App;
 use crate::error::Error;
 use crate::event::Draft;
 use crate::history::Start;
 use crate::http::{Answer, Request};
+use crate::os::clock;
 use crate::topic::Topic;
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::time::SystemTime;
 
 /// The longest user id, in bytes. A longer one is answered 400.
 const USER_BYTES_MAX: usize = 200;
@@ -45,7 +45,7 @@ pub fn notify(app: &App, request: &Request) -> Result<Answer, Error> {
         }
         other => other.to_owned(),
     };
-    let topics = request.grant()?.publish().to_vec();
+    let topics = request.grant()?.publish_topics().to_vec();
     let draft = Draft { topics, name: event, id, data, retry_millis: None };
     let (receipt, reached) = app.publish_counted(request, draft)?;
     let mut answer = json!({ "id": receipt.id, "reached": reached });
@@ -58,10 +58,10 @@ pub fn notify(app: &App, request: &Request) -> Result<Answer, Error> {
 /// Sends the event `timeEvent` with the time, `15:04:05` UTC, to a user or to everyone. Answers
 /// `{"reached":2,"time":"15:04:05"}`.
 pub fn send_time(app: &App, request: &Request) -> Result<Answer, Error> {
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let now = humantime::format_rfc3339_seconds(clock::now()).to_string();
     // 2026-01-31T15:04:05Z
     let time = &now[11..19];
-    let topics = request.grant()?.publish().to_vec();
+    let topics = request.grant()?.publish_topics().to_vec();
     let draft = Draft { topics, name: Some("timeEvent".into()), data: time.into(), ..Draft::default() };
     // HEAD asks only what GET would answer: nothing is sent.
     let reached = if request.method == Method::HEAD { 0 } else { app.broadcast(request, draft)? };

@@ -5,7 +5,7 @@
 use crate::app::App;
 use crate::error::Error;
 use crate::http::{Answer, Request, Response};
-use crate::live::snapshot::Watcher;
+use crate::live::snapshot::Subscriber;
 use crate::posts::store::{NO_FEED, NO_POST};
 use crate::posts::{Edit, NewPost, Post, PostId};
 use crate::posts::{STREAM_POSTS, topics};
@@ -14,7 +14,7 @@ use http::StatusCode;
 use http::header::{ETAG, IF_MATCH, LOCATION};
 use serde::Deserialize;
 
-/// The topic that posts are published to, and that the stream of all posts is of.
+/// The topic of the stream of all posts. Creating, editing and deleting publish to it.
 pub const TOPIC: &str = topics::POSTS;
 
 /// The most posts in one answer. Asking for more is answered 400.
@@ -64,17 +64,17 @@ pub fn feeds(app: &App, request: &Request) -> Result<Answer, Error> {
 /// Posts of a feed, newest first: `{"name","posts":[…],"next"}`. A stream shows the newest.
 pub fn feed(app: &App, request: &Request) -> Result<Answer, Error> {
     let name = feed_name(request);
-    match Wanted::read(request)? {
-        Wanted::Stream => stream(app, request, app.posts.subscribe_feed(&name)?),
-        Wanted::Json { before, limit } => Ok(Answer::json(&app.posts.feed(&name, before, limit)?)),
+    match List::read(request)? {
+        List::Stream => stream(app, request, app.posts.subscribe_feed(&name)?),
+        List::Json { before, limit } => Ok(Answer::json(&app.posts.feed(&name, before, limit)?)),
     }
 }
 
 /// All posts, newest first: `{"posts":[…],"next"}`. A stream shows the newest.
 pub fn list(app: &App, request: &Request) -> Result<Answer, Error> {
-    match Wanted::read(request)? {
-        Wanted::Stream => stream(app, request, app.posts.subscribe_posts()?),
-        Wanted::Json { before, limit } => Ok(Answer::json(&app.posts.posts(before, limit)?)),
+    match List::read(request)? {
+        List::Stream => stream(app, request, app.posts.subscribe_posts()?),
+        List::Json { before, limit } => Ok(Answer::json(&app.posts.posts(before, limit)?)),
     }
 }
 
@@ -147,7 +147,7 @@ fn created(app: &App, new: NewPost) -> Result<Answer, Error> {
 }
 
 /// What a request for a list of posts wants.
-enum Wanted {
+enum List {
     /// A stream of the newest posts.
     Stream,
     Json {
@@ -156,21 +156,21 @@ enum Wanted {
     },
 }
 
-impl Wanted {
-    fn read(request: &Request) -> Result<Wanted, Error> {
+impl List {
+    fn read(request: &Request) -> Result<List, Error> {
         let (limit, before) = (request.query("limit"), request.query("before"));
         if request.wants_events() {
             if limit.is_some() || before.is_some() {
                 return Err(Error::bad("a stream shows the newest posts; `limit` and `before` are for JSON"));
             }
-            return Ok(Wanted::Stream);
+            return Ok(List::Stream);
         }
         let limit = limit.map_or(Some(STREAM_POSTS), |text| text.parse().ok());
         let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
         let limit = limit.ok_or_else(|| Error::bad(format!("`limit` is a number from 1 to {LIMIT_MAX}")))?;
         let bad = || Error::bad("`before` is the id of a post: the `next` of the answer before");
         let before = before.map(|text| PostId::parse(&text).ok_or_else(bad)).transpose()?;
-        Ok(Wanted::Json { before, limit })
+        Ok(List::Json { before, limit })
     }
 }
 
@@ -178,9 +178,9 @@ fn respond(status: StatusCode, post: &Post) -> Response {
     Response::json(status, post).with(ETAG, format!("\"{}\"", post.version))
 }
 
-fn stream(app: &App, request: &Request, watcher: Watcher) -> Result<Answer, Error> {
+fn stream(app: &App, request: &Request, subscriber: Subscriber) -> Result<Answer, Error> {
     let mut stream = app.ephemeral_stream(request)?;
-    stream.snapshot = Some(Box::new(move || watcher.frame()));
+    stream.snapshot = Some(Box::new(move || subscriber.frame()));
     Ok(Answer::stream(stream))
 }
 

@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub const TOPIC: &str = "$wall";
 
 /// The earlier messages that a newcomer is sent.
-const LATE_MESSAGES: usize = 100;
+const LATEST_MESSAGES: usize = 100;
 
 /// The longest type, in characters. A longer one is answered 400.
 const TYPE_CHARS_MAX: usize = 40;
@@ -55,7 +55,7 @@ struct Message<'a> {
 
 /// Streams the messages.
 pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
-    Ok(Answer::stream(app.stream(request, Start::Latest(LATE_MESSAGES))?))
+    Ok(Answer::stream(app.stream(request, Start::Latest(LATEST_MESSAGES))?))
 }
 
 /// Publishes a message. Answers 200 with the message and its number.
@@ -86,7 +86,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
             },
         )?;
         *newest = number;
-        // A message that came another way may have the number.
+        // The program around the server may have published a message under this number.
         if !receipt.duplicate {
             return Ok(Answer::json(&message));
         }
@@ -97,7 +97,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
 /// the time in milliseconds if that is larger, which is past every number that was used, also by messages that
 /// were let go or lost. A browser that comes back with one of those must not find another message under it.
 fn newest_number(app: &App, topic: Topic) -> Result<u64, Error> {
-    const { assert!(PART_EVENTS >= 1, "one page holds the newest message") };
+    const { assert!(PART_EVENTS >= 1, "one part holds the newest message") };
     let topics = [topic];
     let after = app.history.resume(&Start::Latest(1), &topics)?.after;
     let part = app.history.read(after, app.hub.last(), &topics)?;

@@ -17,7 +17,7 @@ mod timestamp;
 pub mod topics;
 
 use crate::error::Error;
-use crate::live::snapshot::{Snapshots, Watcher};
+use crate::live::snapshot::{Snapshots, Subscriber};
 use crate::os::threads::Threads;
 use crate::publisher::Publisher;
 use crate::topic::Topic;
@@ -26,8 +26,8 @@ pub use post::{Content, Edit, NewPost, Post, PostChange, PostEvent, PostId};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-pub use store::{Address, open};
 use store::{FEEDS_MAX, Feed, FeedList, NO_FEED, NO_POST, PostList, Status, Stores};
+pub use store::{StoreAddress, open};
 pub use tags::{TAG_CHARS_MAX, TAGS_MAX};
 pub use timestamp::Timestamp;
 
@@ -38,9 +38,18 @@ pub const STREAM_POSTS: usize = 50;
 pub struct PostService {
     publisher: Publisher,
     threads: Threads,
-    address: Address,
-    /// None until the first request, if there were no posts when the server started.
-    running: Mutex<Option<Arc<Running>>>,
+    address: StoreAddress,
+    state: Mutex<State>,
+}
+
+/// A closed service is never opened again: what came after would not be written to where it survives.
+enum State {
+    /// No request has asked for posts yet, or the stores could not be opened; then `failure` says why.
+    Unopened {
+        failure: Option<String>,
+    },
+    Open(Arc<Running>),
+    Closed,
 }
 
 /// The open stores, and the streams of what is in them.
@@ -52,11 +61,16 @@ struct Running {
 impl PostService {
     /// A service whose stores are at this address. Where there are posts already, the stores are opened and
     /// the feeds are brought up to date. The error is for the operator.
-    pub fn start(publisher: Publisher, threads: Threads, address: Address) -> Result<PostService, String> {
+    pub fn start(
+        publisher: Publisher,
+        threads: Threads,
+        address: StoreAddress,
+    ) -> Result<PostService, String> {
         let has_posts = address.may_hold_posts();
-        let service = PostService { publisher, threads, address, running: Mutex::default() };
+        let state = Mutex::new(State::Unopened { failure: None });
+        let service = PostService { publisher, threads, address, state };
         if has_posts {
-            *service.running.lock() = Some(Arc::new(service.run()?));
+            *service.state.lock() = State::Open(Arc::new(service.run()?));
         }
         Ok(service)
     }
@@ -110,30 +124,32 @@ impl PostService {
     }
 
     /// Subscribes to a post: the guard of its snapshot, which ends when the post is deleted.
-    pub fn subscribe_post(&self, id: PostId) -> Result<Watcher, Error> {
+    pub fn subscribe_post(&self, id: PostId) -> Result<Subscriber, Error> {
         self.post(id)?;
         let running = self.running()?;
         let posts = running.stores.posts.clone();
-        Ok(running.snapshots.watch(topics::post(id)?, move || posts.get(id)?.map(to_json).transpose()))
+        Ok(running.snapshots.subscribe(topics::post(id)?, move || posts.get(id)?.map(to_json).transpose()))
     }
 
     /// Subscribes to the newest [`STREAM_POSTS`] posts.
-    pub fn subscribe_posts(&self) -> Result<Watcher, Error> {
+    pub fn subscribe_posts(&self) -> Result<Subscriber, Error> {
         let running = self.running()?;
         let posts = running.stores.posts.clone();
         let read = move || to_json(posts.newest(None, STREAM_POSTS)?).map(Some);
-        Ok(running.snapshots.watch(Topic::new(topics::POSTS)?, read))
+        Ok(running.snapshots.subscribe(Topic::new(topics::POSTS)?, read))
     }
 
     /// Subscribes to the list of feeds.
-    pub fn subscribe_feeds(&self) -> Result<Watcher, Error> {
+    pub fn subscribe_feeds(&self) -> Result<Subscriber, Error> {
         let running = self.running()?;
         let feeds = running.stores.feeds.clone();
-        Ok(running.snapshots.watch(Topic::new(topics::FEEDS)?, move || to_json(feeds.list("")?).map(Some)))
+        Ok(running
+            .snapshots
+            .subscribe(Topic::new(topics::FEEDS)?, move || to_json(feeds.list("")?).map(Some)))
     }
 
     /// Subscribes to the newest [`STREAM_POSTS`] posts of a feed.
-    pub fn subscribe_feed(&self, name: &str) -> Result<Watcher, Error> {
+    pub fn subscribe_feed(&self, name: &str) -> Result<Subscriber, Error> {
         self.feed(name, None, 1)?;
         let running = self.running()?;
         let (feeds, topic, name) = (running.stores.feeds.clone(), topics::feed(name)?, name.to_owned());
@@ -143,34 +159,66 @@ impl PostService {
             let feed = feeds.feed(&name, None, STREAM_POSTS)?;
             to_json(feed.as_ref().unwrap_or(&empty)).map(Some)
         };
-        Ok(running.snapshots.watch(topic, read))
+        Ok(running.snapshots.subscribe(topic, read))
     }
 
-    /// The state of the posts; none where the stores were never opened.
+    /// The state of the posts; none where the stores were never asked for, or are closed.
     pub fn status(&self) -> Option<Status> {
-        let running = self.running.lock().clone();
-        running.map(|running| running.stores.posts.status())
+        let running = match &*self.state.lock() {
+            State::Open(running) => running.clone(),
+            State::Unopened { failure: Some(why) } => {
+                return Some(Status { failure: Some(why.clone()), ..Status::default() });
+            }
+            State::Unopened { failure: None } | State::Closed => return None,
+        };
+        Some(running.stores.posts.status())
+    }
+
+    /// Tries again to open stores that could not be opened. The question whether the server is ready does this: a server
+    /// that is not ready may get no other request. Blocks until that is done.
+    pub fn try_again(&self) {
+        let has_failed = matches!(&*self.state.lock(), State::Unopened { failure: Some(_) });
+        if has_failed {
+            // A failure is in the status.
+            let _ = self.running();
+        }
     }
 
     /// Writes everything to where it survives, and refuses what comes after. Blocks as
     /// [`store::PostStore::close`].
     pub fn close(&self, deadline: Duration) {
-        let running = self.running.lock().clone();
-        if let Some(running) = running {
+        let before = std::mem::replace(&mut *self.state.lock(), State::Closed);
+        if let State::Open(running) = before {
             running.stores.posts.close(deadline);
         }
     }
 
+    /// The stores, which are opened where they are not open yet. [`Error::Unavailable`] where that fails, and once the
+    /// service is closed.
     fn running(&self) -> Result<Arc<Running>, Error> {
-        let mut running = self.running.lock();
-        if let Some(running) = &*running {
-            return Ok(running.clone());
+        let mut state = self.state.lock();
+        let known = match &*state {
+            State::Open(running) => return Ok(running.clone()),
+            State::Closed => return Err(Error::Unavailable("the server is stopping".into())),
+            State::Unopened { failure } => failure.clone(),
+        };
+        match self.run().map(Arc::new) {
+            Ok(running) => {
+                if known.is_some() {
+                    log::warn!("the posts can be opened again");
+                }
+                *state = State::Open(running.clone());
+                Ok(running)
+            }
+            Err(why) => {
+                // Each request tries again; one line in the log is enough for the same failure.
+                if known.as_ref() != Some(&why) {
+                    log::error!("{why}");
+                }
+                *state = State::Unopened { failure: Some(why) };
+                Err(Error::Unavailable("posts are not available now; the server's log says why".into()))
+            }
         }
-        let started = self.run().map_err(|error| {
-            log::error!("{error}");
-            Error::Unavailable("posts are not available now; the server's log says why".into())
-        })?;
-        Ok(running.insert(Arc::new(started)).clone())
     }
 
     fn run(&self) -> Result<Running, String> {
@@ -204,4 +252,35 @@ impl Running {
 
 fn to_json(value: impl Serialize) -> Result<String, Error> {
     serde_json::to_string(&value).map_err(|error| Error::Internal(format!("failed to write JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Bounds, memory::Memory};
+    use crate::hub::Hub;
+
+    #[test]
+    fn a_service_that_was_closed_opens_no_store_again() {
+        let threads = Threads::default();
+        let hub = Hub::start(&threads).expect("a thread");
+        let history = Arc::new(Memory::new(hub.clone(), Bounds::default()));
+        let publisher = Publisher::new(history, hub, Vec::new());
+        let new = || NewPost::new("title", "content".into(), "ann").expect("a post");
+        let service = |address| PostService::start(publisher.clone(), threads.clone(), address);
+
+        // A service that was never asked for anything.
+        let folder = std::env::temp_dir().join(format!("callout-closed-{}", std::process::id()));
+        let unopened = service(StoreAddress::Folder(folder.clone())).expect("nothing is opened");
+        unopened.close(Duration::from_secs(10));
+        assert!(matches!(unopened.create(new()), Err(Error::Unavailable(_))));
+        assert!(unopened.status().is_none() && !folder.exists());
+
+        let open = service(StoreAddress::Memory).expect("it opens");
+        let post = open.create(new()).expect("it is kept");
+        open.close(Duration::from_secs(10));
+        assert!(matches!(open.create(new()), Err(Error::Unavailable(_))));
+        assert!(matches!(open.post(post.id), Err(Error::Unavailable(_))));
+        open.close(Duration::from_secs(10));
+    }
 }

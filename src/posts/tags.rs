@@ -8,7 +8,7 @@ pub const TAGS_MAX: usize = 20;
 /// The longest tag, in characters. A longer one is answered 400.
 pub const TAG_CHARS_MAX: usize = 100;
 
-/// The tags of a text: the ASCII letters, digits and underscores behind each `#`, whatever stands before it.
+/// The tags of a text: the ASCII letters, digits and underscores behind each `#`, with any character before it.
 /// In lower case, each once, in the order in which they first appear.
 pub(super) fn tags(text: &str) -> Result<Vec<String>, Error> {
     let mut tags: Vec<String> = Vec::new();

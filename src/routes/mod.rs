@@ -1,5 +1,5 @@
 //! Routes: which handler answers which request, once access has said yes. What is in no route is a file under
-//! `www/`, or not here.
+//! `www/`, or answered 404.
 
 mod route;
 mod table;
@@ -8,11 +8,12 @@ pub use crate::topic::TOPICS_MAX;
 pub use route::{Handler, Route, Topics, delete, get, patch, post};
 
 use crate::app::App;
-use crate::client::{Client, Stream, Visit, come_back};
+use crate::client::{Client, EndedStream, Step, come_back};
 use crate::error::Error;
 use crate::http::path::capture;
 use crate::http::path::percent_decode;
 use crate::http::{Answer, Answered, Request, Response, Site, printable};
+use crate::hub::outlet::End;
 use crate::pages::{Pages, chat};
 use http::header::ALLOW;
 use http::{Method, StatusCode};
@@ -66,8 +67,16 @@ impl Site for Router {
         }
     }
 
-    fn follow(&self, client: Client, head: Vec<u8>, stream: Stream) -> Visit {
-        client.run(head, stream, &self.app.hub, &*self.app.history)
+    fn advance(&self, client: &mut Client, has_turn: bool) -> Step {
+        client.advance(&self.app.hub, &*self.app.history, has_turn)
+    }
+
+    fn finish(&self, client: Client, end: End) -> EndedStream {
+        client.finish(end, &self.app.hub)
+    }
+
+    fn run(&self, client: Client) -> EndedStream {
+        client.run(&self.app.hub, &*self.app.history)
     }
 }
 

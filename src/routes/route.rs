@@ -3,6 +3,7 @@
 use crate::access::{Action, Effect, Wanted};
 use crate::app::App;
 use crate::error::Error;
+use crate::http::path::is_pattern;
 use crate::http::{Answer, QUERY_BYTES_MAX, Request};
 use crate::pages::Page;
 use crate::topic::{TOPIC_BYTES_MAX, TOPICS_MAX, Topic};
@@ -28,18 +29,32 @@ type Find = dyn Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync;
 /// let route = get("/rooms/{id}", |app, request| Ok(Answer::stream(app.stream(request, Start::Live)?)));
 /// let route = route.subscribes(room);
 /// ```
-pub struct Topics(Box<Find>);
+pub struct Topics {
+    find: Box<Find>,
+    source: Source,
+}
+
+/// What has to be right with a route for its topics to be found.
+enum Source {
+    /// The name of a topic.
+    Fixed(&'static str),
+    /// A part of the path.
+    InPath(&'static str),
+    Request,
+}
 
 impl Topics {
-    /// This topic, whatever the request says. Topics of pages begin with `$`, so that they are reached by their
+    /// Always this topic. Topics of pages begin with `$`, so that they are reached by their
     /// own routes only.
     pub fn fixed(name: &'static str) -> Topics {
-        Topics::from(move |_| Ok(vec![Topic::new(name)?]))
+        let topics = Topics::from(move |_| Ok(vec![Topic::new(name)?]));
+        Topics { source: Source::Fixed(name), ..topics }
     }
 
     /// The topic that stands in this part of the path.
     pub fn in_path(capture: &'static str) -> Topics {
-        Topics::from(move |request| Ok(vec![Topic::public(request.capture(capture))?]))
+        let topics = Topics::from(move |request| Ok(vec![Topic::public(request.capture(capture))?]));
+        Topics { source: Source::InPath(capture), ..topics }
     }
 
     /// The topics that stand in this query parameter, 1 to [`TOPICS_MAX`].
@@ -68,7 +83,7 @@ impl Topics {
     /// The topics that a function finds in the request: in its path, its query, a form or JSON. It runs before
     /// the handler.
     pub fn from(find: impl Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync + 'static) -> Topics {
-        Topics(Box::new(find))
+        Topics { find: Box::new(find), source: Source::Request }
     }
 }
 
@@ -90,7 +105,7 @@ fn names_in_body(request: &Request) -> Result<Vec<String>, Error> {
         .collect()
 }
 
-/// Whatever else is said in the body would be ignored, so it is refused.
+/// Other fields of the body would be ignored, so they are refused.
 fn not_topics() -> Error {
     Error::bad(
         "the body names topics only, as `topic=a&topic=b` or `{\"topics\":[\"a\",\"b\"]}`; the rest belongs into the query",
@@ -119,6 +134,16 @@ fn public_topics(names: Vec<String>) -> Result<Vec<Topic>, Error> {
 ///
 /// A route says which topics it publishes and subscribes to. Access is asked before the handler runs, and what
 /// the route did not declare, the handler cannot do.
+///
+/// ```
+/// use callout::{Answer, Draft, Topics, post};
+///
+/// let route = post("/rooms/{room}", |app, request| {
+///     let (topics, data) = (request.grant()?.publish_topics().to_vec(), request.text()?.to_owned());
+///     Ok(Answer::json(&app.publish(request, Draft { topics, data, ..Draft::default() })?.id))
+/// });
+/// let route = route.publishes(Topics::in_path("room"));
+/// ```
 pub struct Route {
     pub(super) method: Method,
     pub(super) path: &'static str,
@@ -130,6 +155,34 @@ pub struct Route {
 }
 
 impl Route {
+    /// What is wrong with it, so that no request could be answered as it is meant.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let path = self.path;
+        if !is_pattern(path) {
+            return Err(format!(
+                "`{path}` is no path that begins with `/`, where `{{name}}` is a segment and `{{name...}}` the rest"
+            ));
+        }
+        for topics in [&self.publishes, &self.subscribes].into_iter().flatten() {
+            match topics.source {
+                Source::Fixed(name) => {
+                    Topic::new(name).map_err(|error| format!("the topic of `{path}`: {error}"))?;
+                }
+                Source::InPath(name) => {
+                    let is_there =
+                        path.contains(&format!("{{{name}}}")) || path.contains(&format!("{{{name}...}}"));
+                    if !is_there {
+                        return Err(format!(
+                            "`{path}` has no part `{{{name}}}` in which the topic could stand"
+                        ));
+                    }
+                }
+                Source::Request => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The handler publishes to these topics.
     pub fn publishes(self, topics: Topics) -> Route {
         Route { publishes: Some(topics), ..self }
@@ -165,7 +218,7 @@ impl Route {
     /// What the request asks for by taking this route.
     pub(super) fn wanted(&self, request: &Request) -> Result<Wanted, Error> {
         let topics =
-            |topics: &Option<Topics>| topics.as_ref().map_or(Ok(Vec::new()), |topics| topics.0(request));
+            |topics: &Option<Topics>| topics.as_ref().map_or(Ok(Vec::new()), |topics| (topics.find)(request));
         Ok(Wanted {
             publish: topics(&self.publishes)?,
             subscribe: topics(&self.subscribes)?,
@@ -192,6 +245,12 @@ pub fn get(
 }
 
 /// `POST` on this path; see [`get`].
+///
+/// ```
+/// use callout::{Answer, post};
+///
+/// let echo = post("/echo", |_app, request| Ok(Answer::json(&request.text()?)));
+/// ```
 pub fn post(
     path: &'static str,
     handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
@@ -209,6 +268,15 @@ pub(super) fn query(
 }
 
 /// `PATCH` on this path; see [`get`].
+///
+/// ```
+/// use callout::{Answer, patch};
+///
+/// let rename = patch("/rooms/{id}", |_app, request| {
+///     let name: String = request.json(r#""kitchen""#)?;
+///     Ok(Answer::json(&format!("room {} is called {name}", request.capture("id"))))
+/// });
+/// ```
 pub fn patch(
     path: &'static str,
     handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,
@@ -217,6 +285,13 @@ pub fn patch(
 }
 
 /// `DELETE` on this path; see [`get`].
+///
+/// ```
+/// use callout::{Answer, Response, delete};
+/// use http::StatusCode;
+///
+/// let remove = delete("/rooms/{id}", |_app, _request| Ok(Answer::Full(Response::empty(StatusCode::NO_CONTENT))));
+/// ```
 pub fn delete(
     path: &'static str,
     handler: impl Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync + 'static,

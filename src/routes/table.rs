@@ -68,3 +68,15 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
 fn file(app: &App, request: &Request, name: &str) -> Result<Answer, Error> {
     app.files.answer(request, name).map(Answer::Full)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_can_be_taken_and_finds_its_topics() {
+        for route in table(&Pages::all()) {
+            assert_eq!(route.check(), Ok(()));
+        }
+    }
+}

@@ -1,14 +1,14 @@
 //! Builds a server from its settings, routes, socket and history.
 
-use super::{Config, JOIN_DEADLINE, ListenerKind, Server};
+use super::{Config, JOIN_DEADLINE, ListenerKind, Server, StartError, settings};
 use crate::access::{Access, Hosts, Origins, Secret};
 use crate::app::{App, PageStates};
 use crate::client::Permits;
 use crate::history::{self, Address, History};
-use crate::http::Listener;
 use crate::http::direct::Direct;
 use crate::http::files::Files;
 use crate::http::tiny::Tiny;
+use crate::http::{Listener, listen};
 use crate::hub::Hub;
 use crate::live::activity::Activity;
 use crate::live::stats::Stats;
@@ -18,7 +18,6 @@ use crate::posts::{self, PostService};
 use crate::publisher::Publisher;
 use crate::routes::{Route, Router, routes, shown_path};
 use crate::selector::Selector;
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -28,6 +27,24 @@ use std::sync::atomic::AtomicBool;
 type OpenHistory = Box<dyn FnOnce(Hub) -> io::Result<Arc<dyn History>> + Send>;
 
 /// Collects what a server is to be; [`Builder::start`] starts it. Made by [`Server::builder`].
+///
+/// ```
+/// use callout::{Address, Answer, Pages, Server, get};
+///
+/// # let folder = std::env::temp_dir().join(format!("callout-builder-{}", std::process::id()));
+/// # let data = Address::Folder(folder.clone());
+/// let server = Server::builder()
+///     .listen(([127, 0, 0, 1], 0).into()) // port 0 chooses a free one
+///     .data(data) // a folder, which is made when it is missing
+///     .publish_token("correct-horse-battery")
+///     .ephemeral("cursors/*".parse()?)
+///     .pages(Pages::none())
+///     .route(get("/hello", |_app, _request| Ok(Answer::json(&"hello"))))
+///     .start()?;
+/// # drop(server);
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Default)]
 pub struct Builder {
     config: Config,
@@ -48,13 +65,13 @@ impl Builder {
         self
     }
 
-    /// Takes a socket that listens already, in place of an address.
+    /// Takes a socket that listens already, in place of an address. It is set to blocking.
     pub fn listener(mut self, listener: TcpListener) -> Builder {
         self.listener = Some(listener);
         self
     }
 
-    /// The pages that the server has; [`Pages::none`] leaves those out that are callout's own.
+    /// Which of callout's own pages the server has; [`Pages::none`] for none of them.
     pub fn pages(mut self, pages: Pages) -> Builder {
         self.config.pages = pages;
         self
@@ -79,14 +96,27 @@ impl Builder {
     }
 
     /// Adds a route of the program's own. Its own routes come before callout's, in the order in which they were
-    /// added.
+    /// added. A path that no request can have, or a topic that cannot be, is a [`StartError::Setting`].
     pub fn route(mut self, route: Route) -> Builder {
         self.routes.push(route);
         self
     }
 
-    /// Keeps events in a history of the program's own. It is given the hub that it has to feed, and calls
-    /// [`Hub::begin_after`] before anything else.
+    /// Keeps events in a history of the program's own, in place of [`Builder::data`], which then says only where posts
+    /// are kept. `open` is given the hub that the history has to feed; it is called by [`Builder::start`], on the same
+    /// thread. An error of it is [`StartError::History`]. [`History`] says what a history has to do, and has an example.
+    ///
+    /// ```
+    /// use callout::history::Memory;
+    /// use callout::{Bounds, Server};
+    /// use std::sync::Arc;
+    ///
+    /// let server = Server::builder()
+    ///     .listen(([127, 0, 0, 1], 0).into())
+    ///     .history(|hub| Ok(Arc::new(Memory::new(hub, Bounds::default()))))
+    ///     .start();
+    /// # server.unwrap().stop(std::time::Duration::ZERO);
+    /// ```
     pub fn history(
         mut self,
         open: impl FnOnce(Hub) -> io::Result<Arc<dyn History>> + Send + 'static,
@@ -95,7 +125,9 @@ impl Builder {
         self
     }
 
-    /// Opens the history, starts the threads and listens. The error says which of these failed, and why.
+    /// Checks the settings, opens the history, starts the threads and listens. Blocks until the server answers
+    /// requests; a history that was not closed well may be checked first, which takes as long as reading it. The error
+    /// says which of these failed, and why; what was started before ends.
     pub fn start(self) -> Result<Server, StartError> {
         let threads = Threads::default();
         // What was started before it failed ends, so that the program may try again at once.
@@ -104,6 +136,8 @@ impl Builder {
 
     fn start_with(self, threads: &Threads) -> Result<Server, StartError> {
         let Builder { config, routes: own, listener, history } = self;
+        settings::check(&config)?;
+        settings::check_routes(&own)?;
         let hub = Hub::start(threads).map_err(StartError::Threads)?;
         let history = match history {
             Some(open) => open(hub.clone()).map_err(|error| StartError::History(error.to_string()))?,
@@ -114,7 +148,7 @@ impl Builder {
         let address = config
             .data
             .folder()
-            .map_or(posts::Address::Memory, |folder| posts::Address::Folder(folder.to_path_buf()));
+            .map_or(posts::StoreAddress::Memory, |folder| posts::StoreAddress::Folder(folder.to_path_buf()));
         let posts =
             PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
@@ -144,65 +178,33 @@ impl Builder {
             draining: AtomicBool::new(false),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
-        let (at, limits, proxies) = (config.listen, config.limits, config.trusted_proxies);
-        let started = match (config.listener, listener) {
-            (ListenerKind::Direct, None) => Direct::start(at, router, limits, proxies, threads).map(shared),
-            (ListenerKind::Direct, Some(open)) => {
-                Direct::over(open, router, limits, proxies, threads).map(shared)
-            }
-            (ListenerKind::TinyHttp, None) => Tiny::start(at, router, limits, proxies, threads).map(shared),
-            (ListenerKind::TinyHttp, Some(open)) => {
-                Tiny::over(open, router, limits, proxies, threads).map(shared)
-            }
-        };
+        // A socket that was given says itself where it listens.
+        let given = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let address = given.unwrap_or(config.listen);
+        let (limits, proxies) = (config.limits, config.trusted_proxies);
+        let socket = listener.map_or_else(|| listen(address), with_blocking);
+        let started = socket.and_then(|socket| -> io::Result<Arc<dyn Listener>> {
+            Ok(match config.listener {
+                ListenerKind::Direct => Arc::new(Direct::start(socket, router, limits, proxies, threads)?),
+                ListenerKind::TinyHttp => Arc::new(Tiny::start(socket, router, limits, proxies, threads)?),
+            })
+        });
         match started {
             Ok(listener) => Ok(Server::new(app, listener)),
             Err(cause) => {
                 super::close_stores(&app, Some(std::time::Instant::now()));
-                Err(StartError::Listen { address: config.listen, cause })
+                Err(StartError::Listen { address, cause })
             }
         }
     }
 }
 
-fn shared(listener: impl Listener + 'static) -> Arc<dyn Listener> {
-    Arc::new(listener)
-}
-
-/// Why a server did not start. The text is for the operator.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The address cannot be had.
-    Listen {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The history cannot be opened.
-    History(String),
-    /// The posts cannot be opened.
-    Posts(String),
-    /// The system has no thread left.
-    Threads(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Listen { address, cause } => write!(f, "failed to listen on {address}: {cause}"),
-            StartError::History(why) | StartError::Posts(why) => f.write_str(why),
-            StartError::Threads(cause) => write!(f, "failed to start a thread: {cause}"),
-        }
+/// The socket of a program, which may have been made for an async runtime: the threads that accept wait in `accept`.
+fn with_blocking(listener: TcpListener) -> io::Result<TcpListener> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    if !socket2::SockRef::from(&listener).is_listener()? {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket that was given does not listen"));
     }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            StartError::Listen { cause, .. } | StartError::Threads(cause) => Some(cause),
-            StartError::History(_) | StartError::Posts(_) => None,
-        }
-    }
+    listener.set_nonblocking(false)?;
+    Ok(listener)
 }

@@ -2,13 +2,23 @@
 
 use crate::access::{Origin, Secret};
 use crate::history::{Address, Bounds, Durability};
-use crate::http::{Limits, Proxies};
+use crate::http::{CONNECTIONS_MAX, Limits, Proxies};
 use crate::pages::Pages;
 use crate::selector::Selector;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Streams at once, unless set otherwise. The rest of the connections is for short requests.
+const STREAMS_MAX: usize = 900;
+
+const _: () = assert!(STREAMS_MAX < CONNECTIONS_MAX);
+
 /// Which of the two listeners.
+///
+/// ```
+/// let mut config = callout::Config::default();
+/// assert_eq!(config.listener, callout::ListenerKind::Direct);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenerKind {
@@ -36,9 +46,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// By which listener.
     pub listener: ListenerKind,
-    /// What publishing through the topic API needs, if anything.
+    /// What publishing through the topic API needs, if anything: visible ASCII characters, and no blanks.
     pub publish_token: Option<Secret>,
-    /// Names of this server, beside those of the machine itself, that a loopback connection may ask for.
+    /// Names of this server, beside those of the machine itself, that a loopback connection may ask for: without scheme,
+    /// port and path.
     pub hosts: Vec<String>,
     /// Origins whose pages may read and publish.
     pub origins: Vec<Origin>,
@@ -60,7 +71,8 @@ pub struct Config {
     pub pages: Pages,
     /// Whether the activity page shows live statistics and requests.
     pub activity: bool,
-    /// More streams than this are told to come back later.
+    /// More streams than this are told to come back later. At most [`Limits::connections_max`], and fewer if short
+    /// requests are to get through beside them.
     pub streams_max: usize,
 }
 
@@ -81,7 +93,7 @@ impl Default for Config {
             trusted_proxies: Proxies::default(),
             pages: Pages::default(),
             activity: true,
-            streams_max: 900,
+            streams_max: STREAMS_MAX,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! A whole server: started by its [`Builder`], stopped by [`Server::stop`] or when it is dropped.
 
-mod builder;
+mod error;
 mod config;
+pub(crate) mod settings;
+mod builder;
 
-pub use builder::{Builder, StartError};
+pub use builder::Builder;
 pub use config::{Config, ListenerKind};
+pub use error::{Failure, StartError};
 
 use crate::access::Grant;
 use crate::app::App;
@@ -15,7 +18,6 @@ use crate::http::Listener;
 use crate::publisher::Receipt;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use parking_lot::Mutex;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,7 +33,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 const JOIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A server that runs until it is stopped or dropped. Then all its threads end and all its descriptors are closed;
-/// dropping it blocks until then, for some seconds at most.
+/// dropping it blocks until then, for some seconds at most. Its methods may be called from any thread.
 ///
 /// It handles no signals and never ends the process; both are the program's own business.
 ///
@@ -58,21 +60,6 @@ struct Parts {
     app: Arc<App>,
     listener: Arc<dyn Listener>,
 }
-
-/// A thread of the server without which it cannot go on has panicked; its message is in the log. All connections
-/// are closed. With [`Durability::Strict`](crate::Durability) what was acknowledged is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    thread: &'static str,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the {} thread panicked", self.thread)
-    }
-}
-
-impl std::error::Error for Failure {}
 
 impl Server {
     /// A server with the default settings, to be changed and started.
@@ -101,7 +88,8 @@ impl Server {
 
     /// Publishes an event, as a `POST` would, to any topic: keeps it, or broadcasts it if all its topics are ephemeral.
     /// Blocks until the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft
-    /// cannot be sent, [`Error::Unavailable`] that it cannot be kept now.
+    /// cannot be sent, [`Error::Conflict`] that another event is kept under its id, [`Error::Unavailable`] that it
+    /// cannot be kept now.
     pub fn publish(&self, draft: Draft) -> Result<Receipt, Error> {
         let grant = Grant::of_program(&draft.topics);
         self.app().publisher.publish(&grant, draft)
@@ -153,7 +141,7 @@ impl Server {
         all_left
     }
 
-    /// Blocks until the server has been stopped, or has failed.
+    /// Blocks until the server has been stopped, or has failed: then [`Failure`] names the thread that panicked.
     pub fn wait(&self) -> Result<(), Failure> {
         select! {
             recv(self.failure()) -> _ => {}
@@ -178,8 +166,7 @@ impl Drop for Server {
         let Some(Parts { app, listener }) = self.parts.take() else { return };
         let threads = app.threads.clone();
         drop((app, listener));
-        // The threads end when nobody is left who could ask them for something. Those that do not make it in time
-        // end later.
+        // The threads end with the last handle to them. Those that take longer end later.
         threads.join(JOIN_DEADLINE);
     }
 }

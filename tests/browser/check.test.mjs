@@ -33,7 +33,7 @@ test("straight to the server everything is well, twice", async (test) => {
     for (const name of ["open", "pace", "lasting", "presence", "resume", "replay", "clock"]) {
       assert.equal(said[name][0], "good", `round ${round}: ${name}: ${said[name][1]}`);
     }
-    // WebKit does not say which version of HTTP it uses.
+    // WebKit does not always say which version of HTTP it uses.
     const [, headline] = { look: [, /^It works/], none: [, /^Not everything could be tried: “Many streams/] }[said.http[0]];
     assert.match(await page.textContent("#summary"), headline);
     assert.equal(await page.textContent("#state"), "live");
@@ -44,6 +44,18 @@ test("straight to the server everything is well, twice", async (test) => {
   await page.goto("about:blank");
   await until("the stream is closed", async () => (await callout.streams()) === 0);
 });
+
+test("without https the page does not promise that tabs share a stream", async (test) => {
+  const callout = await serve(test);
+  const page = await (await open(test)).tab(`${callout.url}/check.html`);
+  const http = async () => (await findings(page)).http;
+  await done(page);
+  assert.match((await http())[1], /callout\.js share one stream/);
+  // As browsers have it where a page came over plain http from another host.
+  await page.evaluate(() => void Object.defineProperty(Navigator.prototype, "locks", { value: undefined }));
+  await page.click("#again");
+  await until("it says so", async () => /but not without https/.test((await http())[1]));
+}, { needs: ["protocol"] });
 
 test("a proxy that holds events up is found, and the page says what helps", async (test) => {
   const callout = await serve(test);
@@ -62,8 +74,7 @@ test("a proxy that holds events up is found, and the page says what helps", asyn
 test("a server that is full is told from a stream that is held up, and the rest is checked", async (test) => {
   const callout = await serve(test, "--streams", "1", "--heartbeat", "1");
   const window = await open(test);
-  const held = new AbortController();
-  await fetch(`${callout.url}/topics/news`, { signal: held.signal });
+  const held = await fetch(`${callout.url}/topics/news`);
   const page = await window.tab(`${callout.url}/check.html`);
   await done(page);
   await until("the stream that is kept open is refused", async () => /^No stream:/.test((await findings(page)).lasting[1]));
@@ -78,7 +89,8 @@ test("a server that is full is told from a stream that is held up, and the rest 
 
   // With one stream allowed, one after the other is tried.
   await page.goto("about:blank");
-  held.abort();
+  // Named here too, because an answer that nobody names is cleared away, and its stream with it.
+  await held.body.cancel();
   await until("the stream has ended", async () => (await callout.streams()) === 0);
   await page.goto(`${callout.url}/check.html`);
   await done(page);

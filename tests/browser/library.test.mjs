@@ -98,6 +98,29 @@ test("ten tabs hold one stream, and when its tab closes another takes over", asy
   await isShared(callout);
 });
 
+test("an event says its topic, of one topic and of several, live and in a replay", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const tab = async (wanted) => {
+    const page = await window.tab(blank(callout));
+    await page.evaluate(async (wanted) => {
+      const { connect } = await import("/callout.js");
+      window.seen = [];
+      window.stream = connect(wanted);
+      stream.on("*", ({ topic, data }) => seen.push(`${topic}: ${data}`));
+    }, wanted);
+    await isLive(page);
+    return page;
+  };
+  const several = await tab({ topics: ["news", "rooms/ü 1"] });
+  const one = await tab({ topics: ["news"] });
+  await callout.publish("rooms/ü 1", "hello");
+  await callout.publish("news", "rain");
+  await has("rooms/ü 1: hello,news: rain", several);
+  await has("news: rain", one);
+  await has("rooms/ü 1: hello,news: rain", await tab("topics?topic=news&topic=rooms/%C3%BC%201&with=topic&last=2"));
+});
+
 test("a tab that freezes closes its stream, and catches up when it resumes", async (test) => {
   const callout = await serve(test);
   const window = await open(test);

@@ -3,7 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { launch } from "./engines/chromium.mjs";
+import { launch, quit } from "./engines/chromium.mjs";
 import { Callout, until } from "./support.mjs";
 
 const FOLDER = fileURLToPath(new URL("../../docs", import.meta.url));
@@ -53,17 +53,15 @@ try {
   for (const [user, message] of SAID) {
     await callout.post("/sse/message", { user, message });
   }
-  const others = ["ann", "cleo"].map(() => new AbortController());
-  for (const [at, user] of ["ann", "cleo"].entries()) {
-    await fetch(`${callout.url}/sse?user=${user}`, { signal: others[at].signal });
-  }
+  const others = await Promise.all(["ann", "cleo"].map((user) => fetch(`${callout.url}/sse?user=${user}`)));
   await picture(callout, "chat", "/sse.html", async (page) => {
     await page.fill("#user", "bob");
     await page.click("#connect");
     await until("everybody is here", async () => (await page.locator("#users li").count()) === 3);
   });
-  others.forEach((other) => other.abort());
+  for (const other of others) await other.body.cancel();
   await picture(callout, "activity", "/activity.html", () => live(callout));
 } finally {
+  await quit();
   await callout.remove();
 }

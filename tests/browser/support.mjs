@@ -26,9 +26,15 @@ const CHOSEN = (process.env.BROWSERS ?? Object.keys(ENGINES).join()).split(",");
 // The engine of each test.
 const engines = new WeakMap();
 
+// What the engines share among the tests of a file ends with the last of them.
+const quit = () => Promise.all(Object.values(ENGINES).map((engine) => engine.quit()));
+let quits = false;
+
 // Declares a test for each engine. `needs` names what the engine has to be capable of: an engine that is not is skipped
 // and says why. Without a browser a test is skipped too; in CI it fails.
 export function test(promise, body, { needs = [] } = {}) {
+  if (!quits) node.after(quit);
+  quits = true;
   for (const name of CHOSEN) {
     const engine = ENGINES[name];
     const unable = needs.map((need) => engine.CANNOT[need]).find(Boolean);

@@ -18,12 +18,21 @@ const BURST = 20;
 // So that the tests need not wait long for those who come back.
 const SOON = { retry: 100 };
 
-const isFollowed = (callout) => until("it follows", async () => (await callout.streams()) === 1);
+// Waits until a follower prints what is published: a stream is counted before it is live.
+async function follows(callout, follower) {
+  let last = 0;
+  await until("it follows", async () => {
+    await callout.publish(TOPIC, `probe ${(last += 1)}`, SOON);
+    return follower.stdout.includes("probe");
+  });
+  await until("it prints the last probe", () => follower.stdout.endsWith(`probe ${last}\n`));
+  follower.stdout = "";
+}
 
 testEach("a follower misses and doubles nothing when the server is killed", async (test, client) => {
   const callout = await serve(test);
   const follower = client.follow(test, callout.url, TOPIC);
-  await isFollowed(callout);
+  await follows(callout, follower);
   const published = [];
   const publish = async (data) => {
     const { status, stdout, stderr } = await client.publish(callout.url, TOPIC, data);
@@ -31,6 +40,7 @@ testEach("a follower misses and doubles nothing when the server is killed", asyn
     assert.match(stdout, /\S/);
     published.push(data);
   };
+  const prints = () => follower.prints(published.map((data) => `${data}\n`).join(""));
   for (const data of AWKWARD) await publish(data);
   for (const data of ["first", "second"]) {
     // The server is killed while these are on their way.
@@ -42,22 +52,22 @@ testEach("a follower misses and doubles nothing when the server is killed", asyn
     const started = callout.start();
     await publish(`${data} time killed`);
     await started;
-    await isFollowed(callout);
+    await prints();
     await publish(`${data} time back`);
+    await prints();
   }
-  await follower.prints(published.map((data) => `${data}\n`).join(""));
 });
 
 testEach("a follower is told when events were lost", async (test, client) => {
   const callout = await serve(test, "--data", "memory");
   const follower = client.follow(test, callout.url, TOPIC);
-  await isFollowed(callout);
+  await follows(callout, follower);
   await callout.publish(TOPIC, "before", SOON);
   await callout.publish(TOPIC, "lost", { event: "named" });
   await follower.prints("before\nnamed: lost\n");
   await callout.stop("SIGKILL");
   await callout.start();
-  await isFollowed(callout);
+  await until("it is told", () => follower.stdout.includes("reset: "));
   await callout.publish(TOPIC, "after");
   await until("it prints what comes after", () => follower.stdout.endsWith("after\n"));
   assert.match(follower.stdout, /^before\nnamed: lost\nreset: \{.*"requested".*\}\nafter\n$/);

@@ -17,22 +17,24 @@ const RUST = { needs: ["cargo"], prepare: rust, versions: "rust/Cargo.toml" };
 const GO = { needs: ["go"], prepare: () => run("go", ["build", "-o", `${BUILT}/go/`, "./..."], `${HERE}/go`), versions: "go/go.mod" };
 const JAVA = { needs: ["java", "mvn"], prepare: () => run("mvn", ["-q", "-B", "compile"], `${HERE}/java`), versions: "java/pom.xml" };
 
-function venv() {
-  run("python3", ["-m", "venv", `${BUILT}/venv`]);
+async function venv() {
+  await run("python3", ["-m", "venv", `${BUILT}/venv`]);
   const quietly = ["install", "--quiet", "--disable-pip-version-check"];
-  run(`${BUILT}/venv/bin/pip`, [...quietly, "-r", "requirements.txt"], `${HERE}/python`);
+  await run(`${BUILT}/venv/bin/pip`, [...quietly, "-r", "requirements.txt"], `${HERE}/python`);
 }
 
 function rust() {
-  run("cargo", ["build", "--quiet", "--locked", "--target-dir", `${BUILT}/rust`], `${HERE}/rust`);
+  return run("cargo", ["build", "--quiet", "--locked", "--target-dir", `${BUILT}/rust`], `${HERE}/rust`);
 }
 
 const page = (library) => ["node", "node/page.mjs", library];
 const python = (program) => [`${BUILT}/venv/bin/python`, `python/${program}.py`];
 const java = (program) => ["java", "-cp", `${BUILT}/java/classes:${BUILT}/java/jars/*`, program];
 
-// `todo` is what the program has to do, as the table in docs/in-a-page.md has it.
+// As the table in docs/in-a-page.md has it: `todo` is what the program has to do, and `also` are the names of what it is
+// handed without data. What depends on how fast the server is back is told in `drained`.
 const ITSELF = "nothing";
+const ENDS = ["drain", "open"];
 const AGAIN = "start it again with the last id when it ends";
 
 export const CLIENTS = [
@@ -44,7 +46,8 @@ export const CLIENTS = [
     where: "pages",
     ...PAGE,
     command: page("fetch-event-source"),
-    todo: "throw in `onclose`, or it stops after a drain",
+    also: ENDS,
+    todo: "look at `event`, which is empty for messages; throw in `onclose`, or it stops after a drain",
   },
   { name: "event-source-polyfill", where: "pages", ...PAGE, command: page("event-source-polyfill"), todo: ITSELF },
   { name: "sse.js", where: "pages", ...PAGE, command: page("sse.js"), todo: "set `autoReconnect: true`" },
@@ -54,20 +57,42 @@ export const CLIENTS = [
     where: "Python",
     ...PYTHON,
     command: python("with_httpx_sse"),
-    todo: `${AGAIN}; set a timeout of 40 s (httpx has 5)`,
+    also: ENDS,
+    todo: `look at \`event\`, which is \`message\` for messages; ${AGAIN}; set a timeout of 40 s (httpx has 5)`,
   },
   {
     name: "aiohttp-sse-client",
     where: "Python",
     ...PYTHON,
     command: python("with_aiohttp_sse_client"),
+    drained: "by itself, if the server is back by then",
     todo: `${AGAIN}; set a timeout without \`total\` (aiohttp has 5 minutes). Drops spaces at the beginning of a line`,
   },
   { name: "eventsource-client", where: "Rust", ...RUST, command: [`${BUILT}/rust/debug/with_eventsource_client`], todo: "set a `read_timeout`" },
   { name: "reqwest-eventsource", where: "Rust", ...RUST, command: [`${BUILT}/rust/debug/with_reqwest_eventsource`], todo: "set a `read_timeout`; go on after errors" },
-  { name: "r3labs/sse", where: "Go", ...GO, command: [`${BUILT}/go/r3labs`], todo: "subscribe again with the same client when it ends" },
-  { name: "tmaxmax/go-sse", where: "Go", ...GO, command: [`${BUILT}/go/tmaxmax`], todo: ITSELF },
-  { name: "launchdarkly/eventsource", where: "Go", ...GO, command: [`${BUILT}/go/launchdarkly`], todo: "set an error handler, or read `Errors`, and a read timeout" },
+  {
+    name: "r3labs/sse",
+    where: "Go",
+    ...GO,
+    command: [`${BUILT}/go/r3labs`],
+    also: ENDS,
+    todo: "look at `Event`, which is empty for messages; subscribe again with the same client when it ends",
+  },
+  {
+    name: "tmaxmax/go-sse",
+    where: "Go",
+    ...GO,
+    command: [`${BUILT}/go/tmaxmax`],
+    todo: "call `SubscribeMessages` and `SubscribeEvent`; `SubscribeToAll` is handed `open` and `drain` too",
+  },
+  {
+    name: "launchdarkly/eventsource",
+    where: "Go",
+    ...GO,
+    command: [`${BUILT}/go/launchdarkly`],
+    also: ENDS,
+    todo: "look at `Event()`, which is empty for messages; set an error handler, or read `Errors`, and a read timeout",
+  },
   {
     name: "okhttp-eventsource",
     where: "Java",
@@ -103,12 +128,3 @@ export function title({ name, where, versions }) {
 
 // What is not there of what a client needs.
 export const missing = ({ needs }) => needs.filter((program) => spawnSync("sh", ["-c", `command -v ${program}`]).status !== 0);
-
-const prepared = new Set();
-
-// Builds what a client needs, once for all of its language.
-export function prepare({ prepare }) {
-  if (!prepare || prepared.has(prepare)) return;
-  prepare();
-  prepared.add(prepare);
-}

@@ -24,23 +24,31 @@ const CLIENTS = {
   rust: { needs: ["cargo"], prepare: rust, command: [`${BUILT}/rust/debug/callout-client`] },
 };
 
-function venv() {
-  run("python3", ["-m", "venv", `${BUILT}/venv`]);
-  run(`${BUILT}/venv/bin/pip`, ["install", "--quiet", "--disable-pip-version-check", "-r", "python/requirements.txt"]);
+async function venv() {
+  await run("python3", ["-m", "venv", `${BUILT}/venv`]);
+  await run(`${BUILT}/venv/bin/pip`, ["install", "--quiet", "--disable-pip-version-check", "-r", "python/requirements.txt"]);
 }
 
 function go() {
-  run("go", ["build", "-o", `${BUILT}/go/callout`, "."], `${EXAMPLES}/go`);
+  return run("go", ["build", "-o", `${BUILT}/go/callout`, "."], `${EXAMPLES}/go`);
 }
 
 function rust() {
-  run("cargo", ["build", "--quiet", "--locked", "--manifest-path", "rust/Cargo.toml", "--target-dir", `${BUILT}/rust`]);
+  return run("cargo", ["build", "--quiet", "--locked", "--manifest-path", "rust/Cargo.toml", "--target-dir", `${BUILT}/rust`]);
 }
 
-// Runs a command to its end, which has to be a good one.
-export function run(program, args, cwd = EXAMPLES) {
-  const { status, error } = spawnSync(program, args, { cwd, stdio: ["ignore", "inherit", "inherit"] });
-  assert.equal(status, 0, `${program} ${args.join(" ")}: ${error ?? `status ${status}`}`);
+// Runs a command to its end, which has to be a good one. Tests that run meanwhile go on.
+export async function run(program, args, cwd = EXAMPLES) {
+  const [status] = await once(spawn(program, args, { cwd, stdio: ["ignore", "inherit", "inherit"] }), "close");
+  assert.equal(status, 0, `${program} ${args.join(" ")}: status ${status}`);
+}
+
+// Builds what a client needs, once for all that need the same. What is slow is done before the tests begin, and never by
+// a call that keeps this process from reading what the running programs print.
+const prepared = new Map();
+export function prepare({ prepare }) {
+  if (prepare && !prepared.has(prepare)) prepared.set(prepare, prepare());
+  return prepared.get(prepare);
 }
 
 export const isThere = (program) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
@@ -49,14 +57,14 @@ export const isThere = (program) => spawnSync("sh", ["-c", `command -v ${program
 // says so; but not in CI, where it fails.
 export function testEach(promise, body) {
   node.describe(promise, { concurrency: true }, () => {
+    node.before(async () => {
+      for (const client of Object.values(CLIENTS)) if (client.needs.every(isThere)) await prepare(client);
+    });
     for (const [name, client] of Object.entries(CLIENTS)) {
       const missing = client.needs.filter((program) => !isThere(program));
       const skip = missing.length > 0 && !process.env.CI && `not installed: ${missing}`;
       node.test(name, { skip }, (test) => {
         assert.deepEqual(missing, [], "not installed");
-        // Once, however many tests there are.
-        client.prepare?.();
-        client.prepare = null;
         return body(test, new Client(name, client.command));
       });
     }

@@ -42,7 +42,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 pub struct Crowd {
     server: SocketAddr,
-    request: Vec<u8>,
+    /// The request of each stream, by its index.
+    request: Box<dyn Fn(usize) -> Vec<u8>>,
     poll: Poll,
     events: Events,
     buffer: Box<[u8]>,
@@ -62,7 +63,18 @@ impl Crowd {
 
     /// As `open`, on another path.
     pub fn open_path(server: SocketAddr, streams: usize, path: &str) -> Result<Crowd> {
-        let mut crowd = Crowd::begin(server, streams, stream_request(server, path))?;
+        let path = path.to_owned();
+        Crowd::open_paths(server, streams, move |_| path.clone())
+    }
+
+    /// As `open`, each on the path of its index.
+    pub fn open_paths(
+        server: SocketAddr,
+        streams: usize,
+        path: impl Fn(usize) -> String + 'static,
+    ) -> Result<Crowd> {
+        let request = move |index| stream_request(server, &path(index));
+        let mut crowd = Crowd::begin(server, streams, request)?;
         let mut opened = 0;
         let mut deadline = Instant::now() + OPEN_PATIENCE;
         while crowd.is_opening() && Instant::now() < deadline {
@@ -78,7 +90,8 @@ impl Crowd {
     /// Begins to open this many streams, which already have all events up to this id. They open during
     /// the turns that follow.
     pub fn resume(server: SocketAddr, streams: usize, last_event_id: &str) -> Result<Crowd> {
-        Crowd::begin(server, streams, resume_request(server, last_event_id))
+        let request = resume_request(server, last_event_id);
+        Crowd::begin(server, streams, move |_| request.clone())
     }
 
     /// Opens this many streams and makes sure that each of them receives; an error otherwise.
@@ -122,7 +135,7 @@ impl Crowd {
                 continue;
             }
             let was_open = stream.is_open();
-            let outcome = stream.ready(event, &self.request, &mut self.buffer, &mut received);
+            let outcome = stream.ready(event, &mut self.buffer, &mut received);
             if !was_open && (stream.is_open() || stream.is_closed()) {
                 self.opening -= 1;
             }
@@ -184,10 +197,14 @@ impl Crowd {
         Ok(faults)
     }
 
-    fn begin(server: SocketAddr, streams: usize, request: Vec<u8>) -> Result<Crowd> {
+    fn begin(
+        server: SocketAddr,
+        streams: usize,
+        request: impl Fn(usize) -> Vec<u8> + 'static,
+    ) -> Result<Crowd> {
         Ok(Crowd {
             server,
-            request,
+            request: Box::new(request),
             poll: Poll::new().context("failed to make a poll")?,
             events: Events::with_capacity(EVENTS_MAX),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
@@ -200,7 +217,7 @@ impl Crowd {
 
     fn connect(&mut self) -> Result<()> {
         let index = self.streams.len();
-        let mut stream = Stream::connect(self.server, index)?;
+        let mut stream = Stream::connect(self.server, index, (self.request)(index))?;
         self.poll
             .registry()
             .register(stream.socket(), Token(index), Interest::READABLE | Interest::WRITABLE)

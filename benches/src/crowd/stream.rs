@@ -30,7 +30,8 @@ pub struct Stream {
 }
 
 enum State {
-    Connecting,
+    /// It is not connected yet, and will send this request.
+    Connecting(Vec<u8>),
     /// The request is sent; this much of the response's head has arrived.
     Requested(Vec<u8>),
     /// `chunked` is `None` where the body ends with the connection.
@@ -42,7 +43,7 @@ enum State {
 
 impl Stream {
     /// Begins to connect, from a loopback address chosen by the stream's index.
-    pub fn connect(server: SocketAddr, index: usize) -> Result<Stream> {
+    pub fn connect(server: SocketAddr, index: usize, request: Vec<u8>) -> Result<Stream> {
         let host = u8::try_from(2 + index / STREAMS_PER_ADDRESS)
             .context("failed to open a stream: more streams than loopback addresses have room for")?;
         let source = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0));
@@ -58,7 +59,7 @@ impl Stream {
         }
         Ok(Stream {
             socket: TcpStream::from_std(socket.into()),
-            state: State::Connecting,
+            state: State::Connecting(request),
             scanner: Scanner::new(),
             tally: Tally::new(),
         })
@@ -85,11 +86,10 @@ impl Stream {
     pub fn ready(
         &mut self,
         event: &Event,
-        request: &[u8],
         buffer: &mut [u8],
         received: &mut impl FnMut(&Message),
     ) -> Result<()> {
-        let outcome = self.progress(event, request, buffer, received);
+        let outcome = self.progress(event, buffer, received);
         if outcome.is_err() {
             self.state = State::Closed;
         }
@@ -99,15 +99,15 @@ impl Stream {
     fn progress(
         &mut self,
         event: &Event,
-        request: &[u8],
         buffer: &mut [u8],
         received: &mut impl FnMut(&Message),
     ) -> Result<()> {
-        if matches!(self.state, State::Connecting) {
+        if let State::Connecting(request) = &mut self.state {
             if !event.is_writable() {
                 return Ok(());
             }
-            self.send(request)?;
+            let request = std::mem::take(request);
+            self.send(&request)?;
         }
         if event.is_readable() || event.is_read_closed() {
             self.read(event.is_read_closed(), buffer, received)?;

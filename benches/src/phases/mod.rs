@@ -5,12 +5,15 @@ mod acknowledge;
 mod activity;
 mod comeback;
 mod flood;
+mod groups;
 mod idle;
+mod joins;
 mod paced;
 mod posts;
 mod program;
 mod publish;
 mod restart;
+mod unread;
 
 use anyhow::Result;
 
@@ -24,14 +27,17 @@ pub struct Phase {
 }
 
 /// In the order of the table.
-pub const PHASES: [Phase; 10] = [
+pub const PHASES: [Phase; 13] = [
     Phase { name: "paced", run: paced::run },
     Phase { name: "flood", run: flood::run },
+    Phase { name: "joins", run: joins::run },
+    Phase { name: "groups", run: groups::run },
     Phase { name: "publish", run: publish::run },
     Phase { name: "idle", run: idle::run },
     Phase { name: "acknowledge", run: acknowledge::run },
     Phase { name: "restart", run: restart::run },
     Phase { name: "comeback", run: comeback::run },
+    Phase { name: "unread", run: unread::run },
     Phase { name: "activity", run: activity::run },
     Phase { name: "posts", run: posts::run },
     Phase { name: "program", run: program::run },

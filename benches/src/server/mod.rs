@@ -147,6 +147,11 @@ impl Server {
         self.pids()?.into_iter().map(process::resident_bytes).sum()
     }
 
+    /// CPU time of callout's hub so far: one thread.
+    pub fn hub_cpu_time(&self) -> Result<Duration> {
+        process::thread_cpu_time(self.child.id(), "hub")
+    }
+
     /// Ends the server cleanly, as an operator does.
     pub fn stop(mut self) -> Result<()> {
         self.end(Signal::SIGTERM)

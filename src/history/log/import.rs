@@ -23,7 +23,7 @@ use crate::disk::{FileFolder, Folder, create_missing, failed, guarded, open_unch
 use crate::event::Id;
 use crate::history::edges::Edges;
 use crate::history::{
-    Kept, PART_BYTES, PART_EVENTS, Part, TOPICS_PART, TopicStatus, from_nanos, now, to_nanos,
+    Kept, PART_BYTES, PART_EVENTS, Part, TOPICS_PART, TopicStatus, from_nanos, now, to_nanos, topic_of,
 };
 use crate::topic::Topic;
 use redb::{Database, ReadableDatabase, ReadableTable, TableError};
@@ -313,7 +313,8 @@ impl Older {
                 return part;
             }
             bytes += frame.len();
-            part.events.push(Kept { id: row.id, at: row.at, frame: frame.as_slice().into() });
+            let Some(topic) = topic_of(row.topics.iter().map(String::as_str), topics) else { continue };
+            part.events.push(Kept { id: row.id, at: row.at, topic, frame: frame.as_slice().into() });
             part.through = row.id;
         }
         part.through = through.max(after);

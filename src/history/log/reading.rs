@@ -6,7 +6,7 @@ use super::index::{Index, Place};
 use super::segment::Window;
 use super::shelf::event_at;
 use crate::event::{Frame, Id};
-use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus, lists};
+use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus, lists, topic_of};
 use crate::topic::Topic;
 use parking_lot::RwLock;
 use std::collections::VecDeque;
@@ -65,7 +65,7 @@ pub(super) fn read(kept: &RwLock<Locked>, after: Id, through: Id, topics: &[Topi
         let edge = index.edge(topics);
         if let Some(older) = lists::requested(of(index, topics), after, through, edge) {
             let places: Vec<Place> = older.into_iter().filter_map(|id| index.place(id)).collect();
-            return read_older(&places, edge.min(through));
+            return read_older(&places, topics, edge.min(through));
         }
         let gap = (after < edge).then_some(edge);
         (Part { gap, ..Part::default() }, wanted(index, after, through, topics))
@@ -77,9 +77,9 @@ pub(super) fn read(kept: &RwLock<Locked>, after: Id, through: Id, topics: &[Topi
         }
         let is_there = window.holds(&place.segment, place.offset);
         let piece_bytes = if is_there { 0 } else { piece_bytes(&places[position..]) };
-        let (at, frame) = read_event(&mut window, place, piece_bytes)?;
-        bytes += frame.len();
-        part.events.push(Kept { id: place.id, at, frame });
+        let kept = read_event(&mut window, place, topics, piece_bytes)?;
+        bytes += kept.frame.len();
+        part.events.push(kept);
         part.through = place.id;
     }
     part.through = through.max(after);
@@ -87,27 +87,35 @@ pub(super) fn read(kept: &RwLock<Locked>, after: Id, through: Id, topics: &[Topi
 }
 
 /// What a request asks for of the time before the edge: the newest of it, which stands here.
-fn read_older(places: &[Place], through: Id) -> Result<Part, Fault> {
+fn read_older(places: &[Place], topics: &[Topic], through: Id) -> Result<Part, Fault> {
     let (mut events, mut window, mut bytes) = (Vec::new(), Window::default(), 0);
     for place in places {
         if bytes >= PART_BYTES {
             break;
         }
-        let (at, frame) = read_event(&mut window, place, RECORD_BYTES as usize)?;
-        bytes += frame.len();
-        events.push(Kept { id: place.id, at, frame });
+        let kept = read_event(&mut window, place, topics, RECORD_BYTES as usize)?;
+        bytes += kept.frame.len();
+        events.push(kept);
     }
     events.reverse();
     Ok(Part { events, through, gap: None })
 }
 
-/// When an event was published, and its frame.
-fn read_event(window: &mut Window, place: &Place, piece_bytes: usize) -> Result<(SystemTime, Frame), Fault> {
+/// The event that stands at this place, for a read of these topics.
+fn read_event(
+    window: &mut Window,
+    place: &Place,
+    topics: &[Topic],
+    piece_bytes: usize,
+) -> Result<Kept, Fault> {
     let (event, _) = event_at(window, &place.segment, place.offset, piece_bytes)?;
-    let Some(frame) = event.frame.filter(|_| event.id == place.id) else {
-        return Err(Fault::damaged(&place.segment.path, "another event stands where one should"));
-    };
-    Ok((event.at, frame.into()))
+    let frame = event.frame.filter(|_| event.id == place.id);
+    match (frame, topic_of(event.topics(), topics)) {
+        (Some(frame), Some(topic)) => {
+            Ok(Kept { id: place.id, at: event.at, topic, frame: Frame::from(frame) })
+        }
+        _ => Err(Fault::damaged(&place.segment.path, "another event stands where one should")),
+    }
 }
 
 /// Where the events of a part stand, and one more.

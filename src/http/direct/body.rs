@@ -1,10 +1,10 @@
-//! Reading a body: a number of bytes, or chunks, with one limit and one deadline for both.
+//! A body: a number of bytes, or chunks, taken from what has come so far.
+//!
+//! Nothing here waits. A body that is still coming is asked for again when more has come.
 
 use super::head::Framing;
 use super::source::Source;
 use crate::error::Error;
-use crate::os::deadline::Deadline;
-use std::io;
 
 /// The most bytes of trailer fields behind the last chunk. They are read and forgotten; more are answered
 /// 400.
@@ -13,98 +13,109 @@ const TRAILER_BYTES_MAX: usize = 4 * 1024;
 /// The longest line that announces a chunk, with its extensions. A longer one is answered 400.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 
-/// Why there is no body.
+/// A body that is being read.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// The sender is told why.
-    Refused(Error),
-    /// The connection has ended, so there is nobody to tell.
-    Closed,
+pub(super) struct Body {
+    bytes_max: usize,
+    stage: Stage,
+    /// What has come of a body in chunks.
+    taken: Vec<u8>,
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::Refused(error)
+#[derive(Debug)]
+enum Stage {
+    /// So many bytes, which stay in the source until all of them are there.
+    Length(usize),
+    /// The line that announces a chunk.
+    Size,
+    /// A chunk of so many bytes, and the line end behind it.
+    Chunk(usize),
+    /// The lines behind the last chunk, of which so many bytes have come.
+    Trailer(usize),
+}
+
+impl Body {
+    /// A body of at most `bytes_max` bytes. [`Error::TooLarge`] if it is known to be longer; what is over the limit is
+    /// neither read nor given room.
+    pub(super) fn new(framing: Framing, bytes_max: usize) -> Result<Body, Error> {
+        let stage = match framing {
+            Framing::Length(bytes) if bytes > bytes_max => return Err(Error::TooLarge { bytes_max }),
+            Framing::Length(bytes) => Stage::Length(bytes),
+            Framing::Chunked => Stage::Size,
+        };
+        Ok(Body { bytes_max, stage, taken: Vec::new() })
     }
-}
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        match error.kind() {
-            io::ErrorKind::TimedOut => Failure::Refused(Error::Timeout("body")),
-            _ => Failure::Closed,
+    /// Bytes that were taken from the source so far.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Takes what has come. Some once the body is complete; none if more has to come first.
+    pub(super) fn read(&mut self, source: &mut Source) -> Result<Option<Vec<u8>>, Error> {
+        loop {
+            match self.stage {
+                Stage::Length(bytes) => return Ok(take(source, bytes)),
+                Stage::Size => {
+                    let Some(line) = read_line(source, CHUNK_LINE_BYTES_MAX)? else { return Ok(None) };
+                    self.stage = match chunk_size(&line)? {
+                        0 => Stage::Trailer(0),
+                        bytes if bytes > (self.bytes_max - self.taken.len()) as u64 => {
+                            return Err(Error::TooLarge { bytes_max: self.bytes_max });
+                        }
+                        bytes => Stage::Chunk(bytes as usize),
+                    };
+                }
+                Stage::Chunk(bytes) => {
+                    let Some(chunk) = take(source, bytes + 2) else { return Ok(None) };
+                    let Some(chunk) = chunk.strip_suffix(b"\r\n") else {
+                        return Err(Error::bad("a chunk is longer than its size says"));
+                    };
+                    self.taken.extend_from_slice(chunk);
+                    self.stage = Stage::Size;
+                }
+                Stage::Trailer(bytes) => {
+                    let Some(line) = read_line(source, TRAILER_BYTES_MAX - bytes)? else { return Ok(None) };
+                    if line == b"\r\n" {
+                        return Ok(Some(std::mem::take(&mut self.taken)));
+                    }
+                    self.stage = Stage::Trailer(bytes + line.len());
+                }
+            }
         }
     }
 }
 
-/// Takes the body from the source, at most `bytes_max` bytes and within the deadline. A longer one is
-/// refused with [`Error::TooLarge`], and what is over the limit is neither read nor given room.
-pub(super) fn read(
-    source: &mut Source,
-    framing: Framing,
-    bytes_max: usize,
-    mut deadline: Deadline,
-) -> Result<Vec<u8>, Failure> {
-    match framing {
-        Framing::Length(bytes) if bytes > bytes_max => Err(Error::TooLarge { bytes_max }.into()),
-        Framing::Length(bytes) => Ok(source.take(bytes, &mut deadline)?),
-        Framing::Chunked => read_chunks(source, bytes_max, &mut deadline),
-    }
+/// Exactly so many bytes, once they are there.
+fn take(source: &mut Source, bytes: usize) -> Option<Vec<u8>> {
+    let taken = source.buffered().get(..bytes)?.to_vec();
+    source.skip(bytes);
+    Some(taken)
 }
 
 /// RFC 9112, section 7.1.
-fn read_chunks(source: &mut Source, bytes_max: usize, deadline: &mut Deadline) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    loop {
-        let chunk_bytes = read_chunk_size(source, deadline)?;
-        if chunk_bytes == 0 {
-            break;
-        }
-        if chunk_bytes > (bytes_max - body.len()) as u64 {
-            return Err(Error::TooLarge { bytes_max }.into());
-        }
-        body.extend(source.take(chunk_bytes as usize, deadline)?);
-        if source.take(2, deadline)? != b"\r\n" {
-            return Err(Error::bad("a chunk is longer than its size says").into());
-        }
-    }
-    let mut trailer_bytes = 0;
-    loop {
-        let line = read_line(source, TRAILER_BYTES_MAX - trailer_bytes, deadline)?;
-        trailer_bytes += line.len();
-        if line == b"\r\n" {
-            return Ok(body);
-        }
-    }
-}
-
-fn read_chunk_size(source: &mut Source, deadline: &mut Deadline) -> Result<u64, Failure> {
-    let line = read_line(source, CHUNK_LINE_BYTES_MAX, deadline)?;
+fn chunk_size(line: &[u8]) -> Result<u64, Error> {
     // The library reads a size without digits as zero, and takes a lone CR for the end of a line. Either
     // would let what follows be read in two ways.
     let is_plain = line[0].is_ascii_hexdigit() && line.iter().filter(|&&byte| byte == b'\r').count() == 1;
-    match httparse::parse_chunk_size(&line) {
+    match httparse::parse_chunk_size(line) {
         Ok(httparse::Status::Complete((_, bytes))) if is_plain => Ok(bytes),
-        _ => Err(Error::bad("the size of a chunk is not a hexadecimal number").into()),
+        _ => Err(Error::bad("the size of a chunk is not a hexadecimal number")),
     }
 }
 
-/// A line with its CRLF.
-fn read_line(source: &mut Source, bytes_max: usize, deadline: &mut Deadline) -> Result<Vec<u8>, Failure> {
-    loop {
-        let end = source.buffered().iter().position(|&byte| byte == b'\n');
-        let bytes = end.map_or(source.buffered().len(), |index| index + 1);
-        if bytes > bytes_max {
-            return Err(Error::bad("a line between the chunks is too long").into());
+/// A line with its CRLF, once it is there.
+fn read_line(source: &mut Source, bytes_max: usize) -> Result<Option<Vec<u8>>, Error> {
+    let end = source.buffered().iter().position(|&byte| byte == b'\n');
+    let bytes = end.map_or(source.buffered().len(), |index| index + 1);
+    if bytes > bytes_max {
+        return Err(Error::bad("a line between the chunks is too long"));
+    }
+    let line = end.and_then(|_| take(source, bytes));
+    match line {
+        Some(line) if !line.ends_with(b"\r\n") => {
+            Err(Error::bad("a line between the chunks does not end in CRLF"))
         }
-        let Some(end) = end else {
-            source.fill_within(deadline)?;
-            continue;
-        };
-        let line = source.take(end + 1, deadline)?;
-        if !line.ends_with(b"\r\n") {
-            return Err(Error::bad("a line between the chunks does not end in CRLF").into());
-        }
-        return Ok(line);
+        line => Ok(line),
     }
 }

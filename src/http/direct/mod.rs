@@ -1,36 +1,43 @@
-//! The default listener: `std::net::TcpListener`, and a thread for each connection.
+//! The default listener: `std::net::TcpListener`, and a bounded number of threads for its connections.
 //!
-//! It has what a server on an open network needs: deadlines, limits, a pause when descriptors or threads
-//! run out, and the sockets themselves, through which hang-ups are noticed and the hub sends straight.
+//! It has what a server on an open network needs: deadlines, limits, a pause when descriptors run out, and the sockets
+//! themselves, through which hang-ups are noticed and the hub sends straight.
+//!
+//! A thread is for work. When threads are many, who has nothing to do rests, and who is slow waits without one.
+//!
+//! - An `accept` thread takes connections in and gives each to the pool.
+//! - A connection runs on a thread of the pool until it has to wait. Then it rests in its slot.
+//! - The `readiness` thread wakes it when its socket has something to read or has room, the hub when its stream is over,
+//!   and the `sweeper` thread when a deadline has come; the sweeper also sends the heartbeats.
 
 mod head;
 mod source;
 mod body;
+mod quota;
 mod open;
-mod watch;
+mod readiness;
+mod sweeper;
 mod connection;
 
 use super::proxies::Proxies;
-use super::{Limits, Listener, Response, STACK_BYTES, Site};
-use crate::error::Error;
-use crate::hub::wire::{send_now, set_send_timeout};
+use super::{Limits, Listener, Site};
 use crate::os::threads::Threads;
 use connection::{Connection, Shared};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Connections that the kernel completes before they are accepted, so that a burst of thousands is not
-/// refused. (The kernel takes its own maximum, `net.core.somaxconn`, where that is less.)
-const BACKLOG: i32 = 4096;
-
 /// How long a peer may leave bytes unacknowledged (a cable was pulled) before the kernel gives up on it.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The pause after accepting failed for want of descriptors, memory or threads, and the least time between
+/// What the kernel holds for a browser that reads slowly, before that browser counts as behind. Linux
+/// doubles the figure and limits it to `net.core.wmem_max`.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
+/// The pause after accepting failed for want of descriptors or memory, and the least time between
 /// two lines in the log about it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(1);
@@ -43,26 +50,15 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// Binds the address and serves from then on. Fails if the address cannot be bound, or a thread cannot
-    /// be started.
-    pub fn start(
-        address: SocketAddr,
-        site: Arc<dyn Site>,
-        limits: Limits,
-        proxies: Proxies,
-        threads: &Threads,
-    ) -> io::Result<Direct> {
-        Direct::over(bind(address)?, site, limits, proxies, threads)
-    }
-
     /// Serves a socket that listens already. Fails if a thread cannot be started.
-    pub fn over(
+    pub fn start(
         listener: TcpListener,
         site: Arc<dyn Site>,
         limits: Limits,
         proxies: Proxies,
         threads: &Threads,
     ) -> io::Result<Direct> {
+        prepare(&SockRef::from(&listener));
         let listener = Arc::new(listener);
         let shared = Arc::new(Shared::new(site, limits, proxies, threads)?);
         let direct = Direct { address: listener.local_addr()?, listener, shared };
@@ -100,15 +96,6 @@ impl Drop for Direct {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // A server that was just killed can be started again on the same port.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 /// The accept thread, which runs until the listener stops.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut logged_at: Option<Instant> = None;
@@ -116,10 +103,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let error = match listener.accept() {
             // It is accepted first, because only for somebody who is there others have to make room.
             Ok(_) if !shared.connections.make_room() => return,
-            Ok((socket, peer)) => match admit(socket, peer, shared) {
-                Ok(()) => continue,
-                Err(error) => error,
-            },
+            Ok((socket, peer)) => {
+                admit(socket, peer, shared);
+                continue;
+            }
             Err(_) if shared.connections.is_closed() => return,
             // The peer hung up while its connection waited to be accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
@@ -129,31 +116,25 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             log::warn!("failed to accept a connection, going on: {error}");
             logged_at = Some(Instant::now());
         }
-        // Descriptors, memory or threads have run out, and only the end of other connections gives some
+        // Descriptors or memory have run out, and only the end of other connections gives some
         // back. Trying again at once would take the processor from them.
         thread::sleep(ACCEPT_PAUSE);
     }
 }
 
-/// Gives the connection its thread. Where none can be started, the peer is told so.
-fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> io::Result<()> {
-    prepare(&socket, shared.limits);
-    let socket = Arc::new(socket);
-    let connection = Connection::new(socket.clone(), peer, shared.clone());
-    let spawned = shared.threads.spawn_short_lived("connection", STACK_BYTES, move || connection.serve());
-    spawned.inspect_err(|_| {
-        let response =
-            Response::error(&Error::Unavailable("the server has no thread left; come back later".into()));
-        // There is no thread that could wait until the peer takes the answer.
-        let _ = send_now(&socket, &response.encode(true, true));
-    })
+/// Has the connection served.
+fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+    #[cfg(not(target_os = "linux"))]
+    prepare(&SockRef::from(&socket));
+    Connection::new(Arc::new(socket), peer, shared.clone()).begin();
 }
 
-/// Sets what every connection needs. It fails only where the peer is gone already, which the first read
-/// will notice.
-fn prepare(socket: &TcpStream, limits: Limits) {
-    let _ = socket.set_nodelay(true);
-    set_send_timeout(socket, limits.pace.write_deadline);
+/// Sets what every connection needs. On Linux a listening socket passes it on to those that it accepts.
+fn prepare(socket: &SockRef) {
+    // It fails only on a connection whose peer is gone already, which the first read will notice.
+    let _ = socket.set_tcp_nodelay(true);
+    // Without a size of its own the buffer grows up to 4 MB; where setting one fails, it may.
+    let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
     #[cfg(target_os = "linux")]
-    let _ = SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT));
+    let _ = socket.set_tcp_user_timeout(Some(USER_TIMEOUT));
 }

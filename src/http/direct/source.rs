@@ -1,8 +1,6 @@
 //! What comes in on a connection: a socket, and the bytes that were read from it and not used yet.
 
-use super::open::Silence;
 use crate::http::HEAD_BYTES_MAX;
-use crate::os::deadline::Deadline;
 use crate::os::kernel::receive_now;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
@@ -24,8 +22,6 @@ const QUICK: Duration = Duration::from_micros(50);
 pub(super) struct Source {
     socket: Arc<TcpStream>,
     buffer: Vec<u8>,
-    /// Since when nothing has come.
-    silence: Arc<Silence>,
     /// Whether the last bytes came quickly.
     is_quick: bool,
     /// The receive timeout that the socket has now, so that it is set only when it has to change.
@@ -33,8 +29,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(socket: Arc<TcpStream>, silence: Arc<Silence>) -> Source {
-        Source { socket, buffer: Vec::new(), silence, is_quick: false, timeout: Duration::ZERO }
+    pub(super) fn new(socket: Arc<TcpStream>) -> Source {
+        Source { socket, buffer: Vec::new(), is_quick: false, timeout: Duration::ZERO }
     }
 
     /// The bytes that were read and not used yet.
@@ -51,38 +47,27 @@ impl Source {
         }
     }
 
-    /// Takes exactly so many bytes, reading what is missing. The errors are those of [`Source::fill`].
-    pub(super) fn take(&mut self, bytes: usize, deadline: &mut Deadline) -> io::Result<Vec<u8>> {
-        while self.buffer.len() < bytes {
-            self.fill_within(deadline)?;
-        }
-        let taken = self.buffer[..bytes].to_vec();
-        self.skip(bytes);
-        Ok(taken)
-    }
-
-    /// As [`Source::fill`], and counts what comes as progress.
-    pub(super) fn fill_within(&mut self, deadline: &mut Deadline) -> io::Result<()> {
-        self.fill(deadline.at()).map(|bytes| deadline.note(bytes))
-    }
-
-    /// Reads what has arrived, and waits until that is at least one byte. Says how many bytes came; `TimedOut` when none
-    /// came in time, `UnexpectedEof` when none will come.
-    pub(super) fn fill(&mut self, until: Instant) -> io::Result<usize> {
-        self.set_timeout(until)?;
+    /// Reads what has arrived and says how many bytes came. Where nothing has, it waits until something does, or for the
+    /// timeout, if it may; else it fails with `WouldBlock`. `UnexpectedEof` when nothing more will come.
+    pub(super) fn fill(&mut self, until: Instant, may_wait: bool) -> io::Result<usize> {
         let filled = self.buffer.len();
         self.buffer.resize(filled + READ_BYTES.max(filled.min(HEAD_BYTES_MAX)), 0);
-        let read = self.look(filled).unwrap_or_else(|| self.wait(filled));
+        let read = match self.look(filled) {
+            Some(read) => read,
+            None if may_wait => self.set_timeout(until).and_then(|()| self.wait(filled)),
+            None => receive_now(&self.socket, &mut self.buffer[filled..]),
+        };
         self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-            Ok(bytes) => {
-                self.silence.begin();
-                Ok(bytes)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
-            Err(error) => Err(error),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Err(ErrorKind::WouldBlock.into()),
+            read => read,
         }
+    }
+
+    /// Lets go of what the buffer has beyond what is in it: who waits for long holds nothing.
+    pub(super) fn shrink(&mut self) {
+        self.buffer.shrink_to_fit();
     }
 
     /// Sets a timeout that is a little longer than asked, so that one setting serves the many waits of a
@@ -90,7 +75,7 @@ impl Source {
     fn set_timeout(&mut self, until: Instant) -> io::Result<()> {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
+            return Err(ErrorKind::WouldBlock.into());
         }
         if self.timeout < left || self.timeout > left + left / 8 {
             self.timeout = left + left / 16;

@@ -165,7 +165,7 @@ pub struct Feed {
 
 /// Where posts and feeds are kept.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Address {
+pub enum StoreAddress {
     /// In memory, gone with the process.
     Memory,
     /// In a file in this folder, which only this server uses.
@@ -174,35 +174,35 @@ pub enum Address {
     Server(String),
 }
 
-impl Address {
+impl StoreAddress {
     /// Whether something may be kept there already.
     pub(super) fn may_hold_posts(&self) -> bool {
         match self {
-            Address::Memory => false,
+            StoreAddress::Memory => false,
             // Also a link that leads to nothing, which is then refused.
-            Address::Folder(folder) => folder.join(embedded::NAME).symlink_metadata().is_ok(),
-            Address::Server(_) => true,
+            StoreAddress::Folder(folder) => folder.join(embedded::NAME).symlink_metadata().is_ok(),
+            StoreAddress::Server(_) => true,
         }
     }
 }
 
 /// Reads `memory`, a URL, or else a folder.
-impl From<&str> for Address {
-    fn from(text: &str) -> Address {
+impl From<&str> for StoreAddress {
+    fn from(text: &str) -> StoreAddress {
         match text {
-            "memory" => Address::Memory,
-            url if url.contains("://") => Address::Server(url.into()),
-            folder => Address::Folder(folder.into()),
+            "memory" => StoreAddress::Memory,
+            url if url.contains("://") => StoreAddress::Server(url.into()),
+            folder => StoreAddress::Folder(folder.into()),
         }
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Memory => f.write_str("Memory"),
-            Address::Folder(folder) => f.debug_tuple("Folder").field(folder).finish(),
-            Address::Server(url) => write!(f, "Server({}://…)", scheme(url)),
+            StoreAddress::Memory => f.write_str("Memory"),
+            StoreAddress::Folder(folder) => f.debug_tuple("Folder").field(folder).finish(),
+            StoreAddress::Server(url) => write!(f, "Server({}://…)", scheme(url)),
         }
     }
 }
@@ -220,11 +220,11 @@ pub struct Stores {
 }
 
 /// Opens the stores at this address and starts their threads. The error is for the operator.
-pub fn open(address: &Address, threads: &Threads) -> Result<Stores, String> {
+pub fn open(address: &StoreAddress, threads: &Threads) -> Result<Stores, String> {
     let opener = match address {
-        Address::Memory => embedded::memory_opener(),
-        Address::Folder(folder) => embedded::opener(folder.clone()),
-        Address::Server(url) => {
+        StoreAddress::Memory => embedded::memory_opener(),
+        StoreAddress::Folder(folder) => embedded::opener(folder.clone()),
+        StoreAddress::Server(url) => {
             return Err(match scheme(url) {
                 scheme @ ("mysql" | "mongodb") => {
                     format!("this build has no {scheme} support; rebuild with --features {scheme}")
@@ -243,11 +243,11 @@ mod tests {
 
     #[test]
     fn an_address_names_memory_a_folder_or_a_server() {
-        assert_eq!(Address::from("memory"), Address::Memory);
-        assert_eq!(Address::from("./memory"), Address::Folder("./memory".into()));
+        assert_eq!(StoreAddress::from("memory"), StoreAddress::Memory);
+        assert_eq!(StoreAddress::from("./memory"), StoreAddress::Folder("./memory".into()));
         let url = "mysql://callout:secret@db/posts";
-        assert_eq!(Address::from(url), Address::Server(url.into()));
-        assert_eq!(format!("{:?}", Address::from(url)), "Server(mysql://…)");
+        assert_eq!(StoreAddress::from(url), StoreAddress::Server(url.into()));
+        assert_eq!(format!("{:?}", StoreAddress::from(url)), "Server(mysql://…)");
     }
 
     #[test]

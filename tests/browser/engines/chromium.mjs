@@ -8,12 +8,18 @@ export const PROGRAM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 // What the tests may need and this engine cannot do.
 export const CANNOT = {};
 
+// One Chromium for the tests of a file; each window has its own storage.
+let browser;
+
+export const quit = async () => (await browser)?.close();
+
 export async function launch(options = {}) {
-  const browser = await chromium.launch({
+  browser ??= chromium.launch({
     executablePath: PROGRAM,
     args: [
       "--no-sandbox",
       "--disable-gpu",
+      "--disable-quic",
       "--no-first-run",
       "--disable-background-networking",
       "--disable-component-update",
@@ -22,10 +28,10 @@ export async function launch(options = {}) {
     // The tests use the back button too.
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
   });
-  const context = await browser.newContext(options);
+  const context = await (await browser).newContext(options);
   return {
     context,
-    close: () => browser.close(),
+    close: () => context.close(),
     setOffline: (isOffline) => context.setOffline(isOffline),
 
     async newPage(complain) {

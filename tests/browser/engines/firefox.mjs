@@ -1,6 +1,5 @@
 // Firefox, by WebDriver BiDi.
 
-import { after } from "node:test";
 import puppeteer from "puppeteer-core";
 import { Page } from "./page.mjs";
 
@@ -13,9 +12,10 @@ export const CANNOT = {
 
 // One Firefox for the tests of a file that want the same colours; each window has its own storage.
 const browsers = new Map();
-after(async () => {
+
+export async function quit() {
   for (const browser of browsers.values()) await (await browser).close();
-});
+}
 
 function start(colorScheme) {
   return puppeteer.launch({

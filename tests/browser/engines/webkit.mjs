@@ -13,7 +13,8 @@ export const CANNOT = {
   freeze: "WebDriver has no command that freezes a page",
   hang: "WebDriver waits for a page that hangs, and asks no other meanwhile",
   offline: "WebDriver has no command that takes a browser offline",
-  emulation: "WebDriver sets neither the colours nor a narrow window",
+  protocol: "WebKit does not always say which version of HTTP it uses",
+  narrow: "MiniBrowser's toolbar keeps its window at some 450 px or more",
 };
 
 // How long the driver has to answer a command, and for the first time at all, and how often it is asked.
@@ -50,9 +51,18 @@ async function display() {
   return `:${number.trim()}`;
 }
 
-export async function launch() {
+// Each browser ends with its window.
+export const quit = () => {};
+
+export async function launch({ viewport = { width: 1280, height: 720 }, colorScheme = "light" } = {}) {
   const port = await freePort();
-  const env = { ...process.env, DISPLAY: await (screen ??= display()), WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1" };
+  const env = {
+    ...process.env,
+    DISPLAY: await (screen ??= display()),
+    // A page has the colours of the desktop.
+    GTK_THEME: colorScheme === "dark" ? "Adwaita:dark" : "Adwaita",
+    WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1",
+  };
   const driver = spawn("dbus-run-session", ["--", PROGRAM, `--port=${port}`], { env, stdio: "ignore", detached: true });
   const kill = () => {
     process.off("exit", kill);
@@ -103,6 +113,7 @@ export async function launch() {
         const chosen = ask("POST", `${session}/window`, { handle });
         return Promise.all([ask(method, session + path, body), chosen.catch(() => {})]).then(([value]) => value);
       };
+      await tell("POST", "/window/rect", viewport);
       return new WebKitPage(tell);
     },
   };

@@ -3,7 +3,7 @@
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
-import { launch } from "../../browser/support.mjs";
+import { launch, quit } from "../../browser/engines/chromium.mjs";
 
 const [library, url] = process.argv.slice(2);
 
@@ -23,10 +23,9 @@ const server = createServer(async (request, response) => {
 
 server.listen(0, "127.0.0.1", async () => {
   const browser = await launch();
-  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => browser.close().then(() => process.exit()));
-  const page = await browser.newPage();
-  page.on("console", (message) => (message.type() === "log" ? console.log : console.error)(message.text()));
-  page.on("pageerror", (error) => console.error(error));
+  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => quit().then(() => process.exit()));
+  const page = await browser.newPage(console.error);
+  page.on("console", (message) => message.type() === "log" && console.log(message.text()));
   await page.goto(`http://127.0.0.1:${server.address().port}/pages/empty.html`);
   await page.evaluate(
     async ([library, url]) => {

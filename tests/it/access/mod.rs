@@ -1,5 +1,6 @@
 //! Who may publish and read, and from which sites.
 
 mod hosts; // names under which the server is asked for
-mod origins; // CORS, and requests from pages of other sites
-mod retract; // who may take events back
+mod origins; // CORS
+mod retract; // who may retract events
+mod site; // requests that pages of other sites make a browser send

@@ -1,4 +1,4 @@
-//! Who may take events back, and what everybody sees of it.
+//! Who may retract events, and what subscribers see of it.
 
 use crate::support::{Browser, get, publish, request, server, server_with};
 
@@ -25,7 +25,7 @@ fn without_a_token_only_this_machine_retracts_and_never_through_a_proxy() {
 }
 
 #[test]
-fn with_a_token_it_is_needed_also_on_this_machine() {
+fn a_server_with_a_token_asks_for_it_on_this_machine_too() {
     let server = server_with(|config| config.publish_token = Some("sesame".into()));
     let at = server.address();
     let with_token =
@@ -37,6 +37,6 @@ fn with_a_token_it_is_needed_also_on_this_machine() {
     assert_eq!((answer.status, answer.json()["retracted"].as_u64()), (200, Some(2)), "{answer:?}");
     let again = with_token("DELETE /topics/t");
     assert_eq!(again.json(), serde_json::json!({ "retracted": 0, "id": null }));
-    // Topics of pages are nobody's.
+    // Nobody may retract from a page's topic.
     assert_eq!(with_token("DELETE /topics/$chat").status, 400);
 }

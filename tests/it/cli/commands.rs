@@ -8,8 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-/// The program with these arguments, and no variables of the one who runs the tests; a history that
-/// leaves nothing behind.
+/// The program with these arguments and none of the variables of the tests. Its history is in memory.
 pub(super) fn callout(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callout"));
     let variables = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("CALLOUT_"));
@@ -26,7 +25,7 @@ pub(super) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
-/// Checks that it failed with this code and one line, which it gives.
+/// Checks that the program failed with this code and one line. Gives the line.
 pub(super) fn complaint(output: &Output, code: i32) -> String {
     let line = text(&output.stderr).to_owned();
     assert_eq!(output.status.code(), Some(code), "{line}");
@@ -41,7 +40,7 @@ pub(super) fn url(at: SocketAddr) -> String {
 }
 
 #[test]
-fn help_tells_what_there_is_and_exits_with_0() {
+fn help_lists_commands_and_flags_and_exits_with_0() {
     for (args, words) in [
         (&["--help"][..], &["callout serve", "callout publish", "callout listen", "--publish-token"][..]),
         (&["help"], &["callout serve", "callout publish", "callout listen", "CALLOUT_"]),
@@ -122,7 +121,7 @@ fn a_mistake_in_the_call_is_one_clear_line_and_code_2() {
     }
     let output = callout(&["serve"]).env("CALLOUT_GRACE", "soon").output().unwrap();
     assert!(complaint(&output, 2).contains("soon"));
-    // A token that is not what was meant would leave the server open.
+    // An empty token would leave the server open.
     for token in ["".as_ref(), OsStr::from_bytes(b"\xffsecret")] {
         let output = callout(&["serve"]).env("CALLOUT_PUBLISH_TOKEN", token).output().unwrap();
         assert!(complaint(&output, 2).to_lowercase().replace('_', "-").contains("publish-token"));
@@ -169,7 +168,7 @@ fn publish_sends_its_argument_or_standard_input_and_prints_the_id() {
         command.args(args).env("CALLOUT_URL", &url).env("CALLOUT_PUBLISH_TOKEN", "sesame");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
-        // It need not read what it was not asked to read.
+        // With an argument the program does not read its standard input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
@@ -191,7 +190,7 @@ fn publish_sends_its_argument_or_standard_input_and_prints_the_id() {
 }
 
 #[test]
-fn what_a_server_refuses_or_where_there_is_none_is_one_line_and_code_1() {
+fn a_refusal_and_a_missing_server_are_one_line_and_code_1() {
     let nobody = url(TcpListener::bind("127.0.0.71:0").unwrap().local_addr().unwrap());
     let line = complaint(&output(&["publish", "t", "x", "--url", &nobody]), 1);
     assert!(line.contains(&nobody), "{line}");
@@ -251,11 +250,11 @@ fn listen_prints_events_as_they_come() {
     assert_eq!((plain.line().as_str(), &json.json()["data"]), ("before", &json!("before")));
     let first = publish(at, "/topics/rooms/42", "hello");
     assert_eq!(plain.line(), "hello");
-    assert_eq!(json.json(), json!({ "id": first, "event": "message", "data": "hello" }));
+    assert_eq!(json.json(), json!({ "id": first, "event": "message", "topic": "rooms/42", "data": "hello" }));
     publish(at, "/topics/other", "not for them");
     publish(at, "/topics/a?event=news&id=mine", "two\nlines");
     assert_eq!((plain.line().as_str(), plain.line().as_str()), ("news: two", "lines"));
-    assert_eq!(json.json(), json!({ "id": "mine", "event": "news", "data": "two\nlines" }));
+    assert_eq!(json.json(), json!({ "id": "mine", "event": "news", "topic": "a", "data": "two\nlines" }));
 }
 
 #[test]
@@ -266,12 +265,12 @@ fn listen_comes_back_when_the_server_was_killed_and_started_again() {
     let last = publish(at, "/topics/t", "before");
     let mut listening = Listening::start(&["t", "--json", "--since", "earliest"], &url(at));
     assert_eq!(listening.json()["data"], "before");
-    drop(server); // It is killed with SIGKILL.
+    drop(server); // This sends SIGKILL.
     let mut command = callout(&["serve"]);
     command.args(["--listen", &at.to_string()]);
     let server = Program::start(command);
     publish(server.address, "/topics/t", "after");
-    // The history was in memory, so it learns of a gap, by the id that it had, and gets what there is.
+    // The history was in memory, so the command is told of a gap after its last id, and gets what is kept.
     let reset = listening.json();
     assert_eq!(reset["event"], "reset");
     let told: Value = serde_json::from_str(reset["data"].as_str().unwrap()).unwrap();
@@ -308,7 +307,7 @@ fn listen_waits_as_the_server_tells_it() {
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
         format!("{head}:ok heartbeat={heartbeat_secs}\n\nretry: 100\n\n")
     };
-    // However often a stream breaks that was opened, it is not waited for longer each time.
+    // The delay grows only with streams that could not be opened, not with those that broke.
     for _ in 0..4 {
         let mut raw = Raw::over(listener.accept().unwrap().0);
         raw.head();

@@ -1,19 +1,20 @@
-//! The examples do what the README says of them.
+//! The programs under `examples/` do what the documents say of them.
 
-use crate::support::{Browser, get, post, until};
+use crate::support::{Browser, get, post, request, until};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// An example that runs, ended by its number when the test is over.
+/// An example that runs. It is killed when the test is over.
 struct Example {
     child: Child,
     address: SocketAddr,
 }
 
 impl Example {
-    /// Builds and starts it; it says where it listens.
+    /// Builds and starts the example, which prints where it listens.
     fn start(name: &str, arguments: &[&str]) -> Example {
         let cargo = std::env::var_os("CARGO").expect("cargo runs the tests");
         let built = Command::new(cargo).args(["build", "--quiet", "--example", name]).status();
@@ -33,7 +34,7 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        // It may have ended already, which is what was wanted.
+        // The example may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -49,12 +50,12 @@ fn a_program_publishes_from_within() {
 }
 
 #[test]
-fn a_page_of_ones_own_streams_and_takes_votes() {
+fn the_poll_streams_and_takes_votes() {
     let example = Example::start("poll", &["127.0.0.1:0"]);
     let at = example.address;
     let mut browser = Browser::open(at, "/poll");
     assert_eq!(browser.next().data, r#"{"coffee":0,"tea":0,"water":0}"#);
-    // While it is still being shown the votes as they stand, a vote does not reach it and is shown with them.
+    // A vote that is cast while the stream opens is in the snapshot, and is not sent as well.
     let mut votes = 0;
     until("a vote reaches it", || {
         votes += 1;
@@ -77,7 +78,49 @@ fn a_page_of_ones_own_streams_and_takes_votes() {
 }
 
 #[test]
-fn routes_of_ones_own_share_state() {
+fn the_history_numbers_keeps_replays_and_retracts() {
+    let example = Example::start("history", &["127.0.0.1:0"]);
+    let at = example.address;
+    let publish = |target: &str, data: &str| {
+        let answer = post(at, target, data);
+        (answer.status, answer.json()["id"].as_str().unwrap_or_default().to_owned())
+    };
+    // More than a part of a replay.
+    let ids: Vec<String> = (0..300).map(|number| publish("/topics/t", &number.to_string()).1).collect();
+    assert!(ids.is_sorted() && ids.iter().collect::<BTreeSet<_>>().len() == ids.len());
+    let mut browser = Browser::open(at, "/topics/t?last_event_id=earliest");
+    (0..300).for_each(|number| assert_eq!(browser.next().data, number.to_string()));
+    let mut browser = Browser::resume(at, "/topics/t", &ids[297]);
+    assert_eq!((browser.next().data, browser.next().data), ("298".into(), "299".into()));
+    assert_eq!(Browser::open(at, "/topics/t?last=1").next().data, "299");
+
+    let both = "/topics?topic=t&topic=u&id=mine";
+    assert_eq!(publish(both, "two topics"), (200, "mine".into()));
+    assert_eq!(post(at, both, "two topics").json()["duplicate"], true);
+    assert_eq!(publish(both, "another").0, 409);
+    assert_eq!(browser.next().data, "two topics");
+
+    assert_eq!(request(at, "DELETE /topics/t?id=mine HTTP/1.1", "").json()["retracted"], 1);
+    assert_eq!(browser.next().data, r#"{"topic":"t","id":"mine"}"#);
+    assert_eq!(request(at, "DELETE /topics/t?id=mine HTTP/1.1", "").status, 404);
+    assert_eq!(request(at, "DELETE /topics/t HTTP/1.1", "").json()["retracted"], 300);
+    assert_eq!(browser.next().data, r#"{"topic":"t","id":null}"#);
+    let kept = |topic: &str| get(at, &format!("/history/{topic}")).json()["events"].as_array().unwrap().len();
+    // The event that tells `u` stays, and on `t` the one that tells of all.
+    assert_eq!((kept("t"), kept("u")), (2, 1));
+    let nothing_left = request(at, "DELETE /topics/t HTTP/1.1", "").json();
+    assert_eq!(nothing_left, serde_json::json!({ "retracted": 0, "id": null }));
+    // A browser that saw a retracted event goes on from it.
+    assert_eq!(Browser::resume(at, "/topics/t", &ids[299]).next().event, "retract");
+
+    // The oldest are let go, and a browser that comes back for them is told.
+    (0..1_000).for_each(|number| _ = publish("/topics/t", &number.to_string()));
+    let mut browser = Browser::resume(at, "/topics/t", &ids[0]);
+    assert_eq!((browser.next().event, browser.next().data), ("reset".into(), "0".into()));
+}
+
+#[test]
+fn the_counters_routes_share_state() {
     let example = Example::start("counter", &["127.0.0.1:0"]);
     let mut browser = Browser::open(example.address, "/count");
     for count in 1..=3 {
@@ -85,6 +128,6 @@ fn routes_of_ones_own_share_state() {
         assert_eq!(browser.next().data, count.to_string());
     }
     assert_eq!(Browser::open(example.address, "/count").next().data, "3");
-    // No page of callout's own is there.
+    // callout's own pages are off.
     assert_eq!(get(example.address, "/sse?user=ann").status, 404);
 }

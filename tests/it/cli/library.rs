@@ -2,13 +2,13 @@
 
 use crate::support::{Browser, get, publish, until};
 use callout::event::Id;
-use callout::history::memory::Memory;
-use callout::history::{Part, Receipt, Resume, Retracted, Status, TopicStatus};
+use callout::history::{Memory, Part, Receipt, Resume, Retracted, Status, TopicStatus};
 use callout::{
-    Answer, Bounds, Dispatch, Draft, Error, Event, History, Hub, Pages, Server, Start, Topic, Topics,
-    get as get_route,
+    Answer, Bounds, Config, Draft, Error, Event, History, Hub, Pages, Server, Start, StartError, Topic,
+    Topics, get as get_route,
 };
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -18,16 +18,18 @@ fn local() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
 }
 
-/// A history of the program's own: one in memory that counts what is published.
-struct Counting {
+/// How a history of the program's own publishes.
+type Publish = Box<dyn Fn(&Memory, Event) -> Result<Receipt, Error> + Send + Sync>;
+
+/// A history of the program's own: one in memory that publishes in its own way.
+struct Own {
     inner: Memory,
-    published: Arc<AtomicUsize>,
+    publish: Publish,
 }
 
-impl History for Counting {
+impl History for Own {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
-        self.published.fetch_add(1, Relaxed);
-        self.inner.publish(event)
+        (self.publish)(&self.inner, event)
     }
 
     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
@@ -55,19 +57,29 @@ impl History for Counting {
     }
 }
 
+/// A server whose history publishes by the function that `publish` makes of the hub.
+fn server_over(socket: TcpListener, publish: impl FnOnce(Hub) -> Publish + Send + 'static) -> Server {
+    let open = |hub: Hub| -> std::io::Result<Arc<dyn History>> {
+        let inner = Memory::new(hub.clone(), Bounds::default());
+        Ok(Arc::new(Own { inner, publish: publish(hub) }))
+    };
+    Server::builder().listener(socket).history(open).start().unwrap()
+}
+
 #[test]
 fn a_program_brings_its_own_history_and_its_own_socket() {
     let published = Arc::new(AtomicUsize::new(0));
     let counter = published.clone();
     let socket = TcpListener::bind(local()).unwrap();
     let address = socket.local_addr().unwrap();
-    let server = Server::builder()
-        .listener(socket)
-        .history(move |hub| {
-            Ok(Arc::new(Counting { inner: Memory::new(hub, Bounds::default()), published: counter }))
+    // As an async runtime would hand it over.
+    socket.set_nonblocking(true).unwrap();
+    let server = server_over(socket, |_| {
+        Box::new(move |inner, event| {
+            counter.fetch_add(1, Relaxed);
+            inner.publish(event)
         })
-        .start()
-        .unwrap();
+    });
     assert_eq!(server.address(), address);
     publish(address, "/topics/t", "one");
     server
@@ -91,7 +103,7 @@ fn what_a_route_did_not_declare_its_handler_cannot_do() {
 }
 
 #[test]
-fn the_door_decides_what_is_ephemeral_whoever_publishes() {
+fn what_the_program_publishes_on_an_ephemeral_topic_is_ephemeral() {
     let server = Server::builder().listen(local()).ephemeral("cursors/*".parse().unwrap()).start().unwrap();
     let topics = vec![Topic::new("cursors/1").unwrap()];
     let receipt = server.publish(Draft { topics, data: "x".into(), ..Draft::default() }).unwrap();
@@ -100,7 +112,7 @@ fn the_door_decides_what_is_ephemeral_whoever_publishes() {
 }
 
 #[test]
-fn waiting_ends_when_another_thread_stops_the_server_and_stopping_twice_is_no_harm() {
+fn waiting_ends_when_another_thread_stops_the_server_and_a_second_stop_does_nothing() {
     let server = Arc::new(Server::builder().listen(local()).start().unwrap());
     let waiting = {
         let server = server.clone();
@@ -130,13 +142,15 @@ fn a_snapshot_that_panics_ends_its_own_stream_only() {
 }
 
 #[test]
-fn when_the_hub_panics_the_program_is_told_and_everybody_is_hung_up_on() {
-    /// Passes every event on under the same id, which the hub takes for a fault.
-    fn faulty(hub: Hub) -> std::io::Result<Arc<dyn History>> {
-        let inner = Memory::new(hub.clone(), Bounds::default());
-        Ok(Arc::new(Repeating { hub, inner }))
-    }
-    let server = Server::builder().listen(local()).history(faulty).start().unwrap();
+fn when_the_hub_panics_the_program_is_told_and_all_connections_are_closed() {
+    // Passes every event on under the same id, which the hub takes for a fault.
+    let server = server_over(TcpListener::bind(local()).unwrap(), |hub| {
+        Box::new(move |_, event| {
+            let id = Id::from_key(1);
+            hub.broadcast_kept(&event, id, event.encode(Some(id)));
+            Ok(Receipt { id: id.to_string(), duplicate: false })
+        })
+    });
     let mut browser = Browser::open(server.address(), "/topics/t");
     let publish = || {
         server.publish(Draft { topics: vec![Topic::new("t").unwrap()], data: "x".into(), ..Draft::default() })
@@ -147,44 +161,36 @@ fn when_the_hub_panics_the_program_is_told_and_everybody_is_hung_up_on() {
     });
     assert_eq!(server.wait().unwrap_err().to_string(), "the hub thread panicked");
     browser.rest();
-    // What is published meanwhile is kept, and passed on to nobody.
+    // What is published now is kept, and not passed on.
     publish().unwrap();
 }
 
-/// See above.
-struct Repeating {
-    hub: Hub,
-    inner: Memory,
-}
+#[test]
+fn a_socket_that_does_not_listen_and_a_setting_that_cannot_be_meant_are_refused_by_their_names() {
+    let listening = TcpListener::bind(local()).unwrap();
+    let socket = TcpStream::connect(listening.local_addr().unwrap()).unwrap();
+    let own = socket.local_addr().unwrap();
+    let refused = Server::builder().listener(TcpListener::from(OwnedFd::from(socket))).start().err().unwrap();
+    assert!(matches!(refused, StartError::Listen { address, .. } if address == own), "{refused}");
 
-impl History for Repeating {
-    fn publish(&self, event: Event) -> Result<Receipt, Error> {
-        let id = Id::from_key(1);
-        self.hub.broadcast(Dispatch::kept(&event, id, event.encode(Some(id))));
-        Ok(Receipt { id: id.to_string(), duplicate: false })
-    }
+    let mut config = Config::default();
+    config.limits.pace.heartbeat = Duration::ZERO;
+    let refused = Server::builder().config(config).start().err().unwrap().to_string();
+    let wanted =
+        "the setting `limits.pace.heartbeat` is 0ns, and takes a time like 15s, from 10ms to an hour";
+    assert_eq!(refused, wanted);
 
-    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
-        self.inner.resume(start, topics)
-    }
-
-    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
-        self.inner.read(after, through, topics)
-    }
-
-    fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {
-        self.inner.retract(topic, id)
-    }
-
-    fn status(&self) -> Status {
-        self.inner.status()
-    }
-
-    fn topics(&self, after: &str) -> Result<Vec<TopicStatus>, Error> {
-        self.inner.topics(after)
-    }
-
-    fn close(&self, deadline: Duration) {
-        self.inner.close(deadline)
+    let votes = |path| get_route(path, |_, _| Ok(Answer::json(&0)));
+    for (route, why) in [
+        (votes("votes"), "the setting `route` is wrong: `votes` is no path that begins with `/`"),
+        (
+            votes("/votes").subscribes(Topics::fixed("two\nlines")),
+            "the topic of `/votes`: a topic has no control",
+        ),
+        (votes("/votes/{id}").subscribes(Topics::in_path("poll")), "`/votes/{id}` has no part `{poll}`"),
+    ] {
+        let refused = Server::builder().listen(local()).route(route).start().err().unwrap();
+        assert!(matches!(refused, StartError::Setting { name: "route", .. }), "{refused}");
+        assert!(refused.to_string().contains(why), "{refused}");
     }
 }

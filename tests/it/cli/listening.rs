@@ -31,7 +31,7 @@ fn says_to(answers: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_server_that_says_not_now_is_asked_again_when_it_says() {
+fn a_server_that_says_not_now_is_asked_again_at_the_time_that_it_names() {
     let refused = |status: &str, retry_after: &str| {
         format!("HTTP/1.1 {status}\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\n\r\n")
     };
@@ -48,7 +48,7 @@ fn a_server_that_says_not_now_is_asked_again_when_it_says() {
         assert!(said[0].contains(status), "{said:?}");
         assert!(said[0].ends_with(&format!("coming back in {wait}\n")), "{retry_after}: {said:?}");
     }
-    // It does come back.
+    // The command does come back.
     assert_eq!(says_to(&[refused("429 Too Many Requests", "0").as_str(); 3]).len(), 3);
 }
 

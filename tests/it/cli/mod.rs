@@ -4,8 +4,8 @@ mod commands; // what the commands print and how they end
 mod docs; // the documents show what happens
 mod examples; // the examples run
 mod library; // callout inside another program
-mod listening; // what `callout listen` takes, and when it ends or comes back
+mod listening; // which answers `callout listen` accepts, and when it ends or comes back
 mod output; // standard output that is a terminal, is full, or is closed
-mod remote; // which server the commands reach, and what they make of its answers
+mod remote; // which server the commands reach, and how they take its answers
 mod settings; // the values of flags and variables
 mod starting; // what `callout serve` does with its folder, its terminal and its output

@@ -1,4 +1,4 @@
-//! Which server the commands reach, and what they make of its answers.
+//! Which server the commands reach, and how they take its answers.
 
 use super::commands::{callout, complaint, output, text, url};
 use crate::support::{Browser, Raw, server, server_with};
@@ -8,8 +8,8 @@ use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::thread;
 
-/// A server that answers one request with these bytes and then nothing more, and what `callout publish` says to
-/// that. It is given the request's head, in lower case.
+/// What `callout publish` says to a server that answers one request with these bytes and then sends nothing more.
+/// `answer` is given the request's head, in lower case.
 fn publish_to(answer: &str, check_head: impl FnOnce(&str) + Send) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = url(listener.local_addr().unwrap());

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 #[test]
-fn a_standard_output_that_is_full_keeps_nothing_from_its_work() {
+fn a_standard_output_that_is_full_stops_nothing() {
     // Nobody reads the other end.
     let (mut stdout, _reader) = UnixStream::pair().unwrap();
     stdout.set_nonblocking(true).unwrap();
@@ -39,7 +39,7 @@ fn a_server_drains_when_its_terminal_is_closed() {
     BufReader::new(script.child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let address: SocketAddr = line.trim().rsplit("http://").next().unwrap().parse().unwrap();
     assert_eq!(get(address, "/healthz").status, 200);
-    // It is killed, and the terminal is gone with the program that it belongs to.
+    // `script` is killed, and the terminal is closed with it.
     drop(script);
     until("the port is free", || TcpStream::connect(address).is_err());
 }
@@ -57,7 +57,7 @@ fn a_data_folder_that_is_made_and_its_files_are_for_their_owner_only() {
         let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
         assert_eq!(metadata.permissions().mode() & 0o777, wanted);
     }
-    // One that is there stays as the operator wants it.
+    // A folder that is there already keeps its mode.
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o750)).unwrap();
     drop(serve());
     assert_eq!(mode(), 0o750);

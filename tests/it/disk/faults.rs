@@ -285,14 +285,12 @@ fn stream_raw(hub: &Hub, disk: &Arc<Log>, start: Start) -> Raw {
     let (socket, _) = listener.accept().unwrap();
     let (hub, disk) = (hub.clone(), disk.clone());
     thread::spawn(move || {
-        let pace = Pace { heartbeat: Duration::from_millis(1), write_deadline: PATIENCE };
-        let client = Client::new(Wire::Socket(Arc::new(socket)), Coding::Identity, pace);
-        client.run(
-            b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
-            Stream::new(&grant(topics(&["t"])), start),
-            &hub,
-            &*disk,
-        )
+        let mut pace = Pace::default();
+        (pace.heartbeat, pace.write_deadline) = (Duration::from_millis(1), PATIENCE);
+        let stream = Stream::new(&grant(topics(&["t"])), start);
+        let head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        Client::new(Wire::Writer(Box::new(socket)), Coding::Identity, pace, head, stream, None)
+            .run(&hub, &*disk)
     });
     raw
 }

@@ -325,7 +325,7 @@ impl Subject<'_> {
         let newest = self.model.0.last().map(|known| known.id).unwrap_or_default();
         let part = self.history().read(newest, Id::MAX, &topics(&TOPICS)).unwrap();
         assert_eq!(part.events.len(), wanted.len(), "{part:?}");
-        for (Kept { id, at, frame }, (topics, data)) in part.events.iter().zip(wanted) {
+        for (Kept { id, at, frame, .. }, (topics, data)) in part.events.iter().zip(wanted) {
             assert!(*id > newest, "ids only grow");
             assert_eq!(seen(frame).data, data);
             assert_eq!(seen(frame).event, if is_retract { "retract" } else { "message" });
@@ -396,7 +396,9 @@ fn names(numbers: &[usize]) -> Vec<&'static str> {
 }
 
 fn bounds() -> Bounds {
-    Bounds { events_max: KEEP_EVENTS, reserve_events: 0, ..Bounds::default() }
+    let mut bounds = Bounds::default();
+    (bounds.events_max, bounds.reserve_events) = (KEEP_EVENTS, 0);
+    bounds
 }
 
 fn config() -> ProptestConfig {

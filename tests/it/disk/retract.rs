@@ -162,7 +162,8 @@ fn the_text_of_a_retracted_event_goes_with_the_part_of_the_log_that_it_stands_in
     for durability in [Durability::Strict, Durability::Relaxed] {
         let folder = Folder::new();
         // Parts of 64 KB.
-        let bounds = Bounds { bytes_max: 512 * 1024, ..Bounds::default() };
+        let mut bounds = Bounds::default();
+        bounds.bytes_max = 512 * 1024;
         let disk = start(opener(folder.path()), bounds, durability);
         let holds = |words: &str| {
             let read = |path| {

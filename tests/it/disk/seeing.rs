@@ -2,7 +2,7 @@
 //! `/healthz`.
 
 use super::{Folder, callout, serve};
-use crate::support::{get, post, publish, request, server_with};
+use crate::support::{Program, Raw, get, post, publish, request, server_with};
 use callout::access::Secret;
 use callout::history::{Address, Durability};
 use callout::{Draft, Topic};
@@ -201,4 +201,30 @@ fn without_a_flag_the_history_is_in_callout_data_where_the_server_was_started() 
         std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, [callout::history::log::NAME], "one file");
     assert_eq!(history(&["t", "--directory", directory.to_str().unwrap()]).len(), 1);
+}
+
+#[test]
+fn whoever_has_the_acknowledgment_finds_the_event_on_the_same_connection() {
+    let folder = Folder::new();
+    let relaxed = Folder::new();
+    let programs = [
+        Program::serve(&["--log", "warn"]),
+        serve(&folder, &[]),
+        serve(&relaxed, &["--durability", "relaxed"]),
+    ];
+    for program in programs {
+        let mut raw = Raw::connect(program.address);
+        for number in 0..100 {
+            let topic = format!("t{number}");
+            raw.send(format!(
+                "POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
+            ));
+            let id = raw.answer().json()["id"].clone();
+            raw.send(format!("GET /history/{topic} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            assert_eq!(raw.answer().json()["events"][0]["id"], id, "{number}");
+            // So is its topic.
+            raw.send("GET /history HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(raw.answer().json()["topics"].as_array().map(Vec::len), Some(number + 1));
+        }
+    }
 }

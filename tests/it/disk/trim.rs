@@ -47,7 +47,8 @@ fn publish_all(disk: &Log, publishers: usize, count: usize, bounds: &Bounds) {
 #[test]
 fn after_ten_times_what_is_kept_the_files_are_below_one_and_a_quarter_of_what_is_kept() {
     let folder = Folder::new();
-    let bounds = Bounds { events_max: KEPT, ..Bounds::default() };
+    let mut bounds = Bounds::default();
+    bounds.events_max = KEPT;
     let disk = start(opener(folder.path()), bounds.clone(), Durability::Relaxed);
     for publishers in [FEW, MANY] {
         publish_all(&disk, publishers, TIMES * KEPT, &bounds);
@@ -68,7 +69,8 @@ fn after_ten_times_what_is_kept_the_files_are_below_one_and_a_quarter_of_what_is
 #[test]
 fn bytes_bound_what_is_kept_and_the_newest_stay() {
     let folder = Folder::new();
-    let bounds = Bounds { bytes_max: 100_000, ..Bounds::default() };
+    let mut bounds = Bounds::default();
+    bounds.bytes_max = 100_000;
     let disk = start(opener(folder.path()), bounds.clone(), Durability::Relaxed);
     publish_all(&disk, MANY, 2_000, &bounds);
     let status = disk.status();
@@ -84,7 +86,8 @@ fn bytes_bound_what_is_kept_and_the_newest_stay() {
 #[test]
 fn what_is_too_old_goes_with_the_next_event() {
     let folder = Folder::new();
-    let bounds = Bounds { age_max: Duration::from_millis(300), ..Bounds::default() };
+    let mut bounds = Bounds::default();
+    bounds.age_max = Duration::from_millis(300);
     let disk = start(opener(folder.path()), bounds, Durability::Relaxed);
     let old = disk.publish(draft(&["t"], None, "old")).unwrap().id;
     until("the old one is too old, and the new one is not", || {
@@ -98,7 +101,8 @@ fn what_is_too_old_goes_with_the_next_event() {
 #[test]
 fn what_is_too_old_goes_where_nothing_is_published() {
     let folder = Folder::new();
-    let bounds = Bounds { age_max: Duration::from_millis(300), ..Bounds::default() };
+    let mut bounds = Bounds::default();
+    bounds.age_max = Duration::from_millis(300);
     let disk = start(opener(folder.path()), bounds, Durability::Strict);
     disk.publish(draft(&["t"], None, "old")).unwrap();
     until("the old one is gone", || everything(&disk, &["t"]).is_empty() && disk.status().events == 0);

@@ -9,9 +9,12 @@ fn access_log(program: Program) -> Vec<String> {
     let (code, log) = program.wait();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.chars().all(|char| char == '\n' || matches!(char, ' '..='~')), "{log:?}");
-    // Behind the status stand the bytes and the time: `120B 0.3ms`.
-    let is_access =
-        |line: &&str| line.ends_with("ms") && line.rsplit(' ').nth(1).is_some_and(|b| b.ends_with('B'));
+    // Behind the status stand the bytes and the time: `120B 0.3ms`; and behind those, for a stream, why it ended.
+    let is_access = |line: &&str| {
+        let end = ["hung-up", "drained"].iter().find_map(|why| line.strip_suffix(&format!(" {why}")));
+        let line = end.unwrap_or(line);
+        line.ends_with("ms") && line.rsplit(' ').nth(1).is_some_and(|b| b.ends_with('B'))
+    };
     let lines = log.lines().filter(is_access).filter_map(|line| line.split_once("INFO  "));
     lines.map(|(_, line)| line.splitn(5, ' ').take(4).collect::<Vec<_>>().join(" ")).collect()
 }

@@ -1,6 +1,6 @@
 //! Connections that are silent, drip, are reset, vanish or never read: they hold nothing and disturb nobody.
 
-use crate::support::hostile::{drip, responses, sip_while};
+use crate::support::hostile::{assert_dripping_is_refused, sip_while};
 use crate::support::strace::{has_strace, under_strace};
 use crate::support::witness::{AT_ONCE, Witness, streams};
 use crate::support::{Browser, Program, Raw, narrow_socket, post, publish, server, server_with, status};
@@ -35,22 +35,12 @@ fn a_silent_connection_is_closed_at_the_head_deadline() {
 fn a_head_that_drips_is_refused_at_the_same_deadline() {
     let server = server_with(|config| config.limits.head_deadline = Duration::from_secs(1));
     let mut witness = Witness::of_server(&server);
-    let (address, mut dripping) = (server.address(), Vec::new());
-    for head in [
+    let heads = [
         format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1_000)),
         format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(99)),
         "\r\n".repeat(500),
-    ] {
-        dripping.push(thread::spawn(move || {
-            let mut raw = Raw::connect(address);
-            drip(&mut raw, head.as_bytes());
-            raw.everything()
-        }));
-    }
-    for thread in dripping {
-        let everything = thread.join().unwrap();
-        assert_eq!((status(&everything), responses(&everything)), (408, 1));
-    }
+    ];
+    assert_dripping_is_refused(server.address(), heads.map(|head| (String::new(), head)).into());
     witness.assert_calm();
 }
 

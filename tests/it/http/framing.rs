@@ -1,11 +1,12 @@
 //! Bodies: how long they are, how long they may take, and that nothing is hidden in them.
 
-use crate::support::hostile::{BODY_BYTES_MAX, HIDDEN, attack, chunked, drip, exchange, responses};
+use crate::support::hostile::{
+    BODY_BYTES_MAX, HIDDEN, assert_dripping_is_refused, attack, chunked, exchange, responses,
+};
 use crate::support::witness::{AT_ONCE, Witness};
 use crate::support::{Program, Raw, post, server, server_with, status};
 use socket2::SockRef;
 use std::io::Write;
-use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -38,20 +39,8 @@ fn a_body_that_drips_is_refused_at_the_deadline_and_not_published() {
     let mut witness = Witness::of_server(&server);
     let slow = "x".repeat(1_000);
     let chunks = "1\r\nx\r\n".repeat(200) + "0\r\n\r\n";
-    let mut dripping = Vec::new();
-    for (head, body) in [(attack("Content-Length: 1000", ""), slow), (chunked(""), chunks)] {
-        let address = server.address();
-        dripping.push(thread::spawn(move || {
-            let mut raw = Raw::connect(address);
-            raw.send(head);
-            drip(&mut raw, body.as_bytes());
-            raw.everything()
-        }));
-    }
-    for thread in dripping {
-        let everything = thread.join().unwrap();
-        assert_eq!((status(&everything), responses(&everything)), (408, 1));
-    }
+    let requests = vec![(attack("Content-Length: 1000", ""), slow), (chunked(""), chunks)];
+    assert_dripping_is_refused(server.address(), requests);
     witness.assert_calm();
 }
 

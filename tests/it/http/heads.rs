@@ -215,7 +215,7 @@ fn pipelined_requests_are_answered_in_their_order() {
 
 #[test]
 fn a_connection_that_stays_silent_after_a_request_is_closed_at_the_idle_deadline() {
-    let server = server_with(|config| config.limits.idle_deadline = Duration::from_millis(200));
+    let server = server_with(|config| config.limits.idle_deadline = Duration::from_secs(1));
     let mut witness = Witness::of_server(&server);
     let mut raw = Raw::connect(server.address());
     raw.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -15,4 +15,6 @@ mod methods; // every method on every path
 mod room; // who makes room for a newcomer
 mod steady; // what is slow and flows, and what is slow and does not
 mod strict; // HTTP/1.1 to the letter
+mod sums; // what many clients together make the server hold
 mod tiny; // the other listener
+mod unread; // what answers hold while nobody reads them

@@ -32,7 +32,7 @@ fn a_newcomer_is_served_at_once_although_silent_connections_take_all_room() {
 
 #[test]
 fn the_connection_that_has_been_silent_longest_makes_room_and_no_other() {
-    let server = server_with(|config| config.limits.connections_max = 5);
+    let server = server_with(|config| (config.limits.connections_max, config.streams_max) = (5, 5));
     let address = server.address();
     let mut stream = Browser::open(address, "/topics/t");
     let [mut first, mut second, mut third] = [(); 3].map(|()| Raw::connect(address));

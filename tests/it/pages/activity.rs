@@ -1,4 +1,4 @@
-//! Statistics and activity on one stream: at once, as it comes, and nothing when nobody looks.
+//! Statistics and activity on one stream: the statistics at once, activity as it comes, and no work without subscribers.
 
 use crate::support::{Browser, Program, Raw, Seen, get, joined, narrow_socket, post, publish, request};
 use crate::support::{server, server_with, until};
@@ -8,14 +8,14 @@ fn action(seen: &Seen) -> String {
     seen.json()["action"].as_str().expect("an action").to_owned()
 }
 
-/// A subscriber that ephemeral events reach: those from before are not for it.
-fn listen(server: &Server) -> Browser {
+/// A subscriber that ephemeral events reach. Events from before it was registered do not reach it.
+fn subscribe(server: &Server) -> Browser {
     let browser = Browser::open(server.address(), "/api/streams");
     joined(server, server.app().permits.in_use());
     browser
 }
 
-/// Passes over activity until one says this.
+/// Reads activity until an entry has this text.
 fn action_comes(browser: &mut Browser, what: &str) -> String {
     loop {
         let action = action(&browser.next_named("activity"));
@@ -31,7 +31,7 @@ fn statistics_come_at_once_and_go_on() {
     let at = server.address();
     let _other = Browser::open(at, "/topics/news");
     publish(at, "/topics/news", "hello");
-    let mut browser = listen(&server);
+    let mut browser = subscribe(&server);
     let seen = browser.next();
     assert_eq!(seen.event, "stats");
     let first = seen.json();
@@ -42,7 +42,7 @@ fn statistics_come_at_once_and_go_on() {
     assert!(first["history"]["bytes"].is_number(), "{first}");
     assert!(first["memory_bytes"].as_u64() > Some(1_000_000), "{first}");
     assert!(first["descriptors"].as_u64() < first["descriptors_max"].as_u64(), "{first}");
-    // Those that are taken while it still opens count it as behind.
+    // Statistics that are taken while the stream opens count it as behind.
     let mut next = first;
     until("both are sent to straight", || {
         next = browser.next_named("stats").json();
@@ -57,14 +57,14 @@ fn statistics_come_at_once_and_go_on() {
 fn what_was_answered_is_announced_without_query_and_address() {
     let server = server();
     let at = server.address();
-    let mut browser = listen(&server);
+    let mut browser = subscribe(&server);
     assert_eq!(get(at, "/nowhere").status, 404);
     get(at, "/healthz?secret=1");
     let said = action_comes(&mut browser, "healthz");
     let words = said.strip_prefix("Anonymous user: GET /healthz, duration: ").expect("the agreed form");
     words.strip_suffix("ms").and_then(|millis| millis.parse::<f64>().ok()).expect("a duration in ms");
     post(at, "/topics/news", "x");
-    // What was refused is not announced: this is the next that comes.
+    // A refused request is not announced, so this is the next entry.
     assert!(action_comes(&mut browser, "").starts_with("Anonymous user: POST /topics/news, "));
     let _stream = Browser::open(at, "/topics/news");
     action_comes(&mut browser, "GET /topics/news");
@@ -74,7 +74,7 @@ fn what_was_answered_is_announced_without_query_and_address() {
 fn what_is_announced_is_cut_and_holds_no_control_or_direction_characters() {
     let server = server();
     let at = server.address();
-    let mut browser = listen(&server);
+    let mut browser = subscribe(&server);
     for topic in ["\u{202e}gpj", "\u{2066}x", "\u{feff}\u{200b}", &"é".repeat(128)] {
         publish(at, &format!("/topics/{topic}"), "x");
         let said = action_comes(&mut browser, "/topics/");
@@ -87,7 +87,7 @@ fn what_is_announced_is_cut_and_holds_no_control_or_direction_characters() {
 fn a_stream_is_announced_once() {
     let server = server();
     let at = server.address();
-    let mut browser = listen(&server);
+    let mut browser = subscribe(&server);
     let stream = Browser::open(at, "/topics/followed");
     action_comes(&mut browser, "/topics/followed");
     drop(stream);
@@ -100,8 +100,8 @@ fn a_stream_is_announced_once() {
 fn nobody_learns_a_users_name_or_a_guarded_topic() {
     let server = server_with(|config| config.publish_token = Some("secret".into()));
     let at = server.address();
-    let mut browser = listen(&server);
-    // Its own visit may have passed it by, or comes before this.
+    let mut browser = subscribe(&server);
+    // The stream's own request may be announced before this one.
     get(at, "/healthz");
     action_comes(&mut browser, "GET /healthz");
     // Two connections are answered at the same time, so each is waited for before the next is asked.
@@ -119,15 +119,14 @@ fn nobody_learns_a_users_name_or_a_guarded_topic() {
 }
 
 #[test]
-fn more_than_anybody_can_read_is_counted() {
+fn more_requests_than_are_shown_are_counted() {
     let server = server();
     let at = server.address();
-    let mut browser = listen(&server);
+    let mut browser = subscribe(&server);
     let mut missed = false;
     while !missed {
         let mut raw = Raw::connect(at);
-        // Within one tick more are answered than are shown: they are asked for at once, so that nothing waits
-        // for this thread in between.
+        // More requests than are shown have to be answered within one tick, so all are sent in one write.
         raw.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000));
         (0..1_000).for_each(|_| assert_eq!(raw.answer().status, 200));
         get(at, "/sse.html");
@@ -142,32 +141,32 @@ fn more_than_anybody_can_read_is_counted() {
 }
 
 #[test]
-fn a_slow_listener_loses_some_and_delays_nobody() {
+fn a_slow_subscriber_loses_some_and_delays_nobody() {
     /// Fewer than are shown of one tick.
     const ASKED_AT_ONCE: usize = 200;
     let server = server();
     let at = server.address();
     let mut slow = Browser::open_on(Raw::over(narrow_socket(at)), "/api/streams", "");
     assert_eq!(slow.next().event, "stats");
-    let mut quick = listen(&server);
-    // Long paths fill what the slow one's socket holds.
+    let mut quick = subscribe(&server);
+    // Long paths fill the slow subscriber's socket.
     let path = format!("/history/{}", "x".repeat(180));
     let behind = || server.app().hub.survey().behind > 0;
     let mut asked = 0;
     let mut ask = || {
         (0..ASKED_AT_ONCE).for_each(|_| drop(get(at, &path)));
         asked += ASKED_AT_ONCE;
-        // The quick one is not delayed.
+        // The quick subscriber is not delayed.
         get(at, "/sse.html");
         action_comes(&mut quick, "/sse.html");
     };
-    until("the slow listener is behind", || {
+    until("the slow subscriber is behind", || {
         ask();
         behind()
     });
     // This passes it by.
     ask();
-    // It is still there, and gets what comes when it reads again: the statistics as they are then.
+    // The slow subscriber is still connected. When it reads again, it gets the statistics of that moment.
     assert_eq!(server.app().hub.counters().too_slow.load(std::sync::atomic::Ordering::Relaxed), 0);
     let mut seen = 0;
     while behind() {
@@ -179,7 +178,7 @@ fn a_slow_listener_loses_some_and_delays_nobody() {
 }
 
 #[test]
-fn the_ticker_runs_only_while_somebody_listens() {
+fn the_ticker_runs_only_while_somebody_subscribes() {
     let program = Program::serve(&[]);
     let ticks = || threads_named(&program, "activity");
     let open = || Browser::open(program.address, "/api/streams");
@@ -199,8 +198,7 @@ fn the_ticker_runs_only_while_somebody_listens() {
     assert_eq!(ticks(), 1);
 }
 
-/// Waits for what the ticker sends: the first statistics come without it, and its thread has its name when it
-/// runs.
+/// Waits for statistics that the ticker sends. The first ones come without it; its thread has its name once it runs.
 fn tick_comes(browser: &mut Browser) {
     let first = browser.next_named("stats");
     while browser.next_named("stats") == first {}

@@ -23,7 +23,7 @@ fn users_become(browser: &mut Browser, wanted: &[&str]) {
 }
 
 #[test]
-fn what_one_says_everybody_receives() {
+fn a_message_reaches_everybody() {
     let server = server();
     let at = server.address();
     let mut ann = Browser::open(at, "/sse?user=ann");
@@ -38,7 +38,7 @@ fn what_one_says_everybody_receives() {
 }
 
 #[test]
-fn listening_without_a_name_is_a_clear_400() {
+fn subscribing_without_a_name_is_a_clear_400() {
     let server = server();
     let long = format!("/sse?user={}", "n".repeat(81));
     for path in ["/sse", "/sse?user=", "/sse?user=%20%20", "/sse?user=a%0Aevent:%20x", &long] {
@@ -120,7 +120,7 @@ fn a_latecomer_reads_the_last_fifty() {
 }
 
 #[test]
-fn who_comes_back_reads_on_from_the_last_message() {
+fn a_browser_that_comes_back_reads_on_from_the_last_message() {
     let server = server();
     let at = server.address();
     let mut bob = Browser::open(at, "/sse?user=bob");
@@ -161,11 +161,11 @@ fn a_user_with_three_tabs_is_one_entry_until_the_last_tab_closes() {
     users_become(&mut bob, &["bob", "carl"]);
 }
 
-/// What the server takes within so long it takes at once; it is less than the grace.
+/// What happens within this time did not wait for the grace, which is longer.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 #[test]
-fn who_says_goodbye_leaves_at_once() {
+fn a_user_who_says_goodbye_leaves_at_once() {
     let server = server();
     let at = server.address();
     let mut bob = Browser::open(at, "/sse?user=bob");
@@ -177,7 +177,7 @@ fn who_says_goodbye_leaves_at_once() {
     });
     assert_ne!(goodbye[0], goodbye[1]);
     let said = Instant::now();
-    // The second time changes nothing, and neither does a stranger's.
+    // A second goodbye changes nothing, and neither does one with an unknown token.
     for path in [&goodbye[0], &goodbye[0], "sse/goodbye?stream=0", "sse/goodbye"] {
         assert_eq!(post(at, &format!("/{path}"), "").status, 204);
     }
@@ -187,7 +187,7 @@ fn who_says_goodbye_leaves_at_once() {
     assert_eq!(post(at, &format!("/{}", goodbye[1]), "").status, 204);
     assert_eq!(users(&mut bob), ["bob", "carl"]);
     drop(tabs);
-    // The end of the stream may come first.
+    // The stream may end before the presence changes.
     drop(Browser::open(at, "/sse?user=dora"));
     until("the server has noticed", || server.app().permits.in_use() == 2);
     let dora = Browser::open(at, "/sse?user=dora");
@@ -201,7 +201,7 @@ fn who_says_goodbye_leaves_at_once() {
 }
 
 #[test]
-fn who_is_cut_off_and_comes_back_was_never_away() {
+fn a_user_who_is_cut_off_and_comes_back_was_never_away() {
     let server = server();
     let at = server.address();
     let mut bob = Browser::open(at, "/sse?user=bob");
@@ -221,7 +221,7 @@ fn who_is_cut_off_and_comes_back_was_never_away() {
 }
 
 #[test]
-fn who_is_cut_off_and_stays_away_leaves_after_the_grace() {
+fn a_user_who_is_cut_off_and_stays_away_leaves_after_the_grace() {
     let server = server();
     let at = server.address();
     let mut bob = Browser::open(at, "/sse?user=bob");
@@ -271,7 +271,7 @@ fn many_who_join_at_once_all_see_all() {
         let joining: Vec<_> = names.iter().map(join).collect();
         joining.into_iter().map(|thread| thread.join().expect("a place in the chat")).collect()
     });
-    // Nobody leaves before all have seen all.
+    // All stay until each has seen all messages.
     for browser in &mut browsers {
         users_become(browser, &names.iter().map(String::as_str).collect::<Vec<_>>());
     }

@@ -1,10 +1,11 @@
-//! Trying out the way: an event for whoever made up the id, with the server's time and who was reached.
+//! The connection check: an event for the page that made up the id, with the server's time and how many streams it
+//! reached.
 
 use crate::support::{Answer, Browser, Seen, get, joined, post, server, server_with, until};
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a browser has to see of the event that this answers for.
+/// The event that a browser has to receive after this answer.
 fn event(answer: &Answer) -> Seen {
     assert_eq!(answer.status, 200, "{answer:?}");
     let answer = answer.json();
@@ -13,7 +14,7 @@ fn event(answer: &Answer) -> Seen {
 }
 
 #[test]
-fn an_event_comes_with_the_servers_time_and_says_whom_it_reached() {
+fn an_event_comes_with_the_servers_time_and_the_answer_counts_the_streams() {
     let server = server();
     let at = server.address();
     let millis = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
@@ -25,13 +26,13 @@ fn an_event_comes_with_the_servers_time_and_says_whom_it_reached() {
     assert_eq!(browser.next(), event(&answer));
     assert_eq!(answer.json()["reached"], 1);
     assert!((before..=millis()).contains(&answer.json()["at"].as_u64().unwrap()), "{answer:?}");
-    // The first that the other receives is its own.
+    // The first event that the other browser receives is its own.
     let answer = post(at, "/check/other", "");
     assert_eq!(other.next(), event(&answer));
 }
 
 #[test]
-fn who_left_is_not_reached_and_who_comes_back_is_given_exactly_what_came_meanwhile() {
+fn a_browser_that_left_is_not_reached_and_is_sent_what_it_missed_when_it_comes_back() {
     let server = server();
     let at = server.address();
     let mut browser = Browser::open(at, "/check/mine");
@@ -49,7 +50,7 @@ fn who_left_is_not_reached_and_who_comes_back_is_given_exactly_what_came_meanwhi
 }
 
 #[test]
-fn it_needs_no_publish_token_and_gives_no_way_round_it() {
+fn the_check_needs_no_publish_token_and_reaches_no_other_topic() {
     let server = server_with(|config| config.publish_token = Some("secret".into()));
     let at = server.address();
     let mut browser = Browser::open(at, "/check/mine");
@@ -60,14 +61,14 @@ fn it_needs_no_publish_token_and_gives_no_way_round_it() {
 }
 
 #[test]
-fn an_id_that_is_none_and_a_long_body_are_refused() {
+fn an_invalid_id_and_a_long_body_are_refused() {
     let server = server();
     let at = server.address();
     let mut browser = Browser::open(at, "/check/mine");
     let longest = "x".repeat(64);
     for id in ["", "a%20b", "a%2Fb", "a%0Ab", "gr%C3%B6%C3%9Fe", "a_b", &format!("{longest}x")] {
         for answer in [get(at, &format!("/check/{id}")), post(at, &format!("/check/{id}"), "")] {
-            // Without an id it is no such path.
+            // The path without an id is not there.
             assert_eq!(answer.status, if id.is_empty() { 404 } else { 400 }, "{id}: {answer:?}");
             assert!(answer.json()["error"].is_string());
         }

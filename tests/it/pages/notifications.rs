@@ -1,4 +1,4 @@
-//! Notifications: all streams of one user, nobody else, and how many they were.
+//! Notifications reach all streams of one user and no other; the answer counts the streams.
 
 use crate::support::{Answer, Browser, Raw, get, joined, post, request, server, server_with, status, until};
 use serde_json::json;
@@ -34,7 +34,7 @@ fn a_notification_reaches_all_tabs_of_one_user_and_no_other() {
         assert_eq!(answer.json()["id"], seen.id.as_str());
     }
     assert_eq!(reached(&notify(at, "/notify", "for all")), 3);
-    // The first that bob receives is what was for everyone.
+    // The first event that bob receives is the one for everyone.
     assert_eq!(next(&mut bob), "for all");
     ann.iter_mut().for_each(|tab| assert_eq!(next(tab), "for all"));
     assert_eq!(reached(&notify(at, "/notify/carl", "nobody is there")), 0);
@@ -52,13 +52,13 @@ fn after_one_of_three_tabs_closes_the_other_two_still_receive() {
 }
 
 #[test]
-fn tabs_that_close_at_that_moment_are_not_counted() {
+fn tabs_that_have_just_closed_are_not_counted() {
     let server = server();
     let at = server.address();
     for round in 0..20 {
         let mut tabs: Vec<Browser> = (0..3).map(|_| Browser::open(at, "/sse/ann")).collect();
         joined(&server, 3);
-        // Nobody waits for the server to notice.
+        // The test does not wait until the server has noticed.
         tabs.truncate(1);
         assert_eq!(reached(&notify(at, "/notify/ann", "now")), 1, "round {round}");
         assert_eq!(next(&mut tabs[0]), "now");
@@ -89,7 +89,7 @@ fn the_time_goes_to_one_user_or_to_everyone_and_is_not_kept() {
         assert!(matches!(parts[..], [0..=23, 0..=59, 0..=60]), "{seen:?}");
         assert_eq!(seen.id, id, "it has no id of its own");
     }
-    // Whoever only asks for the head sends nothing: this would be the next that comes.
+    // HEAD sends no time; if it did, that would be the next event.
     let mut raw = Raw::connect(at);
     raw.send("HEAD /time HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_eq!(status(&raw.head()), 200);
@@ -100,7 +100,7 @@ fn the_time_goes_to_one_user_or_to_everyone_and_is_not_kept() {
 }
 
 #[test]
-fn who_comes_back_is_given_what_came_meanwhile_to_the_user_and_to_everyone() {
+fn a_browser_that_comes_back_is_sent_what_it_missed_for_the_user_and_for_everyone() {
     let server = server();
     let at = server.address();
     let mut ann = Browser::open(at, "/sse/ann");
@@ -131,7 +131,7 @@ fn data_is_text_as_it_is_or_any_other_json() {
 }
 
 #[test]
-fn data_that_is_no_text_is_sent_as_the_bytes_that_came() {
+fn data_other_than_text_is_sent_byte_for_byte() {
     let server = server();
     let at = server.address();
     let mut ann = Browser::open(at, "/sse/ann");
@@ -148,7 +148,7 @@ fn data_that_is_no_text_is_sent_as_the_bytes_that_came() {
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(next(&mut ann), data);
     }
-    // Text is what its escapes say, without the quotes.
+    // Text is unescaped and has no quotes.
     assert_eq!(post(at, "/notify/ann", r#"{"data":"\u00e9\n\"x\""}"#).status, 200);
     assert_eq!(next(&mut ann), "é\n\"x\"");
 }
@@ -223,7 +223,7 @@ fn nobody_reads_or_writes_a_users_topic_by_guessing_it() {
     assert_eq!(with_token("/topics/$user/ann").status, 400);
     assert_eq!(get(at, "/history/$user/ann").status, 401);
     joined(&server, 1);
-    // Who may not publish may not notify.
+    // Notifying needs the publish token too.
     assert_eq!(post(at, "/notify/ann", r#"{"data":"forged"}"#).status, 401);
     assert_eq!(post(at, "/notify", r#"{"data":"forged"}"#).status, 401);
     assert_eq!(reached(&with_token("/notify/ann")), 1);

@@ -1,4 +1,4 @@
-//! The message wall: named events, numbered, and the last hundred for whoever comes late.
+//! The message wall: named events, numbered, and the last hundred for a newcomer.
 
 use crate::disk::Folder;
 use crate::support::{Answer, Browser, get, post, request, server, server_with};
@@ -49,7 +49,7 @@ fn a_late_visitor_sees_the_last_hundred() {
 }
 
 #[test]
-fn who_comes_back_goes_on_after_the_last_number() {
+fn a_browser_that_comes_back_goes_on_after_the_last_number() {
     let server = server();
     let at = server.address();
     let last = number(&put(at, "red", "seen"));
@@ -62,7 +62,7 @@ fn who_comes_back_goes_on_after_the_last_number() {
 }
 
 #[test]
-fn what_is_no_message_is_refused_with_the_reason_and_nobody_sees_it() {
+fn an_invalid_message_is_refused_with_the_reason_and_nobody_sees_it() {
     let server = server();
     let at = server.address();
     let mut browser = Browser::open(at, "/messages");
@@ -94,7 +94,7 @@ fn what_is_no_message_is_refused_with_the_reason_and_nobody_sees_it() {
 }
 
 #[test]
-fn many_who_put_messages_at_once_get_numbers_of_their_own_in_the_order_of_the_wall() {
+fn messages_that_are_put_at_once_are_numbered_in_the_order_of_the_wall() {
     let server = server();
     let at = server.address();
     let mut browser = Browser::open(at, "/messages");
@@ -121,7 +121,7 @@ fn numbers_go_on_after_a_restart_and_none_is_used_twice() {
     let second = number(&put(server.address(), "red", "after"));
     assert!(second > first);
     server.stop(Duration::from_secs(5));
-    // A server that has kept nothing.
+    // A server whose history is empty.
     let server = start(Address::Memory);
     let at = server.address();
     assert!(number(&put(at, "red", "anew")) > second);

@@ -4,7 +4,7 @@
 use super::{all_posts, create, delete, edit, path, read, settle};
 use crate::disk::{Folder, callout, serve};
 use crate::support::disc::{Disc, Survives};
-use crate::support::{get, until};
+use crate::support::{get, post, until};
 use callout::Error;
 use callout::os::threads::Threads;
 use callout::posts::store::embedded::{Embedded, NAME};
@@ -12,6 +12,7 @@ use callout::posts::store::{FeedStore, PostStore};
 use callout::posts::{Edit, NewPost, Post, PostId};
 use redb::{Database, TableDefinition};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::sync::atomic::Ordering::SeqCst;
 
 fn new(content: &str) -> NewPost {
@@ -37,11 +38,11 @@ fn handle(store: &Embedded) {
     store.apply(store.unhandled().expect("events")).expect("they are filed");
 }
 
-/// In how many ways [`fail`] lets a disc fail.
+/// The number of ways in which [`fail`] lets a disc fail.
 const WAYS: usize = 6;
 
-/// Lets the disc fail in one of the ways in which discs do. In the first three it is one of the syncs to come;
-/// after the last sync of a commit, the refused change is in the file when it is opened again.
+/// Lets the disc fail in one of these ways. In the first three, one of the next syncs fails; if that is the last sync
+/// of a commit, the refused change is in the file when it is opened again.
 fn fail(disc: &Disc, way: usize) {
     match way {
         0..3 => disc.fail_sync(way + 1),
@@ -99,7 +100,7 @@ fn refuse_changes(way: usize, first_change: usize) {
     });
     assert_eq!(store.status().failure, None);
     let posts = vec![third.expect("it was waited for"), second, first];
-    // The feeds are what the events that are left make of them.
+    // Feeds follow from the events, and those of refused changes are undone.
     handle(&store);
     let wanted = (posts, vec!["a".to_owned(), "d".to_owned()]);
     assert_eq!(everything(&store), wanted, "way {way}, change {first_change}");
@@ -111,7 +112,7 @@ fn refuse_changes(way: usize, first_change: usize) {
     assert_eq!(everything(&store), wanted, "way {way}, change {first_change}");
 }
 
-/// A change that was acknowledged, when the log had so many entries.
+/// A change that was acknowledged, and how many entries the log had then.
 struct Acknowledged {
     at: usize,
     id: PostId,
@@ -236,4 +237,28 @@ fn posts_and_feeds_are_there_after_a_restart_and_a_server_without_posts_has_no_f
         assert_eq!(read(program.address, &path(&second)), second);
         assert_eq!(all_posts(program.address, 50), [second.clone(), first.clone()]);
     }
+}
+
+#[test]
+fn posts_that_cannot_be_opened_make_the_server_unready_until_they_can() {
+    let folder = Folder::new();
+    let program = serve(&folder, &[]);
+    let at = program.address;
+    assert_eq!(get(at, "/healthz/ready").status, 200);
+    let file = folder.path().join(NAME);
+    symlink("/not/mounted/posts", &file).unwrap();
+    let post = || post(at, "/api/posts", r#"{"title":"t","content":"c","author":"a"}"#);
+    assert_eq!((post().status, post().status), (503, 503));
+    let ready = get(at, "/healthz/ready");
+    let why = ready.json()["error"].as_str().unwrap().to_owned();
+    assert!(ready.status == 503 && why.contains(file.to_str().unwrap()), "{why}");
+    assert!(get(at, "/healthz").json()["posts"]["failure"].is_string());
+    // A server that is not ready gets no other requests, so this one has to open the posts.
+    fs::remove_file(&file).unwrap();
+    assert_eq!(get(at, "/healthz/ready").status, 200);
+    assert_eq!(post().status, 201);
+    program.signal("TERM");
+    let (code, log) = program.wait();
+    let told = |line: &str| log.matches(line).count();
+    assert_eq!((code, told("/not/mounted/posts"), told("can be opened again")), (Some(0), 1, 1), "{log}");
 }

@@ -59,9 +59,9 @@ fn killed_at_any_moment_acknowledged_posts_are_there_and_feeds_are_what_the_post
         for _ in 0..rounds {
             let wanted = ledger.acknowledged.load(Relaxed) + fastrand::usize(0..ROUND_ANSWERS);
             until("writing goes on", || ledger.acknowledged.load(Relaxed) >= wanted);
-            // Not to wait for something: the moment of the kill is meant to be any.
+            // This does not wait for anything: the kill may come at any moment.
             thread::sleep(Duration::from_micros(fastrand::u64(0..ROUND_MICROS)));
-            drop(program); // It is killed with SIGKILL.
+            drop(program); // This sends SIGKILL.
             program = serve_on(&folder, &at.to_string());
         }
         ledger.stop.store(true, Relaxed);
@@ -119,7 +119,7 @@ fn edit(at: SocketAddr, known: &mut Known, content: String) -> io::Result<()> {
     known.perhaps.push(content.clone());
     let (status, post) = send(at, "PATCH", &super::path(&known.post), &json!({ "content": content }))?;
     match status {
-        // Earlier edits that were not answered are over: kept or not, the post has changed since.
+        // The post has changed since, so earlier edits that were not answered no longer matter.
         200 => *known = Known { post, perhaps: vec![], deleted: Deleted::No },
         404 if known.deleted == Deleted::Perhaps => known.deleted = Deleted::Yes,
         status => panic!("{status}: {post}"),

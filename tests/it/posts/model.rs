@@ -15,7 +15,7 @@ struct Model {
     feeds: BTreeMap<String, Vec<Post>>,
 }
 
-/// What the stores hold after these events, computed in the plainest way.
+/// What the stores have to hold after these events, computed in the plainest way.
 fn model(events: &[PostEvent]) -> Model {
     let Model { mut posts, mut feeds } = Model::default();
     for PostEvent { post, change, .. } in events {
@@ -134,7 +134,7 @@ fn no_late_event_brings_a_deleted_post_back_however_long_ago_it_was_deleted() {
         late.iter().map(PostEvent::name).collect::<Vec<_>>(),
         ["PostCreated", "PostUpdated", "PostDeleted"]
     );
-    // The deletion before everything else: what is older comes late.
+    // The deletion is handled first, so all older events of the post come late.
     store.apply(vec![late[2].clone()]).expect("it is filed");
     store.apply(late.clone()).expect("they are filed");
     assert_eq!(stored(&store), Model::default());
@@ -167,7 +167,7 @@ fn events_that_were_not_handled_before_the_end_are_handled_at_the_next_start() {
     for number in 0..8 {
         let store = Embedded::start(opener(folder.path()), &Threads::default()).expect("it opens");
         assert!(store.bell().try_recv().is_ok(), "the filing thread is told to look");
-        // The changes of the life before, filed or not, but not forgotten.
+        // The changes of the previous process: filed or not, but not forgotten.
         let events = unhandled(&store);
         assert_eq!(events.len(), if number == 0 { 0 } else { 3 });
         all.extend(events.iter().cloned());

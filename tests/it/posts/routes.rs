@@ -59,7 +59,7 @@ fn a_post_has_the_dates_of_its_creation_and_of_its_last_change() {
 }
 
 #[test]
-fn what_is_no_post_is_refused_with_the_field_and_the_reason() {
+fn an_invalid_post_is_refused_with_the_field_and_the_reason() {
     let server = server();
     let at = server.address();
     let with = |field: &str, value: &str| {
@@ -102,7 +102,7 @@ fn what_is_no_post_is_refused_with_the_field_and_the_reason() {
     let xml = request(at, "POST /api/posts HTTP/1.1\r\nContent-Type: text/xml", with("title", "t"));
     assert_eq!(xml.status, 415, "{xml:?}");
     assert_eq!(read(at, "/api/feeds"), json!({ "feeds": [] }));
-    // The largest that is accepted.
+    // The largest fields that are accepted.
     for (field, largest) in [("title", 200), ("author", 80), ("content", 10_000)] {
         let answer = post(at, "/api/posts", with(field, &"\u{1f600}".repeat(largest)));
         assert_eq!(answer.status, 201, "{field}: {}", answer.json()["error"]);
@@ -110,7 +110,7 @@ fn what_is_no_post_is_refused_with_the_field_and_the_reason() {
 }
 
 #[test]
-fn an_edit_that_is_none_is_refused_and_changes_nothing() {
+fn an_invalid_edit_is_refused_and_changes_nothing() {
     let server = server();
     let at = server.address();
     let post = create(at, "as it was #go");

@@ -103,7 +103,7 @@ fn states_follow_each_other_at_the_pace_that_is_documented_however_fast_the_chan
     while state(&mut browser) != last {
         states += 1;
     }
-    // The first goes out at once. Where this machine is slow, each change may be a state of its own.
+    // The first state is sent at once. On a slow machine each change may be a state of its own.
     let most = 1 + began.elapsed().div_duration_f64(PAUSE) as usize;
     assert!(states <= most + 1, "{states} states, {most} pauses");
 }
@@ -142,11 +142,11 @@ fn a_state_is_not_history_it_has_no_id_and_needs_no_replay() {
 }
 
 #[test]
-fn a_client_that_has_its_answer_and_then_looks_sees_the_change() {
+fn a_stream_that_is_opened_after_an_answer_shows_the_change() {
     let server = server();
     let at = server.address();
     let post = create(at, "0");
-    // Another subscriber, so that newcomers are shown a shared state.
+    // With another subscriber, newcomers are shown the state that is shared.
     let _subscriber = Browser::open(at, &path(&post));
     for number in 1..100 {
         let changed = edit(at, &post, &number.to_string());
@@ -177,7 +177,7 @@ fn many_changes_in_one_moment_are_few_states_and_the_last_is_right() {
     settle(at);
     let mut browser = Browser::open(at, "/api/feeds/go");
     state(&mut browser);
-    // Before it has joined it may be shown one state twice.
+    // A stream that has not joined yet may be shown one state twice.
     joined(&server, 1);
     // All in one write, so that no edit waits for this thread.
     let edits = (0..EDITS).map(|number| {
@@ -255,7 +255,7 @@ fn the_program_around_the_server_can_subscribe_to_the_events() {
     let named = |seen: Seen| (seen.event.clone(), seen.json());
     assert_eq!(named(posts.next()), ("PostCreated".into(), post));
     assert_eq!(named(posts.next()), ("PostUpdated".into(), changed.clone()));
-    // With the post as it was last.
+    // The event has the post as it was last.
     assert_eq!(named(posts.next()), ("PostDeleted".into(), changed));
     let mut names: Vec<String> = Vec::new();
     while names.last().is_none_or(|name| name != "b") {

@@ -1,7 +1,11 @@
 //! Tags, and what an edit does to the feeds.
 
-use super::{create, edit, feeds, ids, read, settle, text, whole_feed};
-use crate::support::{Browser, get, joined, server};
+use super::{create, delete, edit, feeds, ids, patch, path, read, settle, text, whole_feed};
+use crate::disk::{Folder, serve};
+use crate::support::{Browser, get, joined, post, server};
+use callout::posts::store::FEEDS_MAX;
+use callout::posts::store::embedded::NAME;
+use redb::{Database, TableDefinition};
 use serde_json::{Value, json};
 
 #[test]
@@ -23,7 +27,7 @@ fn tags_are_found_in_the_content_in_lower_case_and_once() {
 }
 
 #[test]
-fn an_edit_adds_drops_and_keeps() {
+fn an_edit_adds_drops_and_keeps_tags() {
     let server = server();
     let at = server.address();
     let first = create(at, "#keep #drop");
@@ -47,7 +51,7 @@ fn an_edit_adds_drops_and_keeps() {
     joined(&server, 1);
     edit(at, &second, "no tags");
     settle(at);
-    // A feed that has lost its last post is gone, but not for those who watch it.
+    // A feed that has lost its last post is gone, but its streams stay.
     assert_eq!(get(at, "/api/feeds/drop").status, 404);
     assert_eq!(feeds(at), [("keep".to_owned(), 2), ("new".into(), 1)].into());
     assert_eq!(watcher.next_named("data").json()["posts"].as_array().map(Vec::len), Some(1));
@@ -107,4 +111,47 @@ fn a_title_that_changes_is_shown_in_every_feed() {
     for name in ["a", "b"] {
         assert_eq!(read(at, &format!("/api/feeds/{name}"))["posts"][0]["title"], "Another");
     }
+}
+
+#[test]
+fn past_the_last_feed_only_tags_that_are_there_are_taken_until_one_goes() {
+    let folder = Folder::new();
+    let program = serve(&folder, &[]);
+    let first = create(program.address, "#first");
+    settle(program.address);
+    program.signal("TERM");
+    program.wait();
+    // The other feeds are rows that nobody reads: making a hundred thousand of them would take long.
+    let database = Database::open(folder.path().join(NAME)).unwrap();
+    let txn = database.begin_write().unwrap();
+    let mut table = txn.open_table(TableDefinition::<&[u8], &[u8]>::new("feeds")).unwrap();
+    for number in 1..FEEDS_MAX - 1 {
+        table.insert(format!("other{number}").as_bytes(), &1_u64.to_be_bytes()[..]).unwrap();
+    }
+    drop(table);
+    txn.commit().unwrap();
+    drop(database);
+
+    let program = serve(&folder, &[]);
+    let at = program.address;
+    let try_to = |content: &str| {
+        post(at, "/api/posts", json!({ "title": "t", "content": content, "author": "a" }).to_string())
+    };
+    let refused = try_to("#second #third");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(text(&refused.json()["error"]).contains("at most 100000"), "{refused:?}");
+    assert_eq!(try_to("#second").status, 201);
+    settle(at);
+    assert_eq!(try_to("#third").status, 503);
+    let change = patch(at, &path(&first), "", &json!({ "content": "#first #third" }));
+    assert_eq!(change.status, 503, "an edit makes no feed either");
+    assert_eq!((try_to("#first #second").status, try_to("without").status), (201, 201));
+    settle(at);
+    assert_eq!(read(at, "/api/feeds/first")["posts"].as_array().map(Vec::len), Some(2));
+    // A feed goes with its last post.
+    for post in read(at, "/api/feeds/second")["posts"].as_array().unwrap() {
+        delete(at, post);
+    }
+    settle(at);
+    assert_eq!(try_to("#third").status, 201);
 }

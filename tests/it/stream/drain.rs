@@ -1,6 +1,6 @@
 //! The end of the process, and what must not be its end.
 
-use crate::support::{Browser, PATIENCE, Program, Raw, get, publish};
+use crate::support::{Browser, PATIENCE, Program, Raw, get, narrow_socket, publish};
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
@@ -194,4 +194,27 @@ fn a_closed_standard_output_stops_nothing() {
     assert_eq!(get(at, "/healthz").status, 200);
     program.signal("TERM");
     assert_eq!(code(program), Some(0));
+}
+
+#[test]
+fn a_stream_that_breaks_during_a_drain_does_not_count_as_drained() {
+    let program = Program::serve(&["--log", "info", "--grace", "30s"]);
+    let at = program.address;
+    let slow = Browser::open_on(Raw::over(narrow_socket(at)), "/topics/slow", "");
+    let mut other = Browser::open(at, "/topics/other");
+    // More than both sockets take together, and less than the queue takes.
+    (0..12).for_each(|_| _ = publish(at, "/topics/slow", "x".repeat(60_000)));
+    program.signal("TERM");
+    // The hub drains all streams at once, and the slow one still has something to read.
+    assert_eq!((other.rest(), other.has_ended), (vec![], true));
+    drop(slow);
+    let (code, log) = program.wait();
+    let end_of = |path: &str| {
+        let line = log.lines().find(|line| line.contains(&format!(" GET {path} 200 ")));
+        line.and_then(|line| line.rsplit(' ').next()).unwrap_or_else(|| panic!("{path}: {log}")).to_owned()
+    };
+    assert_eq!(
+        (code, end_of("/topics/other"), end_of("/topics/slow")),
+        (Some(0), "drained".into(), "hung-up".into())
+    );
 }

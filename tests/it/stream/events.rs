@@ -167,7 +167,7 @@ fn an_eventsource_that_nobody_here_wrote_sees_what_went_in() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "CI runs everything: it needs node 20.18");
         return println!("SKIPPED: no node with --experimental-eventsource is installed");
     }
-    let server = server_with(|config| config.limits.pace.heartbeat = std::time::Duration::from_millis(5));
+    let server = server_with(|config| config.limits.pace.heartbeat = std::time::Duration::from_millis(10));
     let app = server.app();
     let topics = || vec![Topic::new("t").unwrap()];
     let publish = |event: Event| app.history.publish(event).unwrap().id;

@@ -4,7 +4,7 @@
 use crate::disk::{Folder, draft, everything, topics};
 use crate::support::{PATIENCE, Raw, grant, until};
 use callout::client::{Client, Pace, Stream};
-use callout::event::{Event, Id};
+use callout::event::{Event, Form, Id};
 use callout::history::log::{Log, opener};
 use callout::history::memory::Memory;
 use callout::history::{
@@ -31,7 +31,7 @@ fn id(key: u64) -> Id {
 
 fn kept(key: u64) -> Kept {
     let frame = draft(&["t"], None, &format!("event {key}")).encode(Some(id(key)));
-    Kept { id: id(key), at: SystemTime::now(), frame }
+    Kept { id: id(key), at: SystemTime::now(), topic: topics(&["t"]).remove(0), frame }
 }
 
 fn dispatch(key: u64) -> Dispatch {
@@ -89,9 +89,11 @@ fn stream(hub: &Hub, history: impl History + 'static) -> Raw {
     let hub = hub.clone();
     thread::spawn(move || {
         // Without heartbeats a stream that does not end is noticed.
-        let pace = Pace { heartbeat: 10 * PATIENCE, write_deadline: PATIENCE };
-        let client = Client::new(Wire::Socket(Arc::new(socket)), Coding::Identity, pace);
-        client.run(Vec::new(), Stream::new(&grant(topics(&["t"])), Start::Earliest), &hub, &history)
+        let mut pace = Pace::default();
+        (pace.heartbeat, pace.write_deadline) = (10 * PATIENCE, PATIENCE);
+        let stream = Stream::new(&grant(topics(&["t"])), Start::Earliest);
+        let wire = Wire::Writer(Box::new(socket));
+        Client::new(wire, Coding::Identity, pace, Vec::new(), stream, None).run(&hub, &history)
     });
     Raw::over(peer)
 }
@@ -172,9 +174,9 @@ fn hold_up(hub: &Hub) -> TcpStream {
     socket.set_nonblocking(true).unwrap();
     while socket.write(&[0; 4_096]).is_ok() {}
     SockRef::from(&socket).set_linger(Some(10 * PATIENCE)).unwrap();
-    let (outlet, _queue, _gone) = Outlet::new(Some(Arc::new(socket)), Coding::Identity);
+    let outlet = Outlet::new(Some(Arc::new(socket)), Coding::Identity, None);
     // The hub is the only one that still holds the outlet when it is told to let go of it.
-    drop(hub.register(ClientId(u64::MAX), topics(&["held up"]).into(), Arc::new(outlet)));
+    drop(hub.register(ClientId(u64::MAX), topics(&["held up"]).into(), Form::Plain, Arc::new(outlet)));
     peer
 }
 

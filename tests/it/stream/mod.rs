@@ -4,6 +4,7 @@ mod coding; // chunks, and streams without them
 mod drain; // a server that stops tells everyone when to come back
 mod gaps; // a history that fails, trims or runs ahead while a stream begins
 mod events; // what an event looks like on the wire
+mod forms; // events that say more than the standard has
 mod lines; // many events in one request
 mod memory; // what many streams may hold together
 mod outlet; // straight into the socket, or through a thread

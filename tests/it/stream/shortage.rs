@@ -1,9 +1,9 @@
 //! Too little of something: places for streams, connections, descriptors, threads. Who is there stays,
 //! who comes is told or waits, and it ends by itself.
 
-use crate::support::strace::{has_strace, under_strace};
+use crate::support::strace::{attach_strace, has_strace, under_strace};
 use crate::support::witness::{AT_ONCE, Witness, streams};
-use crate::support::{Browser, Program, Raw, get, request, server_with, until};
+use crate::support::{Browser, Program, Raw, get, publish, request, server_with, until};
 use std::io::{BufRead, BufReader};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -41,7 +41,7 @@ fn past_the_limit_of_streams_an_eventsource_is_told_to_come_back_late() {
 
 #[test]
 fn a_connection_past_the_limit_waits_for_those_that_are_busy_and_is_served_when_one_ends() {
-    let server = server_with(|config| config.limits.connections_max = 10);
+    let server = server_with(|config| (config.limits.connections_max, config.streams_max) = (10, 10));
     let mut witness = Witness::of_server(&server);
     let mut streams: Vec<Browser> = (0..9).map(|_| Browser::open(server.address(), "/topics/a")).collect();
     let mut waiting = Raw::connect(server.address());
@@ -136,25 +136,21 @@ fn accepting_goes_on_after_any_error() {
 }
 
 #[test]
-fn a_connection_that_can_have_no_thread_is_refused_politely_and_accepting_goes_on() {
+fn where_the_system_has_no_thread_left_those_that_there_are_serve_everybody() {
     if !has_strace() {
         return;
     }
-    // Behind the threads that every server has, and within the connections below.
-    let inject = "inject=clone,clone3:error=EAGAIN:when=30..32";
-    let program = under_strace(&["-o", "/dev/null", "-e", "trace=clone,clone3", "-e", inject], &[]);
-    let mut witness = Witness::of_program(&program);
-    let answers: Vec<_> = (0..50)
-        .map(|_| {
-            let mut raw = Raw::connect(program.address);
-            raw.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-            raw.answer()
-        })
-        .collect();
-    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
-    assert_eq!(refused.len(), 3, "{refused:?}");
-    assert!(refused.iter().all(|answer| answer.status == 503 && answer.header("retry-after").is_some()));
-    witness.assert_calm();
+    let program = Program::serve(&[]);
+    if !attach_strace(&program, &["-e", "trace=clone,clone3", "-e", "inject=clone,clone3:error=EAGAIN"]) {
+        return;
+    }
+    let streams: Vec<Browser> = (0..50).map(|_| Browser::open(program.address, "/topics/t")).collect();
+    publish(program.address, "/topics/t", "to all");
+    streams.into_iter().for_each(|mut stream| assert_eq!(stream.next().data, "to all"));
+    Witness::of_program(&program).assert_calm();
+    let log = ended(program);
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("no thread left")).collect();
+    assert!((1..=2).contains(&told.len()), "{log}");
 }
 
 /// When a line of the log was written.

@@ -93,6 +93,12 @@ fn what_cannot_be_sent_is_refused_with_the_reason_and_not_published() {
     for query in [
         "event=error",
         "event=open",
+        "event=reset",
+        "event=retract",
+        "event=drain",
+        "event=end",
+        "event=unauthorized",
+        "event=presence",
         "event=a%0Ab",
         "event=a%0Db",
         "event=a%00b",

@@ -1,9 +1,10 @@
 //! Bytes that no proper client sends, and ways in which none sends or reads them.
 
-use super::Raw;
 use super::witness::AT_ONCE;
+use super::{Raw, status};
 use std::io::{BufRead, ErrorKind, Read};
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest body that a server with the default limits takes.
@@ -63,6 +64,23 @@ pub fn drip(raw: &mut Raw, bytes: &[u8]) -> usize {
     panic!("the server went on taking bytes: {}", bytes.len());
 }
 
+/// Sends each of these requests at the same time: its head at once, and the rest so that it drips. Each is refused with
+/// 408, once.
+pub fn assert_dripping_is_refused(address: SocketAddr, requests: Vec<(String, String)>) {
+    let send = |(head, rest): (String, String)| {
+        thread::spawn(move || {
+            let mut raw = Raw::connect(address);
+            raw.send(head);
+            drip(&mut raw, rest.as_bytes());
+            raw.everything()
+        })
+    };
+    for thread in requests.into_iter().map(send).collect::<Vec<_>>() {
+        let everything = thread.join().unwrap();
+        assert_eq!((status(&everything), responses(&everything)), (408, 1));
+    }
+}
+
 /// Reads a little now and then for as long as this holds. Fails the test if that never ends.
 pub fn sip_while(raw: &mut Raw, holds: impl Fn() -> bool) {
     let until = Instant::now() + AT_ONCE;
@@ -70,6 +88,6 @@ pub fn sip_while(raw: &mut Raw, holds: impl Fn() -> bool) {
         assert!(Instant::now() < until, "a client that sips is served without end");
         // The connection may end during a read, which is what is waited for.
         let _ = raw.reader.get_mut().read(&mut [0; SIP_BYTES]);
-        std::thread::sleep(PAUSE);
+        thread::sleep(PAUSE);
     }
 }

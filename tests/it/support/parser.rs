@@ -24,6 +24,9 @@ pub struct Parser {
     id: String,
     event: String,
     data: String,
+    next_topic: Option<String>,
+    /// The topic that the latest event told, if it told one.
+    pub topic: Option<String>,
     pub last_event_id: String,
     pub retry_millis: Option<u64>,
     pub comments: usize,
@@ -53,7 +56,9 @@ impl Parser {
             let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
             // Only now: the id of an event that is not complete is not yet the last one.
             self.last_event_id.clone_from(&self.id);
+            let topic = self.next_topic.take();
             let data = data.strip_suffix('\n')?.to_owned();
+            self.topic = topic;
             let event = if event.is_empty() { "message".into() } else { event };
             return Some(Seen { id: self.last_event_id.clone(), event, data });
         }
@@ -67,6 +72,7 @@ impl Parser {
                 }
             }
             "event" => self.event = value.into(),
+            "topic" => self.next_topic = Some(value.into()),
             "data" => self.data += &format!("{value}\n"),
             "id" if !value.contains('\0') => self.id = value.into(),
             "retry" if value.bytes().all(|b| b.is_ascii_digit()) => self.retry_millis = value.parse().ok(),

@@ -1,6 +1,7 @@
 //! The program `callout serve`, as a process of its own.
 
 use super::server::raise_descriptor_limit;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -32,6 +33,13 @@ impl Program {
         BufReader::new(stdout).read_line(&mut line).expect("a line that says where it listens");
         let address = line.trim().rsplit("http://").next().and_then(|address| address.parse().ok());
         Program { child, address: address.unwrap_or_else(|| panic!("no address: {line:?}")) }
+    }
+
+    /// Resident memory.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux");
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Sends a signal by name (`TERM`).

@@ -136,6 +136,13 @@ fn sockets(port: u16) -> HashSet<String> {
     rows.filter(|row| row[1].ends_with(&local)).map(|row| format!("socket:[{}]", row[9])).collect()
 }
 
+/// The threads of a program, without those for connections: they are bounded, and end when they find nothing to do for a
+/// while.
 fn threads(process: u32) -> Option<usize> {
-    (process != std::process::id()).then(|| fs::read_dir(format!("/proc/{process}/task")).unwrap().count())
+    let own = process == std::process::id();
+    let tasks = || fs::read_dir(format!("/proc/{process}/task")).expect("the process runs");
+    // A thread may end between the two looks.
+    let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    let lasts = |task: &String| !task.is_empty() && task.trim() != "connection";
+    (!own).then(|| tasks().filter_map(|task| Some(name(task.ok()?))).filter(lasts).count())
 }

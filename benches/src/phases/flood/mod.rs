@@ -16,7 +16,7 @@ use crate::crowd::{Crowd, Faults};
 use crate::meter::{Meter, Reading};
 use crate::server::{Durability, Folder, Kind};
 use crate::table::{Goal, Table};
-use source::{Publishers, Source};
+pub use source::{Publishers, Source};
 
 const STREAMS: usize = 1000;
 

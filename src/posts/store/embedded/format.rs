@@ -28,6 +28,8 @@ pub(super) fn lay_out(txn: &WriteTransaction) -> Result<(), redb::Error> {
     if number(&numbers, FORMAT_KEY)? == Some(1) {
         log::info!("posts are migrated from format 1 to format {FORMAT}, which callout 0.1.0 cannot open");
         order_posts(txn)?;
+        // Format 1 kept feeds that had lost their last post.
+        txn.open_table(FEEDS)?.retain(|_, posts| posts.iter().any(|byte| *byte != 0))?;
     }
     set_number(&mut numbers, FORMAT_KEY, FORMAT)
 }

@@ -1,7 +1,7 @@
 //! Posts and feeds in one file of `redb`, for one server: `posts.redb`, beside the history's.
 //!
 //! Posts have a file of their own because the history is another kind of thing: it is trimmed, has a bound in
-//! bytes, and can be replaced by an empty one without much harm. Posts stay until somebody deletes them, and
+//! bytes, and can be replaced by an empty one without much harm. Posts stay until they are deleted, and
 //! their commits do not wait for those of the history.
 //!
 //! One thread writes (in `writer`). Each reader reads on its own thread, from a snapshot of the file. A post is
@@ -18,7 +18,7 @@ mod writer;
 use super::{Feed, FeedList, FeedStore, PostList, PostStore, Status};
 use crate::disk::{self, Layout, Opener, Store};
 use crate::error::Error;
-use crate::os::threads::Threads;
+use crate::os::threads::{self, Threads};
 use crate::posts::{Edit, NewPost, Post, PostEvent, PostId};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use redb::backends::InMemoryBackend;
@@ -68,6 +68,8 @@ pub fn memory_opener() -> Opener {
 /// The handle to the writing thread, and the file for readers.
 pub struct Embedded {
     inbox: Sender<Message>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<()>,
     bell: Receiver<()>,
     store: Arc<Store>,
 }
@@ -79,13 +81,18 @@ impl Embedded {
         let (ring, bell) = bounded(1);
         let (writer, store) = Writer::open(opener, ring)?;
         let (inbox, messages) = bounded(INBOX_JOBS);
-        let spawned = threads.spawn_essential("posts", move || writer.run(&messages));
+        let (running, ended) = bounded(0);
+        let spawned = threads.spawn_essential("posts", move || {
+            let _running: Sender<()> = running;
+            writer.run(&messages);
+        });
         spawned.map_err(|error| format!("failed to start the posts' thread: {error}"))?;
-        Ok(Embedded { inbox, bell, store })
+        Ok(Embedded { inbox, ended, bell, store })
     }
 
     /// Has the thread do this in a transaction, and waits until that is committed; with
-    /// [`Durability::Immediate`], until it is on disk.
+    /// [`Durability::Immediate`], until it is on disk. [`Error::Unavailable`] where the thread has ended: it closed
+    /// the store, or it panicked.
     fn transact<T: Send + 'static>(
         &self,
         durability: Durability,
@@ -93,9 +100,9 @@ impl Embedded {
     ) -> Result<T, Error> {
         let (answer, answers) = bounded(1);
         let job = ValueJob { durability, act: Some(act), value: None, answer };
-        let gone = || Error::Unavailable("nothing was written: the server is stopping".into());
-        self.inbox.send(Message::Do(Box::new(job))).map_err(|_| gone())?;
-        answers.recv().map_err(|_| gone())?
+        let ended = || Error::Unavailable("nothing was written: the server is stopping".into());
+        self.inbox.send(Message::Do(Box::new(job))).map_err(|_| ended())?;
+        threads::answer(&answers, &self.ended).map_err(|_| ended())?
     }
 }
 
@@ -198,5 +205,93 @@ impl FeedStore for Embedded {
 
     fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Option<Feed>, Error> {
         self.store.read(|txn| feeds::feed(txn, name, before, limit))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn store() -> Arc<Embedded> {
+        Arc::new(Embedded::start(memory_opener(), &Threads::default()).expect("it opens"))
+    }
+
+    /// Does this on a thread of its own, so that a test fails where it would wait for ever.
+    fn outcome<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+        let (done, outcome) = bounded(1);
+        thread::spawn(move || done.send(act()));
+        outcome
+    }
+
+    fn new_post() -> NewPost {
+        NewPost::new("title", "content".into(), "ann").expect("a post")
+    }
+
+    #[test]
+    fn a_job_behind_the_message_to_close_is_refused_and_waits_for_nothing() {
+        let store = store();
+        let (begun, begins) = bounded(1);
+        let (go_on, goes_on) = bounded::<()>(1);
+        let (first, second) = (store.clone(), store.clone());
+        let first = outcome(move || {
+            first.transact(Durability::Immediate, move |_| {
+                begun.send(()).expect("the test waits");
+                goes_on.recv().expect("the test sends");
+                Ok(())
+            })
+        });
+        begins.recv_timeout(PATIENCE).expect("the first job is at work");
+        let (closed, closes) = bounded(1);
+        store.inbox.send(Message::Close(closed)).expect("there is room");
+        let second = outcome(move || second.create(new_post()));
+        while store.inbox.len() < 2 {
+            thread::yield_now();
+        }
+        go_on.send(()).expect("the job waits");
+        assert_eq!(first.recv_timeout(PATIENCE), Ok(Ok(())));
+        assert_eq!(closes.recv_timeout(PATIENCE), Ok(()));
+        assert!(matches!(second.recv_timeout(PATIENCE), Ok(Err(Error::Unavailable(_)))));
+    }
+
+    /// Panics where no guard turns the panic into an error of the file.
+    struct Faulty {
+        begun: Sender<()>,
+        goes_on: Receiver<()>,
+    }
+
+    impl Job for Faulty {
+        fn durability(&self) -> Durability {
+            Durability::None
+        }
+
+        fn act(&mut self, _: &WriteTransaction) -> Result<(), redb::Error> {
+            Ok(())
+        }
+
+        fn answer(self: Box<Self>, _: Result<(), Error>) {
+            self.begun.send(()).expect("the test waits");
+            self.goes_on.recv().expect("the test sends");
+            panic!("a fault");
+        }
+    }
+
+    #[test]
+    fn after_a_panic_of_the_writing_thread_nobody_waits() {
+        let store = store();
+        let (begun, begins) = bounded(1);
+        let (go_on, goes_on) = bounded(1);
+        store.inbox.send(Message::Do(Box::new(Faulty { begun, goes_on }))).expect("there is room");
+        begins.recv_timeout(PATIENCE).expect("the job is at work");
+        let waiting = store.clone();
+        let waiting = outcome(move || waiting.create(new_post()));
+        while store.inbox.is_empty() {
+            thread::yield_now();
+        }
+        go_on.send(()).expect("the job waits");
+        assert!(matches!(waiting.recv_timeout(PATIENCE), Ok(Err(Error::Unavailable(_)))));
+        assert!(matches!(store.create(new_post()), Err(Error::Unavailable(_))));
     }
 }

@@ -68,7 +68,7 @@ fn record(txn: &WriteTransaction, row: &OutboxRow) -> Result<(), redb::Error> {
 }
 
 /// Undoes the changes after this event, from the newest back. They were refused, but may have reached the
-/// disk all the same. Nobody has handled their events, for those are read after the commit has succeeded.
+/// disk all the same. Their events were not handled, since events are read after the commit has succeeded.
 pub(super) fn cut_back(txn: &WriteTransaction, through: u64) -> Result<(), redb::Error> {
     let mut outbox = txn.open_table(OUTBOX)?;
     for event in (through + 1..=newest_event(txn)?).rev() {
@@ -203,7 +203,7 @@ mod tests {
         write(&|txn| refused.iter().for_each(|act| act(txn)));
         write(&|txn| cut_back(txn, 2).unwrap());
         assert_eq!(stored(&database), kept);
-        // The number of a refused event is given again, since nobody was told of it.
+        // The number of a refused event is given again, since it was never handed out.
         write(&|txn| drop(create(txn, new("third")).unwrap()));
         assert_eq!(stored(&database).1, [1, 2, 3]);
     }

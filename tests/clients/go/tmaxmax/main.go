@@ -16,9 +16,13 @@ func main() {
 		panic(err)
 	}
 	connection := sse.NewConnection(request)
-	connection.SubscribeToAll(func(event sse.Event) {
+	say := func(event sse.Event) {
 		handed.Say(event.Type, event.Data, event.LastEventID)
-	})
+	}
+	// `SubscribeToAll` would hand out what is no message too.
+	connection.SubscribeMessages(say)
+	connection.SubscribeEvent("changed", say)
+	connection.SubscribeEvent("reset", say)
 	// It ends only when it is refused.
 	fmt.Fprintln(os.Stderr, connection.Connect())
 }

@@ -1,4 +1,4 @@
-//! Compares what a document shows with what happened.
+//! Compares what a document shows with what a command printed.
 
 /// Whether a text, or its beginning, is what is shown of it. `…` stands for anything, and one id, time or large
 /// number is as good as another.

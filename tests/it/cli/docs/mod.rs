@@ -7,7 +7,7 @@
 //! | `js`, `html` | node parses the module, and the server has the files that it imports |
 //! | `rust` | the document is compiled with the documentation tests |
 //! | `nginx`, `caddy`, `haproxy` | the program takes it, where it is installed; the braces match |
-//! | `ini` | each line is a section or sets something |
+//! | `ini`, `toml` | each line is a section or sets something |
 //!
 //! Any other kind fails.
 
@@ -96,7 +96,7 @@ fn check(path: &Path) {
             "html" => check_page(&shell, block),
             "rust" => check_is_compiled(path),
             "nginx" | "caddy" | "haproxy" => check_configuration(&shell.folder, block),
-            "ini" => {
+            "ini" | "toml" => {
                 let is_known =
                     |line: &str| line.starts_with('[') && line.ends_with(']') || line.contains('=');
                 assert!(block.text.lines().all(is_known), "{}", block.place);
@@ -127,7 +127,7 @@ fn check_module(shell: &Shell, block: &Block, script: &str) {
         let path = path.strip_prefix('.').unwrap_or(path);
         assert_eq!(get(shell.server.address, path).status, 200, "{}: {text}", block.place);
     }
-    // Where CI runs everything, node has to be there.
+    // CI runs everything, so it needs node.
     let Some(node) = installed("node") else {
         return assert!(std::env::var("CI").as_deref() != Ok("true"), "node is not installed");
     };
@@ -158,7 +158,7 @@ fn check_configuration(folder: &Folder, block: &Block) {
     assert!(block.text.contains(ADDRESS), "{}: it leads to no callout", block.place);
     let Some(program) = installed(&block.kind) else { return };
     let file = folder.0.join(&block.kind);
-    // Otherwise it would want to write where only its service may.
+    // Without it, the program would write where only its service may.
     let own =
         ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {name};"));
     let (own, site) = (own.concat(), &block.text);
@@ -216,4 +216,49 @@ fn the_table_of_flags_has_each_flag_and_no_other() {
         lines.map(name).collect()
     };
     assert_eq!(names(&document, "| `--"), names(&help, "  --"));
+}
+
+#[test]
+fn each_test_that_the_table_names_exists() {
+    let mut sources = String::new();
+    let mut folders: Vec<PathBuf> = ["src", "tests"].map(|folder| Path::new(ROOT).join(folder)).into();
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            match extension {
+                _ if path.ends_with("node_modules") => {}
+                Some("rs" | "mjs") => sources += &fs::read_to_string(path).unwrap(),
+                None if path.is_dir() => folders.push(path),
+                _ => {}
+            }
+        }
+    }
+    let read = |name: &str| fs::read_to_string(Path::new(ROOT).join(name)).unwrap();
+    let (document, makefile) = (read("tests/README.md"), read("Makefile"));
+    let running = read("docs/running.md");
+    let rows = [rows(&document, "What once failed"), rows(&running, "What a crowd can cost")].concat();
+    assert!(rows.len() > 60, "{}", rows.len());
+    for row in rows {
+        let tests = row.trim_end_matches('|').rsplit_once('|').unwrap().1;
+        let code = tests.split('`').skip(1).step_by(2);
+        let titles = tests.split('“').skip(1).map(|rest| rest.split('”').next().unwrap_or_default());
+        assert!(code.clone().count() + titles.clone().count() > 0, "{row}");
+        for title in titles {
+            assert!(sources.contains(title), "there is no test {title:?}: {row}");
+        }
+        for name in code {
+            let exists = match name.strip_prefix("make ") {
+                Some(target) => makefile.contains(&format!("\n{target}: ")),
+                None if name.starts_with('.') => Path::new(ROOT).join(name).exists(),
+                None => sources.contains(&format!("fn {name}(")),
+            };
+            assert!(exists, "there is no test {name:?}: {row}");
+        }
+    }
+}
+
+/// The rows of the table in the section with this title, without its head.
+fn rows<'a>(document: &'a str, title: &str) -> Vec<&'a str> {
+    let section = document.split("\n## ").find(|section| section.starts_with(title)).expect("a section");
+    section.lines().filter(|line| line.starts_with("| ")).skip(1).collect()
 }

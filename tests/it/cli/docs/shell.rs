@@ -26,15 +26,15 @@ pub(super) struct Folder(pub(super) PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left over is in the system's folder for that.
+        // What cannot be removed stays in the system's folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// What a block's commands print. It ends the commands that go on for ever when it is dropped.
+/// What a block's commands print. Dropping it ends the commands that go on for ever.
 pub(super) struct Printed {
     whole: String,
-    /// The commands that go on for ever. Where there are some, what the first one prints is what counts.
+    /// The commands that go on for ever. Where there are some, only what the first one prints is compared.
     endless: Vec<Endless>,
     /// The servers of its own, which run as long as the commands.
     servers: Vec<Program>,
@@ -48,7 +48,7 @@ struct Endless {
 
 impl Drop for Endless {
     fn drop(&mut self) {
-        // It may have ended already, which is what was wanted.
+        // The command may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -132,7 +132,7 @@ impl Shell {
     fn serve(&self, line: &str) -> Program {
         let listen = line.split_whitespace().skip_while(|word| *word != "--listen").nth(1);
         let line = line.replace(listen.unwrap_or(ADDRESS), "127.0.0.1:0");
-        // In place of the shell, so that it is the one that is ended.
+        // In place of the shell, so that the test ends the server and not the shell.
         let line = line.replace("callout serve", "exec callout serve");
         let mut command = self.command(&line, self.server.address);
         command.env("CALLOUT_LISTEN", "127.0.0.1:0");

@@ -1,54 +1,32 @@
-//! `callout serve`: the server, its log and its signals.
+//! The flags of `callout serve`, and the settings that they ask for.
 
-use super::flags::{bytes, count, duration};
-use super::output::print;
-use super::{Command, Failure, Flag, Flags, Usage, log as stderr_log};
-use crate::access::{Origin, Secret};
+use super::super::flags::{bytes, count, duration};
+use super::super::{Command, Failure, Flag, Flags, Usage};
+use crate::access::{Hosts, Origin, Secret};
 use crate::client::Pace;
 use crate::history::{Address, Bounds, Durability, TopicBounds};
 use crate::http::{Limits, Network};
-use crate::os::kernel::give_back_code;
-use crate::os::threads::spawn;
+use crate::os::usage::memory_max;
 use crate::pages::Pages;
 use crate::selector::Selector;
-use crate::server::{Config, ListenerKind, Server};
-use crossbeam_channel::{Receiver, bounded, select};
-use log::{Level, LevelFilter};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
-use signal_hook::flag;
-use signal_hook::iterator::Signals;
-use std::io::{IsTerminal, stderr, stdin, stdout};
+use crate::server::settings::{
+    BODY_BYTES, HEARTBEAT, HOST_RIGHT, IDLE, KEEP_AGE, KEEP_BYTES, KEEP_EVENTS, STREAMS, THREADS,
+};
+use crate::server::{Config, ListenerKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Descriptors that are not connections: standard streams, listener, signals, watching, some files.
 const DESCRIPTORS_RESERVED: usize = 24;
 
-/// The valid values of `--heartbeat` and `--grace`. A shorter heartbeat is a flood, a longer one as good as none.
-pub(super) const HEARTBEATS: RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_secs(60 * 60);
-const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The valid values of `--idle`. Less would close connections between two requests of one page.
-const IDLES: RangeInclusive<Duration> = Duration::from_secs(1)..=GRACE_MAX;
-
-/// The least value of `--keep-age`: whoever comes back at once finds what was missed.
-const KEEP_AGE_MIN: Duration = Duration::from_secs(1);
-
-/// How long after the start its code is given back.
-const START_REST: Duration = Duration::from_millis(50);
-
-/// The exit code after an essential thread has panicked.
-const EXIT_FAILED: i32 = 70;
+/// A history in memory takes at most this share of the memory that there is, unless `--keep-bytes` says otherwise.
+const HISTORY_SHARE: u64 = 8;
 
 /// This share of the connections is left for short requests, but not more than the maximum.
 const SHORT_REQUESTS_SHARE: usize = 16;
 const SHORT_REQUESTS_MAX: usize = 256;
 
-pub(super) static COMMAND: Command = Command {
+pub(in crate::cli) static COMMAND: Command = Command {
     name: "serve",
     arguments: "",
     about: "start the server",
@@ -77,7 +55,7 @@ pub(super) static COMMAND: Command = Command {
         Flag {
             name: "trusted-proxy",
             value: "ADDRESS",
-            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded); repeatable;\nwithout it nobody is",
+            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded); repeatable;\nwithout it no proxy is",
         },
         Flag {
             name: "data",
@@ -90,7 +68,11 @@ pub(super) static COMMAND: Command = Command {
             help: "strict: an acknowledged event is on disk; relaxed: within 100 ms; strict",
         },
         Flag { name: "keep-events", value: "COUNT", help: "events kept for those who come back; 100000" },
-        Flag { name: "keep-bytes", value: "SIZE", help: "bytes kept for them; 64MB" },
+        Flag {
+            name: "keep-bytes",
+            value: "SIZE",
+            help: "bytes kept for them; 64MB, in memory at most an eighth of what there is",
+        },
         Flag { name: "keep-age", value: "TIME", help: "how long an event is kept for them; 7days" },
         Flag {
             name: "keep-reserve",
@@ -123,6 +105,11 @@ pub(super) static COMMAND: Command = Command {
             help: "the largest body; larger ones are answered 413; 64KB",
         },
         Flag {
+            name: "threads",
+            value: "COUNT",
+            help: "threads for requests and streams; beyond half of them who waits has none; 256",
+        },
+        Flag {
             name: "streams",
             value: "COUNT",
             help: "streams open at once; more are told to come back later;\nas many as the descriptor limit allows",
@@ -148,135 +135,37 @@ pub(super) static COMMAND: Command = Command {
     ],
 };
 
-pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
-    let level =
-        flags.value("log", LevelFilter::Info, "error, warn, info or debug", |text| text.parse().ok())?;
-    let grace = flags.value("grace", Duration::from_secs(5), "a time like 5s, at most a day", |text| {
-        duration(text).filter(|time| *time <= GRACE_MAX)
-    })?;
-    let drain_delay =
-        flags.value("drain-delay", Duration::ZERO, "a time like 5s, at most a day", |text| {
-            duration(text).filter(|time| *time <= GRACE_MAX)
-        })?;
-    // Each stream takes a descriptor, and the soft limit is often far below the hard one. If it cannot be raised,
-    // the server works with what there is.
-    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let config = config(flags, usize::try_from(descriptors).unwrap_or(usize::MAX))?;
-    let work = |error: std::io::Error| Failure::Work(error.to_string());
-    stderr_log::start(level).map_err(work)?;
-    // Asked first: a terminal that was closed is none any more.
-    let has_terminal = stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal();
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(work)?;
-
-    // A write over the file size limit then fails with EFBIG, and is refused like one on a full disk; by default the signal
-    // kills the process.
-    flag::register(SIGXFSZ, Arc::default()).map_err(work)?;
-
-    let openness = openness(&config);
-    let server = Server::builder().config(config).start().map_err(|why| Failure::Work(why.to_string()))?;
-    let start_line =
-        format!("callout {} listening on http://{}\n", env!("CARGO_PKG_VERSION"), server.address());
-    // Standard output may be closed, or a pipe that is full: then the thread waits, and the server does not.
-    spawn("start line", move || _ = print(&start_line)).map_err(work)?;
-    openness.into_iter().for_each(|(level, line)| log::log!(level, "{line}"));
-
-    let stop = wait_for_signals(signals, has_terminal).map_err(work)?;
-    // Threads that have just been started run code too, until they come to rest.
-    std::thread::sleep(START_REST);
-    give_back_code();
-    select! {
-        recv(stop) -> _ => {
-            if !drain_delay.is_zero() {
-                log::info!("not ready any more, draining in {}", humantime::format_duration(drain_delay));
-                server.announce_stop();
-                select! {
-                    recv(server.failure()) -> _ => exit(EXIT_FAILED),
-                    default(drain_delay) => {}
-                }
-            }
-            log::info!("draining");
-            if !server.stop(grace) {
-                log::warn!("some requests were still open after the grace time");
-            }
-            exit(0);
-        }
-        // The log has the thread's name and what it said. Dropping the server closes the stores.
-        recv(server.failure()) -> _ => {
-            drop(server);
-            exit(EXIT_FAILED)
-        }
-    }
-}
-
-/// Waits for signals on a thread of its own, so that a second one is heard during a drain. Sends one message when
-/// the server is to stop: for SIGTERM and SIGINT, and for SIGHUP if it was started on a terminal.
-fn wait_for_signals(mut signals: Signals, has_terminal: bool) -> std::io::Result<Receiver<()>> {
-    let (stop, stops) = bounded(1);
-    spawn("signals", move || {
-        let mut is_stopping = false;
-        for signal in signals.forever() {
-            match signal {
-                // A second signal ends the process at once.
-                SIGTERM | SIGINT if is_stopping => exit(128 + signal),
-                // The terminal was closed. The kernel and a shell may both say so.
-                SIGHUP if has_terminal && is_stopping => {}
-                SIGHUP if !has_terminal => log::info!("signal {signal} is ignored"),
-                SIGTERM | SIGINT | SIGHUP => {
-                    is_stopping = true;
-                    // The main thread waits for it.
-                    let _ = stop.send(());
-                }
-                _ => log::info!("signal {signal} is ignored"),
-            }
-        }
-    })?;
-    Ok(stops)
-}
-
-/// Lines for the log at the start: what is open to whom.
-fn openness(config: &Config) -> Vec<(Level, String)> {
-    let (listen, pages) = (config.listen, &config.pages);
-    let publishing = match config.publish_token {
-        Some(_) => "publishing to topics, notifying and the history need the publish token",
-        None => "publishing to topics, notifying and the history are open to everybody",
-    };
-    let mut lines = vec![
-        (Level::Info, format!("{publishing}; every topic can be read by everybody")),
-        (Level::Info, format!("pages open to everybody: {pages} (--pages)")),
-    ];
-    if config.publish_token.is_none() && !listen.ip().is_loopback() {
-        let why = format!("anybody who can reach {listen} may publish; --publish-token would change that");
-        lines.push((Level::Warn, why));
-    }
-    lines
-}
-
-fn exit(code: i32) -> ! {
-    log::logger().flush();
-    std::process::exit(code)
-}
-
-fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
+/// The settings that the flags ask for, with so many descriptors.
+pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
     let default = Config::default();
     let connections_max = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(2);
     let short_requests = (connections_max / SHORT_REQUESTS_SHARE).clamp(1, SHORT_REQUESTS_MAX);
-    let pace = Pace {
-        heartbeat: flags.value(
-            "heartbeat",
-            default.limits.pace.heartbeat,
-            "a time like 15s, from 10ms to an hour",
-            |text| duration(text).filter(|time| HEARTBEATS.contains(time)),
-        )?,
-        ..default.limits.pace
+    let (limits, bounds) = (default.limits, default.bounds);
+    let limits = Limits {
+        body_bytes_max: flags.setting("body-bytes", &BODY_BYTES, limits.body_bytes_max, bytes)?,
+        idle_deadline: flags.setting("idle", &IDLE, limits.idle_deadline, duration)?,
+        pace: Pace {
+            heartbeat: flags.setting("heartbeat", &HEARTBEAT, limits.pace.heartbeat, duration)?,
+            ..limits.pace
+        },
+        threads_max: flags.setting("threads", &THREADS, limits.threads_max, count)?,
+        connections_max,
+        ..limits
     };
-    let idle_deadline =
-        flags.value("idle", default.limits.idle_deadline, "a time like 60s, from 1s to a day", |text| {
-            duration(text).filter(|time| IDLES.contains(time))
-        })?;
-    let keep_bytes =
-        flags.value("keep-bytes", default.bounds.bytes_max, "a size like 64MB, at least 1", bytes)?;
-    let body_bytes =
-        flags.value("body-bytes", default.limits.body_bytes_max, "a size like 64KB, at least 1", bytes)?;
+    let data = data(flags.text("data").unwrap_or("callout-data"))?;
+    let history_bytes = match data {
+        Address::Memory => usize::try_from(memory_max() / HISTORY_SHARE).unwrap_or(usize::MAX),
+        _ => usize::MAX,
+    };
+    let bounds = Bounds {
+        events_max: flags.setting("keep-events", &KEEP_EVENTS, bounds.events_max, count)?,
+        bytes_max: flags.setting("keep-bytes", &KEEP_BYTES, bounds.bytes_max.min(history_bytes), bytes)?,
+        age_max: flags.setting("keep-age", &KEEP_AGE, bounds.age_max, duration)?,
+        reserve_events: flags.value("keep-reserve", bounds.reserve_events, "a number of events", |text| {
+            text.replace('_', "").parse().ok()
+        })?,
+        topics: flags.list("keep").iter().map(|text| keep(text)).collect::<Result<_, _>>()?,
+    };
     let durability =
         flags.value("durability", Durability::Strict, "strict or relaxed", |text| match text {
             "strict" => Some(Durability::Strict),
@@ -303,31 +192,10 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
             let folder = std::path::PathBuf::from(text);
             folder.is_dir().then_some(Some(folder))
         })?,
-        data: data(flags.text("data").unwrap_or("callout-data"))?,
+        data,
         durability,
-        bounds: Bounds {
-            events_max: flags.value(
-                "keep-events",
-                default.bounds.events_max,
-                "a number of events, at least 1",
-                count,
-            )?,
-            bytes_max: keep_bytes,
-            age_max: flags.value(
-                "keep-age",
-                default.bounds.age_max,
-                "a time like 7days, at least a second",
-                |text| duration(text).filter(|age| *age >= KEEP_AGE_MIN),
-            )?,
-            reserve_events: flags.value(
-                "keep-reserve",
-                default.bounds.reserve_events,
-                "a number of events",
-                |text| text.replace('_', "").parse().ok(),
-            )?,
-            topics: flags.list("keep").iter().map(|text| keep(text)).collect::<Result<_, _>>()?,
-        },
-        limits: Limits { body_bytes_max: body_bytes, connections_max, pace, idle_deadline, ..default.limits },
+        bounds,
+        limits,
         trusted_proxies: flags
             .list("trusted-proxy")
             .into_iter()
@@ -336,7 +204,7 @@ fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failure> {
         pages: pages(flags)?,
         activity: !flags.is_on("no-activity"),
         streams_max: flags
-            .value("streams", usize::MAX, "a number of streams, at least 1", count)?
+            .setting("streams", &STREAMS, usize::MAX, count)?
             .min(connections_max - short_requests),
     })
 }
@@ -368,8 +236,8 @@ fn port(digits: &str) -> Option<u16> {
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The one of a name's addresses to listen on: the first of IPv4, since everybody who looks for `localhost` also tries
-/// 127.0.0.1, and the commands begin with it.
+/// The address of a name to listen on: the first of IPv4, since every client that looks for `localhost` also tries
+/// 127.0.0.1, and callout's own commands begin with it.
 fn preferred(addresses: &[SocketAddr]) -> Option<SocketAddr> {
     addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
 }
@@ -394,9 +262,8 @@ fn origin(text: String) -> Result<Origin, Failure> {
 
 /// A name without scheme, port and path.
 fn host(text: String) -> Result<String, Failure> {
-    if text.is_empty() || text.contains(['/', ':', '*', ' ']) {
-        let right = "a name like push.example.org, without scheme, port and path";
-        return Err(Usage(format!("`{text}` is no value for --host, which takes {right}")).into());
+    if !Hosts::is_name(&text) {
+        return Err(Usage(format!("`{text}` is no value for --host, which takes {HOST_RIGHT}")).into());
     }
     Ok(text)
 }
@@ -421,7 +288,8 @@ fn keep(text: &str) -> Result<TopicBounds, Failure> {
         } else if word.ends_with(['b', 'B']) {
             bounds.bytes_max.replace(bytes(word).ok_or_else(|| wrong(right))?).is_none()
         } else {
-            let age = duration(word).filter(|age| *age >= KEEP_AGE_MIN).ok_or_else(|| wrong(right))?;
+            let age =
+                duration(word).filter(|age| KEEP_AGE.valid.contains(age)).ok_or_else(|| wrong(right))?;
             bounds.age_max.replace(age).is_none()
         };
         if !is_new {
@@ -446,7 +314,7 @@ fn ephemeral(pattern: String) -> Result<Selector, Failure> {
 
 fn pages(flags: &Flags) -> Result<Pages, Failure> {
     let Some(text) = flags.text("pages") else { return Ok(Pages::all()) };
-    text.parse().map_err(|error| super::Usage(format!("{error} (--pages)")).into())
+    text.parse().map_err(|error| Usage(format!("{error} (--pages)")).into())
 }
 
 #[cfg(test)]

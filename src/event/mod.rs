@@ -3,79 +3,30 @@
 //! Text from outside enters an event only through its constructor, which refuses CR, LF and NUL in id
 //! and name; the encoder splits data at CRLF, CR and LF.
 
+mod check;
+mod form;
+mod id;
+
+pub(crate) use check::{DRAIN, OPEN, RETRACT};
+pub use check::{EARLIEST, ID_BYTES_MAX, NAME_BYTES_MAX};
+pub use form::Form;
+pub use id::Id;
+
 use crate::error::Error;
 use crate::topic::Topic;
+use check::{END, PRESENCE, RESET, check_id, check_name};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use memchr::memchr2;
 use serde::Serialize;
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::sync::Arc;
-
-/// The longest id that a publisher may give, in bytes. Longer ones would make a browser ask for
-/// permission (a CORS preflight) each time it reconnects.
-pub const ID_BYTES_MAX: usize = 64;
-
-/// The longest name, in bytes. A longer one is refused.
-pub const NAME_BYTES_MAX: usize = 255;
-
-/// What a browser sends instead of an id to be given all that is kept.
-pub const EARLIEST: &str = "earliest";
-
-/// The name of the event that tells a browser of a gap. It is refused to publishers, so that it is believed.
-const RESET: &str = "reset";
-
-/// The name of the event that tells a browser that an earlier one was retracted. It is refused to publishers, so
-/// that it is believed.
-pub(crate) const RETRACT: &str = "retract";
 
 /// The bounds of `retry`, in milliseconds; values outside are moved to the nearest. After a shorter delay all browsers
 /// of a server that restarts come back at the same moment; after a longer one a page seems dead.
 pub const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 100..=600_000;
 
-/// The bytes of one or more whole events, shared by everyone who receives them.
+/// The bytes of one or more whole events, shared by everyone who receives them. [`Event::encode`] makes one.
 pub type Frame = Arc<[u8]>;
-
-/// Where an event stands in the one order of all kept events. A history gives each event a larger one than
-/// all before it, across restarts too.
-///
-/// It is opaque outside a history: ids are compared, stored and shown, and nothing else is read from them. The
-/// time of an event stands beside its id. The default comes before every event.
-///
-/// On the wire it is a token of 16 hexadecimal digits, so that ids also compare as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Id(u64);
-
-impl Id {
-    /// No event comes after this one.
-    pub const MAX: Id = Id(u64::MAX);
-
-    /// The id with this key: for a history, which chooses the keys, and for what stores ids.
-    pub fn from_key(key: u64) -> Id {
-        Id(key)
-    }
-
-    /// The key, which sorts as the id does.
-    pub fn key(self) -> u64 {
-        self.0
-    }
-
-    /// Reads the token that `Display` writes; any other text is not an id of a history.
-    pub fn parse(token: &str) -> Option<Id> {
-        let ours = token.len() == 16 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        ours.then(|| u64::from_str_radix(token, 16).ok().map(Id)).flatten()
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `{:016x}` takes several times as long, and each event is written with an id.
-        let mut token = [0; 16];
-        for (position, digit) in token.iter_mut().rev().enumerate() {
-            *digit = b"0123456789abcdef"[(self.0 >> (4 * position)) as usize & 0xf];
-        }
-        f.write_str(str::from_utf8(&token).map_err(|_| fmt::Error)?)
-    }
-}
 
 /// What a publisher wants to say, not yet checked. [`Event::new`] makes an event of it.
 ///
@@ -106,7 +57,17 @@ pub struct Draft {
     pub data: String,
 }
 
-/// A checked event: whatever it holds can be sent without breaking the stream.
+/// A checked event: what it holds can be sent without breaking the stream.
+///
+/// ```
+/// use callout::{Draft, Event, Topic};
+///
+/// let topics = vec![Topic::new("news")?];
+/// let event = Event::new(Draft { topics: topics.clone(), data: "hello".into(), ..Draft::default() })?;
+/// assert_eq!((&**event.topics(), event.data()), (&*topics, "hello"));
+/// assert!(Event::new(Draft { topics, name: Some("two\nlines".into()), ..Draft::default() }).is_err());
+/// # Ok::<(), callout::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Event {
     topics: Arc<[Topic]>,
@@ -148,35 +109,45 @@ impl Event {
         })
     }
 
-    /// The event that tells a browser of a gap. Publishers cannot make one, since [`Event::new`] refuses its name.
+    /// The event that tells a browser of a gap.
+    #[doc(hidden)]
     pub fn reset(data: String) -> Event {
-        let topics = Arc::new([]);
-        Event { topics, name: Some(RESET.into()), id: None, retry_millis: None, data, count: None }
+        Event::own(RESET, Arc::new([]), data)
     }
 
     /// The event that tells the subscribers of `topics` that the event with this id on the wire was retracted on
-    /// `topic`; or, without an id, that all older events of that topic were. Only a history makes one, and
-    /// [`Event::new`] refuses its name to publishers.
+    /// `topic`; or, without an id, that all older events of that topic were. Only a history makes one.
     pub fn retract(topics: impl Into<Arc<[Topic]>>, topic: &Topic, id: Option<&str>) -> Event {
         let data = serde_json::to_string(&Retract { topic: topic.as_str(), id });
-        Event {
-            topics: topics.into(),
-            name: Some(RETRACT.into()),
-            id: None,
-            retry_millis: None,
-            data: data.expect("two texts are JSON"),
-            count: None,
-        }
+        Event::own(RETRACT, topics.into(), data.expect("two texts are JSON"))
+    }
+
+    /// The event that says who is present.
+    pub(crate) fn presence(data: String) -> Event {
+        Event::own(PRESENCE, Arc::new([]), data)
+    }
+
+    /// The event that says that what a stream shows is gone for good. Browsers drop an event without data, so it has
+    /// an empty object.
+    pub(crate) fn end() -> Event {
+        Event::own(END, Arc::new([]), "{}".into())
+    }
+
+    /// An event of callout's own. Publishers cannot make one, since [`Event::new`] refuses its name.
+    fn own(name: &'static str, topics: Arc<[Topic]>, data: String) -> Event {
+        Event { topics, name: Some(name.into()), id: None, retry_millis: None, data, count: None }
     }
 
     /// The same event, and the channel on which the hub reports how many browsers it was passed on to: the sum of
     /// what comes. The channel closes when the last copy of the event is gone.
+    #[doc(hidden)]
     pub fn counted(self) -> (Event, Receiver<usize>) {
         let (count, counts) = unbounded();
         (Event { count: Some(count), ..self }, counts)
     }
 
     /// Where its browsers are counted, if they are.
+    #[doc(hidden)]
     pub fn count(&self) -> Option<Count> {
         self.count.clone()
     }
@@ -237,48 +208,6 @@ fn pieces(data: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
-    if name.len() > NAME_BYTES_MAX {
-        return Err(Error::bad(format!("an event's name has at most {NAME_BYTES_MAX} bytes")));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(Error::bad("an event's name has no control characters (line ends, tabs, NUL)"));
-    }
-    if matches!(name, "error" | "open") {
-        return Err(Error::bad(format!(
-            "an event cannot be named `{name}`: browsers use that name for the connection itself"
-        )));
-    }
-    if matches!(name, RESET | "drain") {
-        return Err(Error::bad(format!(
-            "an event cannot be named `{name}`: the server tells browsers with it of a gap or of the end of a stream"
-        )));
-    }
-    if name == RETRACT {
-        return Err(Error::bad(format!(
-            "an event cannot be named `{RETRACT}`: the server tells browsers with it that an event was retracted"
-        )));
-    }
-    Ok(())
-}
-
-/// Browsers send an id back as the header `Last-Event-ID`, so it may only have characters that every proxy and the CORS
-/// rules let pass.
-fn check_id(id: &str) -> Result<(), Error> {
-    let passes = |b: u8| b.is_ascii_graphic() && !br#""():<>?@[\]{}"#.contains(&b);
-    if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(passes) {
-        return Err(Error::bad(format!(
-            "an id has 1 to {ID_BYTES_MAX} visible ASCII characters, without spaces and without any of \"():<>?@[\\]{{}}"
-        )));
-    }
-    if id == EARLIEST || Id::parse(id).is_some() {
-        return Err(Error::bad(format!(
-            "an id cannot be `{EARLIEST}` or 16 hexadecimal digits: the server gives those a meaning of its own"
-        )));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,26 +244,19 @@ mod tests {
             ..draft("x")
         };
         let wire = "id: mine-1\nevent: news\nretry: 100\ndata: x\n\n";
-        assert_eq!(text(full, Some(Id(7))), wire);
-        assert_eq!(text(draft("x"), Some(Id(7))), "id: 0000000000000007\ndata: x\n\n");
+        assert_eq!(text(full, Some(Id::from_key(7))), wire);
+        assert_eq!(text(draft("x"), Some(Id::from_key(7))), "id: 0000000000000007\ndata: x\n\n");
     }
 
     #[test]
     fn what_would_break_the_stream_or_the_browser_is_refused() {
-        for name in ["a\nb", "a\rb", "a\0b", "error", "open", "reset", "retract", "drain", &"n".repeat(256)] {
+        let own = ["reset", "retract", "end", "unauthorized", "open", "drain", "presence"];
+        for name in ["a\nb", "a\rb", "a\0b", "error", &"n".repeat(256)].into_iter().chain(own) {
             assert!(Event::new(Draft { name: Some(name.into()), ..draft("") }).is_err(), "{name:?}");
         }
         for id in ["", "a b", "a\nb", "é", "earliest", "0123456789abcdef", "a:b", &"i".repeat(65)] {
             assert!(Event::new(Draft { id: Some(id.into()), ..draft("") }).is_err(), "{id:?}");
         }
         assert!(Event::new(Draft { topics: Vec::new(), ..draft("") }).is_err());
-    }
-
-    #[test]
-    fn an_id_reads_back_what_it_writes_and_nothing_else() {
-        assert_eq!(Id::parse(&Id(0xabc).to_string()), Some(Id(0xabc)));
-        for other in ["", "abc", "0000000000000ABC", "00000000000000001", "+000000000000abc"] {
-            assert_eq!(Id::parse(other), None);
-        }
     }
 }

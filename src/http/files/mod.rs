@@ -2,8 +2,14 @@
 //!
 //! The links of a page are relative, so that a proxy may put callout under any path.
 
+mod content_type;
+mod html;
+
+use super::unread::Waiting;
 use super::{Request, Response, printable, template};
 use crate::error::Error;
+use content_type::{content_type, is_page};
+use html::{lifted, preloads, without_page};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
 use std::borrow::Cow;
@@ -18,51 +24,6 @@ static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/www.rs")
 /// A page may load what this server serves and nothing else.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// How the tags begin whose files a page needs, up to the file's path, and what kind each is. Modules are
-/// fetched as if from another site, hence `crossorigin`.
-const PRELOADED: &[(&str, &str)] = &[
-    ("link rel=\"stylesheet\" href=\"", "as=style"),
-    ("link rel=\"modulepreload\" href=\"", "as=script; crossorigin"),
-    ("script type=\"module\" src=\"", "as=script; crossorigin"),
-];
-
-/// Endings of file names, and what such files are.
-const CONTENT_TYPES: &[(&[&str], &str)] = &[
-    (&["html", "htm"], "text/html; charset=utf-8"),
-    (&["css"], "text/css; charset=utf-8"),
-    (&["js", "mjs", "cjs"], "text/javascript; charset=utf-8"),
-    (&["json", "map"], "application/json"),
-    (&["webmanifest"], "application/manifest+json"),
-    (&["wasm"], "application/wasm"),
-    (&["txt", "md"], "text/plain; charset=utf-8"),
-    (&["csv"], "text/csv; charset=utf-8"),
-    (&["vtt"], "text/vtt; charset=utf-8"),
-    (&["xml"], "application/xml"),
-    (&["pdf"], "application/pdf"),
-    (&["svg"], "image/svg+xml"),
-    (&["ico"], "image/x-icon"),
-    (&["png"], "image/png"),
-    (&["apng"], "image/apng"),
-    (&["jpg", "jpeg"], "image/jpeg"),
-    (&["gif"], "image/gif"),
-    (&["webp"], "image/webp"),
-    (&["avif"], "image/avif"),
-    (&["bmp"], "image/bmp"),
-    (&["woff2"], "font/woff2"),
-    (&["woff"], "font/woff"),
-    (&["ttf"], "font/ttf"),
-    (&["otf"], "font/otf"),
-    (&["mp3"], "audio/mpeg"),
-    (&["wav"], "audio/wav"),
-    (&["ogg", "oga", "opus"], "audio/ogg"),
-    (&["m4a"], "audio/mp4"),
-    (&["mp4"], "video/mp4"),
-    (&["webm"], "video/webm"),
-];
-
-/// The attributes of a page that hold a link.
-const LINKS: [&str; 2] = [" href=\"", " src=\""];
-
 /// The files under `www/`, some of them hidden.
 pub struct Files {
     embedded: HashMap<&'static str, File>,
@@ -73,6 +34,15 @@ pub struct Files {
 }
 
 /// A file's bytes and the tag by which a browser knows whether it has them already.
+///
+/// ```
+/// use callout::{Answer, File, get};
+///
+/// let page = get("/poll.html", |_app, request| {
+///     let file = File::new(b"<!doctype html><title>A poll</title>".as_slice().into());
+///     Ok(Answer::Full(file.answer(request, "poll.html")))
+/// });
+/// ```
 pub struct File {
     bytes: Cow<'static, [u8]>,
     tag: String,
@@ -97,6 +67,8 @@ impl Files {
             return Err(missing());
         }
         let own = self.folder.as_deref().map(|folder| read_page(folder, name)).transpose()?.flatten();
+        // Held until the answer is made; then it counts as one.
+        let (own, _waiting) = own.unzip();
         let own = own.map(|bytes| File::new(shown(name, bytes.into(), &self.hidden)));
         let file = own.as_ref().or_else(|| self.embedded.get(name)).ok_or_else(missing)?;
         // `/pages/wall` is `wall.html`, whose links lead from one folder further up.
@@ -116,7 +88,8 @@ impl File {
         File { tag: format!("\"{:016x}\"", hasher.finish()), bytes }
     }
 
-    /// Answers with the file, of the kind that its name says, or 304 if the browser has it.
+    /// Answers with the file, of the kind that its name says, or 304 if the browser has it (RFC 9110, section 13.1.2).
+    /// A page (`.html`) comes with a policy that lets it load only what this server serves.
     pub fn answer(&self, request: &Request, name: &str) -> Response {
         // Tags are compared weakly (RFC 9110, section 13.1.2): a proxy that compresses weakens them.
         let weak_tag = format!("W/{}", self.tag);
@@ -157,94 +130,40 @@ fn shown(name: &str, bytes: Cow<'static, [u8]>, hidden: &[String]) -> Cow<'stati
     }
 }
 
-/// The HTML without the elements that are there because of a page: those that say so (`data-page="wall"`). Such
-/// an element holds no other of its own kind, so the next end tag of that kind is its end.
-fn without_page(mut html: String, page: &str) -> String {
-    let mark = format!(" data-page=\"{page}\"");
-    while let Some(marked) = html.find(&mark) {
-        let begin = html[..marked].rfind('<').unwrap_or(marked);
-        let kind = html[begin..marked].split_whitespace().next().unwrap_or_default();
-        let end_tag = format!("{}>", kind.replacen('<', "</", 1));
-        let end = html[marked..].find(&end_tag).map_or(html.len(), |end| marked + end + end_tag.len());
-        let begin = html[..begin].trim_end().len();
-        html.replace_range(begin..end, "");
-    }
-    html
-}
-
-/// The page with its relative links leading from so many folders further up.
-fn lifted(html: &[u8], levels: usize) -> Cow<'static, [u8]> {
-    let mut html = String::from_utf8_lossy(html).into_owned();
-    for attribute in LINKS {
-        let mut parts = html.split(attribute);
-        let mut lifted = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            let link = part.split('"').next().unwrap_or_default();
-            // Not an address of its own, not from the root, and not a place in the page.
-            let is_relative = !link.contains(':') && !link.starts_with(['/', '#']);
-            lifted += attribute;
-            lifted += &"../".repeat(if is_relative { levels } else { 0 });
-            lifted += part;
-        }
-        html = lifted;
-    }
-    html.into_bytes().into()
-}
-
 /// Reads a file of the folder, a page in the folder's template if it has one. None if there is no such file.
-fn read_page(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+fn read_page(folder: &Path, name: &str) -> Result<Option<(Vec<u8>, Waiting)>, Error> {
     let own = match name {
         template::NAME => None,
         _ => read(folder, name)?,
     };
-    let (true, Some(bytes)) = (is_page(name), &own) else { return Ok(own) };
-    let Some(template) = read(folder, template::NAME)? else { return Ok(own) };
+    let (true, Some((bytes, _))) = (is_page(name), &own) else { return Ok(own) };
+    let Some((template, waiting)) = read(folder, template::NAME)? else { return Ok(own) };
     let (template, page) = (String::from_utf8_lossy(&template), String::from_utf8_lossy(bytes));
-    Ok(template::render(&template, name, &page).map(String::into_bytes).or(own))
+    let rendered = template::render(&template, name, &page);
+    Ok(rendered.map(|page| (page.into_bytes(), waiting)).or(own))
 }
 
-fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+/// Reads a file, where all files that are read at this moment leave room for it.
+fn read(folder: &Path, name: &str) -> Result<Option<(Vec<u8>, Waiting)>, Error> {
     // Only names that lead down: nothing outside the folder is to be had.
     let leads_down = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     if !leads_down {
         return Ok(None);
     }
-    match std::fs::read(folder.join(name)) {
-        Ok(bytes) => Ok(Some(bytes)),
+    let path = folder.join(name);
+    let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+    let waiting = Waiting::hold(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some((bytes, waiting))),
         Err(error) if is_no_file(error.kind()) => Ok(None),
         Err(error) => Err(Error::Internal(format!("failed to read {name:?}: {error}"))),
     }
 }
 
-/// What a page needs, as a `Link` header: its head's style sheets and modules. A browser, or a proxy with
-/// 103 Early Hints, fetches them before it has read the page.
-fn preloads(html: &[u8]) -> String {
-    let html = String::from_utf8_lossy(html);
-    let head = html.split("</head>").next().unwrap_or_default();
-    let links = head.split('<').filter_map(|tag| {
-        let (rest, kind) =
-            PRELOADED.iter().find_map(|(begin, kind)| Some((tag.strip_prefix(begin)?, kind)))?;
-        let (path, _) = rest.split_once('"')?;
-        Some(format!("<{path}>; rel=preload; {kind}"))
-    });
-    links.collect::<Vec<_>>().join(", ")
-}
-
-/// What the system says to a name that no file has, or could have.
+/// Whether this is an error for a name that no file has, or that no file can have.
 fn is_no_file(kind: ErrorKind) -> bool {
     use ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound};
     matches!(kind, NotFound | IsADirectory | NotADirectory | InvalidInput | InvalidFilename)
-}
-
-fn is_page(name: &str) -> bool {
-    content_type(name).starts_with("text/html")
-}
-
-/// The media type that a file's ending says, in whatever case. What it does not say, a browser must not guess.
-fn content_type(name: &str) -> &'static str {
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
-    let known = CONTENT_TYPES.iter().find(|(endings, _)| endings.contains(&&*ending));
-    known.map_or("application/octet-stream", |(_, content_type)| content_type)
 }
 
 #[cfg(test)]
@@ -306,21 +225,5 @@ mod tests {
         for name in ["index.html", "callout.js", "page.js", "site.css", "check.html"] {
             assert!(!PAGES.contains(&page_of(name)), "{name}");
         }
-    }
-
-    #[test]
-    fn a_page_from_further_down_leads_to_the_same_places() {
-        let html = r##"<a href="."><a href="x.html"><img src="a/b.svg"><a href="#x"><a href="/x"><a href="http://x">"##;
-        let wanted = r##"<a href="../."><a href="../x.html"><img src="../a/b.svg"><a href="#x"><a href="/x"><a href="http://x">"##;
-        assert_eq!(*lifted(html.as_bytes(), 1), *wanted.as_bytes());
-    }
-
-    #[test]
-    fn what_is_marked_goes_whole_and_nothing_else() {
-        let html =
-            "<ul>\n  <li data-page=\"wall\">\n    <a href=\"x\">wall</a>\n  </li>\n  <li>check</li>\n</ul>";
-        assert_eq!(without_page(html.into(), "wall"), "<ul>\n  <li>check</li>\n</ul>");
-        assert_eq!(without_page(html.into(), "posts"), html);
-        assert_eq!(without_page("a <b data-page=\"wall\">without an end".into(), "wall"), "a");
     }
 }
