@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// The longest topic, in bytes of UTF-8. A longer one is refused.
 pub const TOPIC_BYTES_MAX: usize = 256;
 
-/// The most topics that one request may name, or one event of it. More are answered 400.
+/// The most topics that one request may name, or one event of it. More are answered 400. Every queue, body, header,
+/// history, thread and count has a named limit and a stated consequence.
 pub const TOPICS_MAX: usize = 100;
 
 /// A name of 1 to 256 bytes of UTF-8 without control characters; slashes are welcome (`rooms/42`). It does not end in

@@ -361,7 +361,7 @@ impl Log {
     }
 
     /// What a request asks for of the time before the edge: the newest of it.
-    fn read_older(&self, older: &[Id], through: Id, topics: &[Topic]) -> Part {
+    fn read_older(&self, older: &[Id], topics: &[Topic], through: Id) -> Part {
         let (mut events, mut bytes) = (Vec::new(), 0);
         for &id in older {
             if bytes >= PART_BYTES {
@@ -380,7 +380,7 @@ impl Log {
     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Part {
         let edge = self.edge(topics);
         if let Some(older) = lists::requested(self.lists(topics), after, through, edge) {
-            return self.read_older(&older, edge.min(through), topics);
+            return self.read_older(&older, topics, edge.min(through));
         }
         let mut ids: Vec<Id> = topics
             .iter()

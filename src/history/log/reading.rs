@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::index::{Index, Place};
 use super::segment::Window;
 use super::shelf::event_at;
-use crate::event::Id;
+use crate::event::{Frame, Id};
 use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus, lists, topic_of};
 use crate::topic::Topic;
 use parking_lot::RwLock;
@@ -65,7 +65,7 @@ pub(super) fn read(kept: &RwLock<Locked>, after: Id, through: Id, topics: &[Topi
         let edge = index.edge(topics);
         if let Some(older) = lists::requested(of(index, topics), after, through, edge) {
             let places: Vec<Place> = older.into_iter().filter_map(|id| index.place(id)).collect();
-            return read_older(&places, edge.min(through), topics);
+            return read_older(&places, topics, edge.min(through));
         }
         let gap = (after < edge).then_some(edge);
         (Part { gap, ..Part::default() }, wanted(index, after, through, topics))
@@ -77,7 +77,7 @@ pub(super) fn read(kept: &RwLock<Locked>, after: Id, through: Id, topics: &[Topi
         }
         let is_there = window.holds(&place.segment, place.offset);
         let piece_bytes = if is_there { 0 } else { piece_bytes(&places[position..]) };
-        let kept = read_event(&mut window, place, piece_bytes, topics)?;
+        let kept = read_event(&mut window, place, topics, piece_bytes)?;
         bytes += kept.frame.len();
         part.events.push(kept);
         part.through = place.id;
@@ -87,13 +87,13 @@ pub(super) fn read(kept: &RwLock<Locked>, after: Id, through: Id, topics: &[Topi
 }
 
 /// What a request asks for of the time before the edge: the newest of it, which stands here.
-fn read_older(places: &[Place], through: Id, topics: &[Topic]) -> Result<Part, Fault> {
+fn read_older(places: &[Place], topics: &[Topic], through: Id) -> Result<Part, Fault> {
     let (mut events, mut window, mut bytes) = (Vec::new(), Window::default(), 0);
     for place in places {
         if bytes >= PART_BYTES {
             break;
         }
-        let kept = read_event(&mut window, place, RECORD_BYTES as usize, topics)?;
+        let kept = read_event(&mut window, place, topics, RECORD_BYTES as usize)?;
         bytes += kept.frame.len();
         events.push(kept);
     }
@@ -101,16 +101,19 @@ fn read_older(places: &[Place], through: Id, topics: &[Topic]) -> Result<Part, F
     Ok(Part { events, through, gap: None })
 }
 
-/// The event that stands here, for a read of these topics.
+/// The event that stands at this place, for a read of these topics.
 fn read_event(
     window: &mut Window,
     place: &Place,
-    piece_bytes: usize,
     topics: &[Topic],
+    piece_bytes: usize,
 ) -> Result<Kept, Fault> {
     let (event, _) = event_at(window, &place.segment, place.offset, piece_bytes)?;
-    match (event.frame.filter(|_| event.id == place.id), topic_of(event.topics(), topics)) {
-        (Some(frame), Some(topic)) => Ok(Kept { id: event.id, at: event.at, topic, frame: frame.into() }),
+    let frame = event.frame.filter(|_| event.id == place.id);
+    match (frame, topic_of(event.topics(), topics)) {
+        (Some(frame), Some(topic)) => {
+            Ok(Kept { id: place.id, at: event.at, topic, frame: Frame::from(frame) })
+        }
         _ => Err(Fault::damaged(&place.segment.path, "another event stands where one should")),
     }
 }

@@ -64,39 +64,6 @@ fn ids_go_on_growing_whatever_the_clock_does_between_two_starts() {
     assert!(at(1) + 29 * DAY < at(0) && at(0) + DAY < at(2), "{:?}", [at(0), at(1), at(2)]);
 }
 
-#[test]
-fn a_clock_before_1970_or_after_all_ids_is_no_panic_and_events_are_numbered() {
-    let Some(library) = library() else { return };
-    let folder = Folder::new();
-    let mut last = String::new();
-    for offset in ["-70y", "+600y", "+9000y", "-70y"] {
-        let program = serve_at(&folder, &library, offset);
-        let at = program.address;
-        let mut browser = Browser::open(at, "/topics/t");
-        let id = publish(at, "/topics/t", offset);
-        assert_eq!((&browser.next().id, id > last), (&id, true), "{offset}");
-        last = id;
-        for (path, body) in [
-            ("/time", ""),
-            ("/time/ann", ""),
-            ("/sse/message", r#"{"user":"ann","message":"hello"}"#),
-            ("/notify/ann", r#"{"event":"e","data":"d"}"#),
-            ("/messages", r#"{"type":"a","data":"b"}"#),
-            ("/check/1", ""),
-            ("/api/posts", r##"{"title":"t","content":"#c","author":"a"}"##),
-        ] {
-            let status = post(at, path, body).status;
-            assert!(matches!(status, 200 | 201), "{offset}: {path} is answered {status}");
-        }
-        for path in ["/history", "/history/t", "/healthz", "/api/posts", "/check.html"] {
-            assert_eq!(get(at, path).status, 200, "{offset}: {path}");
-        }
-        program.signal("TERM");
-        let (code, log) = program.wait();
-        assert!(code == Some(0) && !log.contains("panicked"), "{offset}: {log}");
-    }
-}
-
 /// A server whose clock is set while it runs, by what a file says.
 fn serve_by(folder: &Folder, library: &Path, clock: &Path, flags: &[&str]) -> Program {
     let mut command =
@@ -142,4 +109,37 @@ fn an_events_age_is_the_time_that_has_passed_whatever_the_clock_is_set_to() {
     // None of them is kept for longer either.
     let program = serve_by(&folder, &library, &clock, &["--keep-age", "1s"]);
     until("all are too old", || kept(&program) == 0);
+}
+
+#[test]
+fn a_clock_before_1970_or_after_all_ids_is_no_panic_and_events_are_numbered() {
+    let Some(library) = library() else { return };
+    let folder = Folder::new();
+    let mut last = String::new();
+    for offset in ["-70y", "+600y", "+9000y", "-70y"] {
+        let program = serve_at(&folder, &library, offset);
+        let at = program.address;
+        let mut browser = Browser::open(at, "/topics/t");
+        let id = publish(at, "/topics/t", offset);
+        assert_eq!((&browser.next().id, id > last), (&id, true), "{offset}");
+        last = id;
+        for (path, body) in [
+            ("/time", ""),
+            ("/time/ann", ""),
+            ("/sse/message", r#"{"user":"ann","message":"hello"}"#),
+            ("/notify/ann", r#"{"event":"e","data":"d"}"#),
+            ("/messages", r#"{"type":"a","data":"b"}"#),
+            ("/check/1", ""),
+            ("/api/posts", r##"{"title":"t","content":"#c","author":"a"}"##),
+        ] {
+            let status = post(at, path, body).status;
+            assert!(matches!(status, 200 | 201), "{offset}: {path} is answered {status}");
+        }
+        for path in ["/history", "/history/t", "/healthz", "/api/posts", "/check.html"] {
+            assert_eq!(get(at, path).status, 200, "{offset}: {path}");
+        }
+        program.signal("TERM");
+        let (code, log) = program.wait();
+        assert!(code == Some(0) && !log.contains("panicked"), "{offset}: {log}");
+    }
 }

@@ -120,7 +120,7 @@ fn check(left: &Drive, bounds: &Bounds, durability: Durability, told: &mut Told,
             let behind = newest[missing..].iter().find(|(data, ..)| is_there(data));
             assert!(behind.is_none(), "{:.6} is missing before {:.6?}", newest[missing].0, behind);
         }
-        (_, None) => {}
+        _ => {}
     }
     for (data, at) in &told.retracted {
         let must_be_gone = *at <= moment && durability == Durability::Strict;

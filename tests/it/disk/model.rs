@@ -397,8 +397,7 @@ fn names(numbers: &[usize]) -> Vec<&'static str> {
 
 fn bounds() -> Bounds {
     let mut bounds = Bounds::default();
-    bounds.events_max = KEEP_EVENTS;
-    bounds.reserve_events = 0;
+    (bounds.events_max, bounds.reserve_events) = (KEEP_EVENTS, 0);
     bounds
 }
 

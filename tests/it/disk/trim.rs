@@ -160,6 +160,7 @@ fn a_noisy_topic_does_not_push_out_the_newest_of_a_quiet_one_in_memory_and_on_di
                 break;
             }
             program.signal("KILL");
+            program.wait();
             program = Program::serve(&flags);
         }
         // The reserve is of the newest ten, and what leaves it is lost.
