@@ -6,8 +6,8 @@
 //! There are two lanes. Work of the fast lane goes first. Work of the slow lane is done by a few threads only, so that
 //! the rest of them, and of the processors, is there for the fast lane.
 
+use super::sync::{Condvar, Mutex};
 use super::threads::Threads;
-use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
