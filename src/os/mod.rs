@@ -1,6 +1,7 @@
 //! Calls to the kernel, and threads: what the standard library does not offer.
 
 pub(crate) mod clock;
+pub(crate) mod sync;
 pub(crate) mod deadline;
 pub(crate) mod kernel;
 pub(crate) mod memory;

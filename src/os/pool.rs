@@ -8,8 +8,8 @@
 //! takes the processor is done by a few threads, so that the processors are there for others; what may
 //! [block](Pool::block) is done by half of the threads at most.
 
+use super::sync::{Condvar, Mutex};
 use super::threads::Threads;
-use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -4,7 +4,7 @@
 //! learns that there is something to do [wakes](Resting::wake) it. What happens between the look and the rest is
 //! remembered, so a call is never lost; and only one of all who call is given it, so it never runs twice at once.
 
-use parking_lot::Mutex;
+use super::sync::Mutex;
 
 /// The place of one `T`, which is here or with the thread that runs it.
 pub(crate) struct Resting<T> {

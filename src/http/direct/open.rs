@@ -4,7 +4,7 @@
 use crate::hub::outlet::{End, Outlet, Wake};
 use crate::os::pool::{Lane, Pool, Work};
 use crate::os::rest::Resting;
-use parking_lot::{Condvar, Mutex};
+use crate::os::sync::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
