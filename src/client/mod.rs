@@ -11,31 +11,29 @@
 //! 2. It registers. The hub answers with the last id that it passed on before; newer events are queued.
 //! 3. It reads the short rest up to that id. What is queued begins right behind it.
 
+mod blocks;
 mod permits;
 mod replay;
 mod stream;
 
+pub use blocks::come_back;
 pub use permits::{Permit, Permits};
 pub use stream::{Snapshot, Stream};
 
 use crate::error::Error;
-use crate::event::{DRAIN, Event, Frame, Id, OPEN};
 use crate::history::{History, Resume, Start};
 use crate::hub::chunk::{self, Coding, LAST_CHUNK, OVERHEAD_BYTES};
 use crate::hub::outlet::{End, Next, Outlet, Piece, Signals, Wake};
 use crate::hub::wire::{Look, Progress, Wire};
 use crate::hub::{ClientId, Hub, Subscription};
 use crate::os::memory;
+use blocks::{reset, write_hello};
 use crossbeam_channel::{at, select};
 use replay::Replay;
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-
-/// What a new stream's browser is told to wait before it comes back: a delay of its own for each, so that
-/// they do not all come back at once.
-const RETRY_MILLIS: std::ops::RangeInclusive<u32> = 2_000..=5_000;
 
 /// Pieces of its queue that one stream writes before others that wait have their turn.
 const PIECES_IN_TURN: usize = 64;
@@ -369,33 +367,4 @@ impl Client {
             Look::NoMemory(until) => Step::Pause(until),
         })
     }
-}
-
-/// What opens every stream. The comment fires `onopen`, pushes through buffers, keeps data that begins with
-/// U+FEFF from being taken for a byte order mark, and says how many seconds of silence are usual, so that
-/// a page can tell when a stream is dead, whether a snapshot will follow the replay, and where to say goodbye.
-///
-/// What is no message bears a name and no data. An EventSource takes the position from it and dispatches nothing; a
-/// client that hands it to its program hands out an event `open`, which cannot be taken for a message.
-fn write_hello(bytes: &mut Vec<u8>, heartbeat: Duration, stream: &Stream, position: &str) {
-    let (heartbeat_secs, retry_millis) = (heartbeat.as_secs_f64(), fastrand::u32(RETRY_MILLIS));
-    let snapshot = if stream.snapshot.is_some() { " snapshot" } else { "" };
-    let (goodbye, path) = stream.goodbye.as_ref().map_or(("", ""), |path| (" goodbye=", path));
-    // Writing to a Vec cannot fail.
-    let _ = write!(
-        bytes,
-        ":ok heartbeat={heartbeat_secs}{snapshot}{goodbye}{path}\nevent: {OPEN}\nretry: {retry_millis}\nid: {position}\n\n"
-    );
-}
-
-/// The last block of a stream whose browser is to come back after this delay. It bears a name and no
-/// data, so no program takes it for a message.
-pub fn come_back(retry_millis: u32) -> String {
-    format!("event: {DRAIN}\nretry: {retry_millis}\n\n")
-}
-
-/// The event that says: there is a gap. Its data names what was asked for and where the stream goes on.
-fn reset(asked: &str, position: &str) -> Frame {
-    let data = serde_json::json!({ "requested": asked, "continues_after": position }).to_string();
-    Event::reset(data).encode(Id::parse(position))
 }

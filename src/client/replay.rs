@@ -6,7 +6,8 @@
 //! in the process [`Turns`] parts, in the kernel [`UNSENT_BYTES`] and one part for each. In a crowd a browser is given
 //! more only when it has read most of what it has ([`Window`]), so that thousands do not have their buffers filled.
 
-use super::{Client, Phase, Step, reset};
+use super::blocks::reset;
+use super::{Client, Phase, Step};
 use crate::event::{Form, Frame, Id};
 use crate::history::{History, PART_BYTES, Part};
 use crate::hub::Hub;
