@@ -286,10 +286,13 @@ impl Outlet {
     }
 
     /// Nothing was sent for a while: lets the other side, and all that is in between, see that the server is there. It is
-    /// ephemeral, so a browser that is behind does without it.
+    /// ephemeral, so a browser that is behind does without it; it has missed nothing by that.
     pub fn heartbeat(&self, pause: Duration) {
         let now = Instant::now();
-        if now.duration_since(self.sent_at()) >= pause {
+        let state = self.state.lock();
+        let is_due = !state.is_behind && now.duration_since(state.sent_at) >= pause;
+        drop(state);
+        if is_due {
             self.send(&Batch { all: Chunk::new([HEARTBEAT].into_iter()), kept: None }, now);
         }
     }
