@@ -263,7 +263,7 @@ const EVENTS: usize = 400;
 /// After so many of them some read again. It is more than a socket takes, and less than a queue.
 const STALL_EVENTS: usize = 100;
 /// After so many of them those who read have to have them.
-const STEP: usize = 25;
+const STEP: usize = 5;
 
 /// The length of `id: …`, `data: …` and what ends them.
 const EVENT_BYTES: usize = 21 + 6 + DATA_BYTES + 2;
@@ -396,7 +396,7 @@ fn when_many_stop_reading_those_who_read_get_everything_and_the_others_lose_noth
         let socket = || if narrow { narrow_socket(address) } else { connect() };
         (0..count).map(|_| Reader::open(address, socket())).collect()
     };
-    let part = crowd() / 8;
+    let part = crowd() / 16;
     let (mut reading, mut pausing, mut gone) = (open(2 * part, false), open(part, true), open(part, true));
     let mut publisher = Raw::connect(address);
     for number in 0..EVENTS {
