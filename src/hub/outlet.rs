@@ -256,6 +256,8 @@ impl Outlet {
             return Next::Write(piece);
         }
         if let Some(end) = state.end {
+            // Whoever hears of room in the socket has to wake the client, which still has the end to write.
+            state.is_behind = true;
             return Next::End(end);
         }
         if state.missed {

@@ -99,6 +99,16 @@ fn a_browser_that_is_behind_misses_nothing_by_a_heartbeat() {
 }
 
 #[test]
+fn a_stream_that_has_its_end_to_write_waits_for_room() {
+    let outlet = Outlet::new(None, Coding::Identity, None);
+    assert!(matches!(outlet.next(false), Next::Missed));
+    assert!(matches!(outlet.next(false), Next::Straight));
+    outlet.end(End::Drain { retry_millis: 1_000 });
+    assert!(matches!(outlet.next(false), Next::End(End::Drain { .. })));
+    assert!(outlet.is_behind(), "room in its socket is nobody's business");
+}
+
+#[test]
 fn straight_sends_and_queued_frames_never_mix() {
     const EVENTS: usize = 3_000;
     /// Less than a queue holds and more than a socket, so that the reader is often behind and never
