@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test test-model test-kill test-browser test-examples test-clients test-proxies screenshots mutants check bench clean
+.PHONY: help run test test-model test-crowds test-kill test-browser test-examples test-clients test-proxies screenshots mutants check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -15,6 +15,9 @@ test: ## run the tests
 
 test-model: ## try 1,500 rounds of the hand-over's model, in interleavings of a seed of its own (some minutes)
 	MODEL_ROUNDS=1500 MODEL_SEED=$$(date +%s) $(CARGO) test --test model
+
+test-crowds: ## let 5,000 be slow in each of the ways that there are, one after the other (some minutes)
+	CROWD=5000 $(CARGO) test --test it -- stream::crowds --test-threads 1 --nocapture
 
 test-kill: ## kill -9 the server 300 times, twice over, and cut the power some 20,000 times (some minutes)
 	KILL_ROUNDS=300 $(CARGO) test --test it -- disk::kill disk::power disk::crash posts::kill

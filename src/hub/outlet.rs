@@ -256,6 +256,8 @@ impl Outlet {
             return Next::Write(piece);
         }
         if let Some(end) = state.end {
+            // Whoever hears of room in the socket has to wake the client, which still has the end to write.
+            state.is_behind = true;
             return Next::End(end);
         }
         if state.missed {
@@ -286,7 +288,7 @@ impl Outlet {
     }
 
     /// Nothing was sent for a while: lets the other side, and all that is in between, see that the server is there. It is
-    /// ephemeral, so a browser that is behind does without it.
+    /// ephemeral, so a browser that is behind does without it; it has missed nothing by that.
     pub fn heartbeat(&self, pause: Duration) {
         let now = Instant::now();
         let is_due = {

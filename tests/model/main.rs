@@ -27,7 +27,7 @@ mod parser;
 use callout::os::threads::Threads;
 use callout::{access, error, history, topic};
 use shuttle::scheduler::RandomScheduler;
-use shuttle::{Config, MaxSteps, Runner};
+use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 /// Rounds in `cargo test`: some seconds.
 const ROUNDS: u64 = 250;
@@ -64,6 +64,8 @@ fn run(seed: u64, round: impl Fn() + Send + Sync + 'static) {
     let mut config = Config::new();
     // The program's client needs more than the 32 KB that are usual.
     (config.stack_size, config.max_steps) = (256 * 1024, MaxSteps::None);
+    // A schedule of a long round is long, and the seed says the same.
+    config.failure_persistence = FailurePersistence::None;
     Runner::new(RandomScheduler::new_from_seed(seed, 1), config).run(round);
 }
 

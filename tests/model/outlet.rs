@@ -11,8 +11,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The longest batch: more than the socket takes.
-const BATCH_BYTES_MAX: usize = 8_000;
+/// The longest batch. Two are more than the socket takes, and all of them less than queues may hold.
+const BATCH_BYTES_MAX: usize = 3_800;
 
 /// One round: some batches, of which all bytes come in their order, and then the end.
 pub fn round(seed: u64) {

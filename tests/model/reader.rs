@@ -30,7 +30,7 @@ pub struct Reader {
     whispers: HashSet<usize>,
     /// How often it will still hang up.
     hang_ups: u8,
-    /// When something came last.
+    /// When something new came last.
     came_at: Instant,
     /// Connections that the server cut although it stays.
     pub cut: u64,
@@ -71,7 +71,7 @@ impl Reader {
         let mut socket = self.world.connect(&self.last_event_id);
         let mut body = Body::default();
         let mut half_closed = false;
-        let mut bytes = vec![0; self.random.usize(1..3_000)];
+        let mut bytes = vec![0; self.random.usize(50..3_000)];
         loop {
             if self.random.u8(..) < 8 {
                 (0..self.random.u32(0..300)).for_each(|_| shuttle::thread::yield_now());
@@ -117,7 +117,7 @@ impl Reader {
         let seen = body.parser.byte(byte);
         self.last_event_id.clone_from(&body.parser.last_event_id);
         let Some(Seen { event, data: seen, .. }) = seen else { return };
-        self.came_at = Instant::now();
+        let had = (self.next, self.now);
         let number: usize = seen.split(' ').next().and_then(|number| number.parse().ok()).expect("a number");
         assert!(seen == data(number), "mixed: event {number} has {} bytes", seen.len());
         match &*event {
@@ -131,6 +131,9 @@ impl Reader {
             }
             "snapshot" => self.now = self.now.max(number),
             other => panic!("nobody says `{other}`"),
+        }
+        if had != (self.next, self.now) {
+            self.came_at = Instant::now();
         }
     }
 }

@@ -30,8 +30,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a peer may leave bytes unacknowledged (a cable was pulled) before the kernel gives up on it.
-const USER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How much longer than a write may take a peer may leave bytes unacknowledged (a cable was pulled) before the kernel gives
+/// up on it. Linux counts a peer that is there and has no room among them, and that one has its write deadline.
+#[cfg(target_os = "linux")]
+const USER_TIMEOUT_EXTRA: Duration = Duration::from_secs(5);
 
 /// What the kernel holds for a browser that reads slowly, before that browser counts as behind. Linux
 /// doubles the figure and limits it to `net.core.wmem_max`.
@@ -58,7 +60,7 @@ impl Direct {
         proxies: Proxies,
         threads: &Threads,
     ) -> io::Result<Direct> {
-        prepare(&SockRef::from(&listener));
+        prepare(&SockRef::from(&listener), &limits);
         let listener = Arc::new(listener);
         let shared = Arc::new(Shared::new(site, limits, proxies, threads)?);
         let direct = Direct { address: listener.local_addr()?, listener, shared };
@@ -125,16 +127,18 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 /// Has the connection served.
 fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     #[cfg(not(target_os = "linux"))]
-    prepare(&SockRef::from(&socket));
+    prepare(&SockRef::from(&socket), &shared.limits);
     Connection::new(Arc::new(socket), peer, shared.clone()).begin();
 }
 
 /// Sets what every connection needs. On Linux a listening socket passes it on to those that it accepts.
-fn prepare(socket: &SockRef) {
+fn prepare(socket: &SockRef, limits: &Limits) {
     // It fails only on a connection whose peer is gone already, which the first read will notice.
     let _ = socket.set_tcp_nodelay(true);
     // Without a size of its own the buffer grows up to 4 MB; where setting one fails, it may.
     let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
     #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_user_timeout(Some(USER_TIMEOUT));
+    let _ = socket.set_tcp_user_timeout(Some(limits.pace.write_deadline + USER_TIMEOUT_EXTRA));
+    #[cfg(not(target_os = "linux"))]
+    let _ = limits;
 }

@@ -239,7 +239,8 @@ fn the_kernel_is_told_to_give_up_on_a_browser_whose_cable_is_pulled() {
     std::fs::remove_file(&trace).unwrap();
     let millis = calls.lines().find_map(|call| call.split_once("TCP_USER_TIMEOUT, [")?.1.split_once(']'));
     let millis: u64 = millis.expect("the option is set").0.parse().unwrap();
-    assert!((1_000..=30_000).contains(&millis), "{millis}");
+    // Later than the write deadline, for the kernel gives up on a browser that has no room too.
+    assert!((30_001..=60_000).contains(&millis), "{millis}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Streams: what reaches a browser, in which order, and how a stream ends.
 
 mod coding; // chunks, and streams without them
+mod crowds; // thousands who are slow, each in one of the ways that there are
 mod drain; // a server that stops tells everyone when to come back
 mod gaps; // a history that fails, trims or runs ahead while a stream begins
 mod events; // what an event looks like on the wire

@@ -4,7 +4,7 @@ use crate::support::{Browser, Raw, Seen, joined, narrow_socket, publish, server,
 use callout::event::{Event, Frame};
 use callout::hub::Dispatch;
 use callout::hub::chunk::{Chunk, Coding};
-use callout::hub::outlet::{Batch, End, Outlet, QUEUE_BYTES, QUEUE_FRAMES, Sent};
+use callout::hub::outlet::{Batch, End, Next, Outlet, QUEUE_BYTES, QUEUE_FRAMES, Sent};
 use callout::{Draft, Server, Topic};
 use std::io::Read;
 use std::sync::atomic::Ordering::Relaxed;
@@ -87,6 +87,25 @@ fn a_queue_is_full_at_so_many_frames_or_bytes_and_then_its_visit_is_over() {
         assert_eq!(outlet.send(&batch, Instant::now()), Sent::Closed, "{bytes} bytes");
         assert_eq!(outlet.ended(), Some(End::TooSlow));
     }
+}
+
+#[test]
+fn a_browser_that_is_behind_misses_nothing_by_a_heartbeat() {
+    // Its replay is not over.
+    let outlet = Outlet::new(None, Coding::Identity, None);
+    assert!(matches!(outlet.next(false), Next::Missed), "the snapshot that opens a stream");
+    outlet.heartbeat(Duration::ZERO);
+    assert!(matches!(outlet.next(false), Next::Straight), "no other snapshot");
+}
+
+#[test]
+fn a_stream_that_has_its_end_to_write_waits_for_room() {
+    let outlet = Outlet::new(None, Coding::Identity, None);
+    assert!(matches!(outlet.next(false), Next::Missed));
+    assert!(matches!(outlet.next(false), Next::Straight));
+    outlet.end(End::Drain { retry_millis: 1_000 });
+    assert!(matches!(outlet.next(false), Next::End(End::Drain { .. })));
+    assert!(outlet.is_behind(), "room in its socket is nobody's business");
 }
 
 #[test]
