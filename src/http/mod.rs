@@ -201,7 +201,28 @@ const BACKLOG: i32 = 4096;
 
 /// Opens a socket that listens on this address.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    listen_on(Socket::new(Domain::for_address(address), Type::STREAM, None)?, address)
+}
+
+/// The same beside another listener: one of IPv6 leaves IPv4 to that. None if this machine does not have the address.
+pub(crate) fn listen_beside(address: SocketAddr) -> io::Result<Option<TcpListener>> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        listen_on(socket, address)
+    };
+    match open() {
+        Ok(listener) => Ok(Some(listener)),
+        // A system without IPv6 says so in one of these ways.
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn listen_on(socket: Socket, address: SocketAddr) -> io::Result<TcpListener> {
     // A server that was just killed can be started again on the same port.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;

@@ -8,7 +8,7 @@ use crate::history::{self, Address, History};
 use crate::http::direct::Direct;
 use crate::http::files::Files;
 use crate::http::tiny::Tiny;
-use crate::http::{Listener, listen};
+use crate::http::{Listener, listen, listen_beside};
 use crate::hub::Hub;
 use crate::live::activity::Activity;
 use crate::live::stats::Stats;
@@ -183,19 +183,32 @@ impl Builder {
         let address = given.unwrap_or(config.listen);
         let (limits, proxies) = (config.limits, config.trusted_proxies);
         let socket = listener.map_or_else(|| listen(address), with_blocking);
-        let started = socket.and_then(|socket| -> io::Result<Arc<dyn Listener>> {
-            Ok(match config.listener {
-                ListenerKind::Direct => Arc::new(Direct::start(socket, router, limits, proxies, threads)?),
-                ListenerKind::TinyHttp => Arc::new(Tiny::start(socket, router, limits, proxies, threads)?),
-            })
-        });
-        match started {
-            Ok(listener) => Ok(Server::new(app, listener)),
-            Err(cause) => {
-                super::close_stores(&app, Some(std::time::Instant::now()));
-                Err(StartError::Listen { address, cause })
-            }
-        }
+        let at = |address: SocketAddr| move |cause: io::Error| StartError::Listen { address, cause };
+        let started =
+            socket.map_err(at(address)).and_then(|socket| -> Result<Arc<dyn Listener>, StartError> {
+                if config.listener == ListenerKind::TinyHttp {
+                    let tiny = Tiny::start(socket, router, limits, proxies, threads).map_err(at(address))?;
+                    return Ok(Arc::new(tiny));
+                }
+                let port = socket.local_addr().map_err(at(address))?.port();
+                let mut sockets = vec![socket];
+                for mut further in config.listen_also {
+                    if further.port() == 0 {
+                        further.set_port(port);
+                    }
+                    match listen_beside(further).map_err(at(further))? {
+                        Some(socket) => sockets.push(socket),
+                        None => {
+                            log::warn!("not listening on {further}: this machine does not have the address")
+                        }
+                    }
+                }
+                let direct = Direct::start(sockets, router, limits, proxies, threads).map_err(at(address))?;
+                Ok(Arc::new(direct))
+            });
+        started.map(|listener| Server::new(app.clone(), listener)).inspect_err(|_| {
+            super::close_stores(&app, Some(std::time::Instant::now()));
+        })
     }
 }
 

@@ -44,6 +44,9 @@ pub enum ListenerKind {
 pub struct Config {
     /// Where to listen; port 0 chooses a free one.
     pub listen: SocketAddr,
+    /// Further addresses to listen on, as a name may have several; port 0 is the port of the first. One that this machine
+    /// does not have is left out with a line in the log. `tiny_http` listens on the first alone.
+    pub listen_also: Vec<SocketAddr>,
     /// By which listener.
     pub listener: ListenerKind,
     /// What publishing through the topic API needs, if anything: visible ASCII characters, and no blanks.
@@ -80,6 +83,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen_also: Vec::new(),
             listener: ListenerKind::default(),
             publish_token: None,
             hosts: Vec::new(),

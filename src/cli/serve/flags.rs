@@ -172,8 +172,11 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
             "relaxed" => Some(Durability::Relaxed),
             _ => None,
         })?;
+    let listen = flags.text("listen").map_or_else(|| Ok(vec![default.listen]), addresses)?;
+    let (&listen, listen_also) = listen.split_first().expect("a name that is known has an address");
     Ok(Config {
-        listen: flags.text("listen").map_or(Ok(default.listen), address)?,
+        listen,
+        listen_also: listen_also.to_vec(),
         listener: flags.value(
             "listener",
             ListenerKind::Direct,
@@ -210,13 +213,13 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
 }
 
 /// An address with a port. A port alone means the loopback address.
-fn address(text: &str) -> Result<SocketAddr, Usage> {
+fn addresses(text: &str) -> Result<Vec<SocketAddr>, Usage> {
     let wrong = |right: &str| Usage(format!("`{text}` is no value for --listen, which takes {right}"));
     if let Ok(address) = text.parse() {
-        return Ok(address);
+        return Ok(vec![address]);
     }
     if let Some(port) = port(text.strip_prefix(':').unwrap_or(text)) {
-        return Ok((Ipv4Addr::LOCALHOST, port).into());
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into()]);
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if let Ok(ip) = bare.parse::<IpAddr>() {
@@ -228,18 +231,29 @@ fn address(text: &str) -> Result<SocketAddr, Usage> {
         return Err(wrong("an address like 127.0.0.1:8080, with a port up to 65535"));
     };
     let addresses = (name, port).to_socket_addrs().map(Vec::from_iter).unwrap_or_default();
-    preferred(&addresses)
-        .ok_or_else(|| Usage(format!("`{text}` is no value for --listen: the name `{name}` is not known")))
+    match in_order(addresses) {
+        none if none.is_empty() => {
+            Err(Usage(format!("`{text}` is no value for --listen: the name `{name}` is not known")))
+        }
+        addresses => Ok(addresses),
+    }
 }
 
 fn port(digits: &str) -> Option<u16> {
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The address of a name to listen on: the first of IPv4, since every client that looks for `localhost` also tries
-/// 127.0.0.1, and callout's own commands begin with it.
-fn preferred(addresses: &[SocketAddr]) -> Option<SocketAddr> {
-    addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
+/// All addresses of a name, each once. The first of IPv4 comes first, since every client that looks for `localhost` also
+/// tries 127.0.0.1, and callout's own commands begin with it; it is the one that the start line names.
+fn in_order(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first = addresses.iter().find(|address| address.is_ipv4()).copied();
+    let mut all: Vec<SocketAddr> = Vec::new();
+    for address in first.into_iter().chain(addresses) {
+        if !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    all
 }
 
 /// Where the history is kept. A folder may be missing, a file in its place is a failure.
@@ -329,20 +343,21 @@ mod tests {
             ("[::1]:8080", "[::1]:8080"),
             ("0.0.0.0:0", "0.0.0.0:0"),
         ] {
-            assert_eq!(address(text).ok(), Some(right.parse().unwrap()), "{text}");
+            assert_eq!(addresses(text).ok(), Some(vec![right.parse().unwrap()]), "{text}");
         }
         for text in
             ["::1", "::8080", ":::8080", "[::1]", "127.0.0.1", "65536", "+1", "127.0.0.1:", ":", "a:b:1"]
         {
-            assert!(address(text).is_err(), "{text}");
+            assert!(addresses(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn of_a_names_addresses_the_first_of_ipv4_is_listened_on() {
-        let addresses = ["[::1]:80", "127.0.0.1:80", "127.0.0.2:80"].map(|text| text.parse().unwrap());
-        assert_eq!(preferred(&addresses), Some(addresses[1]));
-        assert_eq!(preferred(&addresses[..1]), Some(addresses[0]));
-        assert_eq!(preferred(&[]), None);
+    fn all_addresses_of_a_name_are_listened_on_and_the_first_of_ipv4_comes_first() {
+        let [six, four, other] =
+            ["[::1]:80", "127.0.0.1:80", "127.0.0.2:80"].map(|text| text.parse().unwrap());
+        assert_eq!(in_order(vec![six, four, six, other]), [four, six, other]);
+        assert_eq!(in_order(vec![six]), [six]);
+        assert_eq!(in_order(Vec::new()), []);
     }
 }

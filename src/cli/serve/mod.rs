@@ -122,7 +122,9 @@ fn wait_for_signals(mut signals: Signals, has_terminal: bool) -> std::io::Result
 
 /// Lines for the log at the start: what is open to whom.
 fn openness(config: &Config) -> Vec<(Level, String)> {
-    let (listen, pages) = (config.listen, &config.pages);
+    let pages = &config.pages;
+    let beyond =
+        config.listen_also.iter().chain([&config.listen]).find(|address| !address.ip().is_loopback());
     let publishing = match config.publish_token {
         Some(_) => "publishing to topics, notifying and the history need the publish token",
         None => "publishing to topics, notifying and the history are open to everybody",
@@ -131,7 +133,7 @@ fn openness(config: &Config) -> Vec<(Level, String)> {
         (Level::Info, format!("{publishing}; every topic can be read by everybody")),
         (Level::Info, format!("pages open to everybody: {pages} (--pages)")),
     ];
-    if config.publish_token.is_none() && !listen.ip().is_loopback() {
+    if let (None, Some(listen)) = (&config.publish_token, beyond) {
         let why = format!("anybody who can reach {listen} may publish; --publish-token would change that");
         lines.push((Level::Warn, why));
     }

@@ -5,7 +5,7 @@
 //!
 //! A thread is for work. When threads are many, who has nothing to do rests, and who is slow waits without one.
 //!
-//! - An `accept` thread takes connections in and gives each to the pool.
+//! - An `accept` thread for each address takes connections in and gives each to the pool.
 //! - A connection runs on a thread of the pool until it has to wait. Then it rests in its slot.
 //! - The `readiness` thread wakes it when its socket has something to read or has room, the hub when its stream is over,
 //!   and the `sweeper` thread when a deadline has come; the sweeper also sends the heartbeats.
@@ -47,25 +47,28 @@ const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(1);
 /// The handle of the listener. Its threads end when it is dropped.
 pub struct Direct {
     address: SocketAddr,
-    listener: Arc<TcpListener>,
+    listeners: Vec<Arc<TcpListener>>,
     shared: Arc<Shared>,
 }
 
 impl Direct {
-    /// Serves a socket that listens already. Fails if a thread cannot be started.
+    /// Serves sockets that listen already, at least one. Fails if a thread cannot be started.
     pub fn start(
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         site: Arc<dyn Site>,
         limits: Limits,
         proxies: Proxies,
         threads: &Threads,
     ) -> io::Result<Direct> {
-        prepare(&SockRef::from(&listener), &limits);
-        let listener = Arc::new(listener);
+        listeners.iter().for_each(|listener| prepare(&SockRef::from(listener), &limits));
+        let address = listeners.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
         let shared = Arc::new(Shared::new(site, limits, proxies, threads)?);
-        let direct = Direct { address: listener.local_addr()?, listener, shared };
-        let (listener, shared) = (direct.listener.clone(), direct.shared.clone());
-        threads.spawn_essential("accept", move || accept(&listener, &shared))?;
+        let listeners = listeners.into_iter().map(Arc::new).collect();
+        let direct = Direct { address, listeners, shared };
+        for listener in &direct.listeners {
+            let (listener, shared) = (listener.clone(), direct.shared.clone());
+            threads.spawn_essential("accept", move || accept(&listener, &shared))?;
+        }
         Ok(direct)
     }
 }
@@ -77,9 +80,11 @@ impl Listener for Direct {
 
     fn stop(&self) {
         self.shared.connections.close();
-        // On Linux this wakes the thread that waits in accept. Elsewhere it may do nothing, and the thread
-        // ends with the next connection or with the process.
-        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
+        for listener in &self.listeners {
+            // On Linux this wakes the thread that waits in accept. Elsewhere it may do nothing, and the thread
+            // ends with the next connection or with the process.
+            let _ = SockRef::from(&**listener).shutdown(Shutdown::Both);
+        }
     }
 
     fn busy(&self) -> usize {
@@ -98,14 +103,18 @@ impl Drop for Direct {
     }
 }
 
-/// The accept thread, which runs until the listener stops.
+/// A thread that accepts, which runs until the listener stops.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut logged_at: Option<Instant> = None;
     loop {
         let error = match listener.accept() {
-            // It is accepted first, because only for somebody who is there others have to make room.
-            Ok(_) if !shared.connections.make_room() => return,
             Ok((socket, peer)) => {
+                // Two who come at once on two addresses do not share the last room.
+                let _admission = shared.admission.lock();
+                // It is accepted first, because only for somebody who is there others have to make room.
+                if !shared.connections.make_room() {
+                    return;
+                }
                 admit(socket, peer, shared);
                 continue;
             }

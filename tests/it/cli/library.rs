@@ -194,3 +194,32 @@ fn a_socket_that_does_not_listen_and_a_setting_that_cannot_be_meant_are_refused_
         assert!(refused.to_string().contains(why), "{refused}");
     }
 }
+
+#[test]
+fn a_server_listens_on_all_addresses_that_it_is_given_and_leaves_none_behind() {
+    // One that no machine has: it is for documentation (RFC 5737).
+    let missing = ([192, 0, 2, 1], 0).into();
+    let mut config = Config::default();
+    config.listen = ([127, 0, 0, 1], 0).into();
+    config.listen_also = vec![([127, 0, 0, 2], 0).into(), missing];
+    let server = Server::builder().config(config.clone()).start().unwrap();
+    let first = server.address();
+    let second = SocketAddr::from(([127, 0, 0, 2], first.port()));
+    for address in [first, second] {
+        assert_eq!(get(address, "/healthz").status, 200, "{address}");
+    }
+    // What is published at one address is received at the other.
+    let mut stream = Browser::open(second, "/topics/t");
+    publish(first, "/topics/t", "x");
+    assert_eq!(stream.next().data, "x");
+    // One that is taken is no server that would have half of its addresses.
+    config.listen = ([127, 0, 0, 1], 0).into();
+    config.listen_also = vec![second];
+    let Err(StartError::Listen { address, .. }) = Server::builder().config(config.clone()).start() else {
+        panic!("it started");
+    };
+    assert_eq!(address, second);
+    server.stop(Duration::from_secs(5));
+    drop(server);
+    drop(Server::builder().config(config).start().expect("the address is free again"));
+}

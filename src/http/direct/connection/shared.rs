@@ -12,6 +12,7 @@ use crate::http::{LONG_HEADS_MAX, Limits, STACK_BYTES, Site};
 use crate::os::pool::Pool;
 use crate::os::threads::Threads;
 use crate::os::usage::threads_max;
+use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub(in crate::http::direct) struct Shared {
     pub(in crate::http::direct) busy: Busy,
     pub(in crate::http::direct) connections: Arc<Connections<Connection>>,
     pub(in crate::http::direct) pool: Arc<Pool<Connection>>,
+    /// Held while one connection is taken in.
+    pub(in crate::http::direct) admission: Mutex<()>,
     pub(super) readiness: Readiness,
     pub(super) sweeper: Sweeper,
     pub(super) long_heads: Arc<Permits>,
@@ -52,6 +55,7 @@ impl Shared {
             readiness: Readiness::start(&connections, threads)?,
             sweeper: Sweeper::start(&connections, &limits, threads)?,
             pool: Arc::new(Pool::start("connection", STACK_BYTES, threads_bound, SLOW_THREADS_MAX, threads)?),
+            admission: Mutex::default(),
             site,
             limits,
             proxies,
