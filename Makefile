@@ -14,7 +14,7 @@ test: ## run the tests
 	$(CARGO) test
 
 test-model: ## try 1,500 rounds of the hand-over's model, in interleavings of a seed of its own (some minutes)
-	MODEL_ROUNDS=1500 MODEL_SEED=$$(date +%s) $(CARGO) test --test model
+	MODEL_ROUNDS=1500 MODEL_SEED=$${MODEL_SEED:-$$(date +%s)} $(CARGO) test --test model
 
 test-crowds: ## let 5,000 be slow in each of the ways that there are, one after the other (some minutes)
 	CROWD=5000 $(CARGO) test --test it -- stream::crowds --test-threads 1 --nocapture
@@ -25,7 +25,8 @@ test-kill: ## kill -9 the server 300 times, twice over, and cut the power some 2
 test-browser: tests/browser/node_modules ## try the pages and the library in Chromium, Firefox and WebKit (BROWSERS=chromium chooses); pictures go to target/screenshots
 	$(CARGO) build --release
 	node --test --test-concurrency=2 --test-reporter=spec --test-reporter-destination=stdout \
-		--test-reporter=./tests/browser/table.mjs --test-reporter-destination=stdout tests/browser
+		--test-reporter=./tests/browser/table.mjs --test-reporter-destination=stdout tests/browser \
+		|| node tests/browser/again.mjs
 
 test-examples: tests/browser/node_modules examples/clients/pages/node_modules ## run the clients and pages of examples/clients, and kill the server meanwhile
 	$(CARGO) build --release

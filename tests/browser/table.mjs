@@ -1,12 +1,19 @@
-// A reporter for Node's tests: at the end a table of what was run in which browser, and why something was not.
+// A reporter for Node's tests: at the end a table of what was run in which browser, and why something was not. What failed
+// is noted for `again.mjs`.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+
+export const FAILED = "target/browser-failed.json";
 
 const ENGINES = ["chromium", "firefox", "webkit"];
 
 export default async function* table(events) {
   const rows = new Map();
   const reasons = new Map();
+  const failed = [];
   for await (const { type, data } of events) {
     if (type !== "test:pass" && type !== "test:fail") continue;
+    if (type === "test:fail") failed.push(data.name);
     const [, promise, engine] = /^(.*) \((\w+)\)$/.exec(data.name) ?? [];
     if (!ENGINES.includes(engine)) continue;
     if (!rows.has(promise)) rows.set(promise, {});
@@ -23,4 +30,6 @@ export default async function* table(events) {
     yield `${engine}: ${count(engine, "passed")} passed, ${count(engine, "FAILED")} failed, ${count(engine, "-")} not run\n`;
   }
   for (const [reason, number] of reasons) yield `not run, ${number}: ${reason}\n`;
+  mkdirSync("target", { recursive: true });
+  writeFileSync(FAILED, JSON.stringify(failed));
 }
