@@ -99,8 +99,7 @@ impl App {
     fn stream_from(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let mut stream = Stream::new(request.grant()?, start);
         stream.form = asked_form(request)?;
-        stream.guards.push(Box::new(self.permits.take()?));
-        Ok(stream)
+        Ok(stream.with_permit(self.permits.take()?))
     }
 
     /// Whether the server is about to stop.
