@@ -101,7 +101,7 @@ test("a server that is full is told from a stream that is held up, and the rest 
 
 test("the headline is the worst finding: publishing is refused", async (test) => {
   const callout = await serve(test);
-  const words = JSON.stringify({ error: "this host is not served" });
+  const words = JSON.stringify({ error: "the host is unknown", reason: "this host is not served", hint: "name another" });
   const url = await proxied(test, callout, (asked, answer, pass) => {
     if (asked.method === "POST") say(answer, 403, words, { "content-type": "application/json" });
     else pass();

@@ -307,7 +307,7 @@ test("a stream that stalls is noticed", async (test) => {
 test("what is no stream is reported, and the stream reconnects", async (test) => {
   const callout = await serve(test);
   const answers = [
-    (answer) => say(answer, 503, JSON.stringify({ error: "not now" }), { "content-type": "application/json" }),
+    (answer) => say(answer, 503, JSON.stringify({ error: "full", reason: "not now", hint: "come back later" }), { "content-type": "application/json" }),
     (answer) => say(answer, 502, "<h1>Bad gateway</h1>"),
     // A login page, which never ends.
     (answer) => answer.writeHead(200, { "content-type": "text/html" }).write("<form>Log in"),
