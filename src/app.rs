@@ -81,8 +81,9 @@ impl App {
     }
 
     /// A stream on the topics that the request's route declared, in the form that the request asks for, beginning
-    /// where the request says, or else at `start`. It holds a permit for as long as it lives; [`ErrorKind::Full`](crate::ErrorKind::Full) if none
-    /// is left. [`Error::bad`] if the request asks for an impossible `last`.
+    /// where the request says, or else at `start`. It holds a permit for as long as it lives;
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if none is left. [`Error::bad`] if the request asks for an impossible
+    /// `last`.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let topics = request.grant()?.subscribe_topics();
         let asked = asked_start(request)?;

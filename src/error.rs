@@ -338,7 +338,7 @@ impl ErrorKind {
             ErrorKind::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the server cannot do this now",
-                "nothing was done; wait as long as `Retry-After` says, then try again",
+                "wait as long as `Retry-After` says, then try again",
             ),
             ErrorKind::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -111,7 +111,7 @@ test("the headline is the worst finding: publishing is refused", async (test) =>
   const page = await window.tab(`${url}/check.html`);
   await done(page);
   const said = await findings(page);
-  assert.match(said.pace.join(), /^bad,.*403: this host is not served/);
+  assert.match(said.pace.join(), /^bad,.*403: this host is not served; name another\./);
   assert.deepEqual([said.presence[0], said.resume[0], said.replay[0], said.clock[0]], ["none", "none", "none", "none"]);
   assert.match(await page.textContent("#summary"), /^Something is wrong: “Events arrive at once”/);
 });

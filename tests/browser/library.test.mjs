@@ -32,7 +32,7 @@ async function connect(wanted) {
   window.stream = connect(wanted);
   stream.on("*", (event) => seen.push(event.name === "message" ? event.data : `${event.name} ${event.data}`));
   stream.on("state", (event) => states.push(event.data));
-  stream.on("error", (event) => errors.push([event.status, event.data]));
+  stream.on("error", (event) => errors.push([event.status, event.data, event.hint ?? ""]));
 }
 
 const seen = (page) => page.evaluate(() => seen.join());
@@ -321,7 +321,7 @@ test("what is no stream is reported, and the stream reconnects", async (test) =>
   const page = await subscribe(window, { url });
   await isLive(page);
   const [busy, away, login] = await page.evaluate(() => errors);
-  assert.deepEqual([busy, away], [[503, "not now"], [502, "status 502"]]);
+  assert.deepEqual([busy, away], [[503, "not now", "come back later"], [502, "status 502", ""]]);
   assert.equal(login[0], 200);
   assert.match(login[1], /text\/html/);
   await callout.publish("news", "1");
