@@ -152,7 +152,7 @@ pub mod cli;
 pub use access::{Caller, Grant, Identity, Origin, Secret};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
-pub use error::Error;
+pub use error::{Error, ErrorKind, Problem};
 pub use event::{Draft, Event, Form, Frame, Id};
 #[doc(inline)]
 pub use history::{Address, Bounds, Durability, History, Start, TopicBounds};

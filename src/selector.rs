@@ -44,7 +44,7 @@ impl From<Topic> for Selector {
 impl FromStr for Selector {
     type Err = Error;
 
-    /// Reads what `Display` writes. [`Error::Bad`] where it is no topic, and no beginning of one with `*`
+    /// Reads what `Display` writes. [`Error::bad`] where it is no topic, and no beginning of one with `*`
     /// behind it.
     fn from_str(text: &str) -> Result<Selector, Error> {
         match text.strip_suffix('*') {

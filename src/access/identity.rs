@@ -15,7 +15,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// fn check(request: &Request) -> Result<(), Error> {
 ///     match request.grant()?.caller().identity {
 ///         Identity::Token => Ok(()),
-///         _ => Err(Error::Unauthorized),
+///         _ => Err(Error::unauthorized("only a publisher may see this")),
 ///     }
 /// }
 /// ```

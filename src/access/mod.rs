@@ -100,7 +100,7 @@ impl Grant {
         match topics.iter().find(|topic| !self.publish.contains(topic)) {
             None => Ok(()),
             Some(topic) => {
-                Err(Error::Internal(format!("a route published to `{topic}` without declaring it")))
+                Err(Error::internal(format!("a route published to `{topic}` without declaring it")))
             }
         }
     }
@@ -126,7 +126,7 @@ impl Access {
         self.hosts.check(headers, peer)
     }
 
-    /// Grants all that a request asks for, or refuses all of it: [`Error::Unauthorized`], [`Error::Forbidden`].
+    /// Grants all that a request asks for, or refuses all of it: [`Error::unauthorized`], [`Error::forbidden`].
     pub fn grant(&self, headers: &HeaderMap, address: IpAddr, wanted: Wanted) -> Result<Grant, Error> {
         let is_local = identity::is_local(address, headers);
         let caller = Caller { identity: self.identify(headers), address, is_local };
@@ -160,13 +160,11 @@ impl Access {
         self.check_token(caller)?;
         let is_open = self.publish_token.is_none() && caller.identity == Identity::Anonymous;
         match action {
-            Action::PageHistory if is_open => Err(Error::Forbidden(
-                "what callout's own pages keep is shown only with a publish token, and this server has none"
-                    .into(),
+            Action::PageHistory if is_open => Err(Error::forbidden(
+                "what callout's own pages keep is shown only with a publish token, and this server has none",
             )),
-            Action::Retract if is_open && !caller.is_local => Err(Error::Forbidden(
-                "without a publish token, events are taken back only from the machine that callout runs on"
-                    .into(),
+            Action::Retract if is_open && !caller.is_local => Err(Error::forbidden(
+                "without a publish token, events are taken back only from the machine that callout runs on",
             )),
             _ => Ok(()),
         }
@@ -188,7 +186,8 @@ impl Access {
         if self.is_open() || caller.identity != Identity::Anonymous {
             Ok(())
         } else {
-            Err(Error::Unauthorized)
+            Err(Error::unauthorized("no valid publish token came in the header `Authorization`")
+                .hint("send the header `Authorization: Bearer …` with the server's publish token"))
         }
     }
 }
@@ -201,6 +200,7 @@ fn is_notification(topic: &Topic) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use http::HeaderValue;
     use http::header::AUTHORIZATION;
 
@@ -228,7 +228,7 @@ mod tests {
             let headers =
                 HeaderMap::from_iter([(field.parse().unwrap(), HeaderValue::from_static("unknown"))]);
             let granted = Access::default().grant(&headers, HERE.into(), action(Action::Retract));
-            assert!(matches!(granted, Err(Error::Forbidden(_))), "{field}");
+            assert!(matches!(granted, Err(error) if error.kind() == ErrorKind::Forbidden), "{field}");
         }
     }
 

@@ -43,7 +43,9 @@ pub fn events(app: &App, request: &Request) -> Result<Answer, Error> {
     }
     let after = match request.query("after") {
         None => Id::default(),
-        Some(token) => Id::parse(&token).ok_or_else(|| Error::bad("`after` is what `next` said before"))?,
+        Some(token) => Id::parse(&token).ok_or_else(|| {
+            Error::bad("`after` is what `next` said before").hint("ask without `after` first")
+        })?,
     };
     // Not only up to what the hub has passed on: from an acknowledgement on every read finds the event.
     let part = app.history.read(after, Id::MAX, &[topic])?;

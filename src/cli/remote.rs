@@ -142,8 +142,10 @@ pub(super) fn refusal(head: &Parts, text: &str) -> String {
         );
     }
     let json: Value = serde_json::from_str(text).unwrap_or_default();
-    let why = json["error"].as_str().unwrap_or("it did not say why");
-    format!("the server answered {status}: {why}")
+    match (json["reason"].as_str(), json["hint"].as_str()) {
+        (Some(reason), Some(hint)) => format!("the server answered {status}: {reason}; {hint}"),
+        (reason, _) => format!("the server answered {status}: {}", reason.unwrap_or("it did not say why")),
+    }
 }
 
 /// When an answer says to come back (RFC 9110, section 10.2.3): after so many seconds, or at a date.

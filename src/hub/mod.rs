@@ -160,7 +160,7 @@ impl Hub {
     }
 
     /// Registers a client and waits until that is done. Events newer than [`Subscription::live_after`] reach its
-    /// outlet from now on, older ones do not. Dropping the subscription unregisters it. [`Error::Unavailable`]
+    /// outlet from now on, older ones do not. Dropping the subscription unregisters it. [`Error::unavailable`]
     /// where the hub has ended.
     #[doc(hidden)]
     pub fn register(
@@ -173,7 +173,7 @@ impl Hub {
         let (live_after, answers) = bounded(1);
         let registration = Registration { id, topics, form, outlet, live_after };
         self.send(Message::Register(registration));
-        let stopped = || Error::Unavailable("the hub has stopped".into());
+        let stopped = || Error::unavailable("the hub has stopped");
         let live_after = answer_of(&answers, &self.0.ended).map_err(|_| stopped())?;
         Ok(Subscription { id, live_after, hub: self.clone() })
     }

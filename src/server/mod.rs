@@ -87,8 +87,8 @@ impl Server {
     }
 
     /// Publishes an event, as a `POST` would, to any topic: keeps it, or broadcasts it if all its topics are ephemeral.
-    /// Blocks until the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft
-    /// cannot be sent, [`Error::Conflict`] that another event is kept under its id, [`Error::Unavailable`] that it
+    /// Blocks until the event has its id and is where the history keeps it. [`Error::bad`] says what in the draft
+    /// cannot be sent, [`Error::conflict`] that another event is kept under its id, [`Error::unavailable`] that it
     /// cannot be kept now.
     pub fn publish(&self, draft: Draft) -> Result<Receipt, Error> {
         let grant = Grant::of_program(&draft.topics);
@@ -96,7 +96,7 @@ impl Server {
     }
 
     /// Broadcasts an event that is ephemeral by nature, to any topic, and counts the streams that it reached.
-    /// Blocks until the hub has passed it on. [`Error::Bad`] says what in the draft cannot be sent.
+    /// Blocks until the hub has passed it on. [`Error::bad`] says what in the draft cannot be sent.
     pub fn broadcast(&self, draft: Draft) -> Result<usize, Error> {
         let grant = Grant::of_program(&draft.topics);
         self.app().publisher.broadcast_counted(&grant, draft)
