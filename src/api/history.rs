@@ -46,7 +46,7 @@ pub fn events(app: &App, request: &Request) -> Result<Answer, Error> {
         Some(token) => Id::parse(&token).ok_or_else(|| Error::bad("`after` is what `next` said before"))?,
     };
     // Not only up to what the hub has passed on: from an acknowledgement on every read finds the event.
-    let part = app.history.read(after, Id::MAX, &[topic])?;
+    let part = app.history.read(after, Id::MAX, &[topic.into()])?;
     let next = part.events.last().map(|kept| kept.id.to_string());
     Ok(Answer::json(&json!({ "events": part_json(&part), "next": next })))
 }
