@@ -177,6 +177,18 @@ impl Model {
         }
     }
 
+    /// The history is opened anew: of what it has let go it does not know under which ids that was retracted.
+    fn forget_lost(&mut self) {
+        self.1.clear();
+        for (index, known) in
+            self.0.iter().enumerate().skip(self.lost()).filter(|(_, known)| known.is_retracted)
+        {
+            for (topic, given) in known.topics.iter().filter_map(|topic| Some((*topic, known.given?))) {
+                self.1.entry((topic, given)).or_insert(index);
+            }
+        }
+    }
+
     /// Where a browser goes on that saw this event last, unless there is a gap.
     fn find(&self, which: &Which, topics: &[usize]) -> Option<Id> {
         match which {
@@ -275,6 +287,7 @@ struct Subject<'a> {
     /// None only while it is opened anew.
     history: Option<Box<dyn History>>,
     reopen: &'a dyn Fn(Option<Box<dyn History>>) -> Box<dyn History>,
+    is_on_disk: bool,
     model: Model,
 }
 
@@ -288,6 +301,9 @@ impl Subject<'_> {
             Act::Restart => {
                 let open = self.history.take();
                 self.history = Some((self.reopen)(open));
+                if self.is_on_disk {
+                    self.model.forget_lost();
+                }
             }
         }
         self.check_status();
@@ -449,7 +465,7 @@ proptest! {
             closed.into_iter().for_each(|history| history.close(PATIENCE));
             Box::new(start(opener(folder.path()), bounds(), Durability::Relaxed))
         };
-        let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, model: Model::default() };
+        let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, is_on_disk: true, model: Model::default() };
         acts.iter().for_each(|act| subject.act(act));
     }
 
@@ -459,7 +475,7 @@ proptest! {
         let reopen = |closed: Option<Box<dyn History>>| closed.unwrap_or_else(|| {
             Box::new(Memory::new(Hub::start(&Threads::default()).expect("a thread"), bounds()))
         });
-        let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, model: Model::default() };
+        let mut subject = Subject { history: Some(reopen(None)), reopen: &reopen, is_on_disk: false, model: Model::default() };
         acts.iter().for_each(|act| subject.act(act));
     }
 }
