@@ -85,10 +85,10 @@ impl App {
     /// [`ErrorKind::Full`](crate::ErrorKind::Full) if none is left. [`Error::bad`] if the request asks for an impossible
     /// `last`.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
-        let topics = request.grant()?.subscribe_topics();
+        let selectors = request.grant()?.subscribe_selectors();
         let asked = asked_start(request)?;
         // What is not kept cannot be asked for, and needs no history that can be read.
-        let is_ephemeral = topics.iter().all(|topic| self.publisher.is_ephemeral(topic));
+        let is_ephemeral = selectors.iter().all(|selector| self.publisher.are_ephemeral(selector));
         self.stream_from(request, asked.filter(|_| !is_ephemeral).unwrap_or(start))
     }
 

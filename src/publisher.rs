@@ -131,6 +131,18 @@ impl Publisher {
         self.ephemeral.iter().any(|selector| selector.matches(topic))
     }
 
+    /// Whether the events of all topics that a selector names are ephemeral.
+    pub(crate) fn are_ephemeral(&self, selector: &Selector) -> bool {
+        match (selector.topic(), selector.prefix()) {
+            (Some(topic), _) => self.is_ephemeral(topic),
+            (None, prefix) => self
+                .ephemeral
+                .iter()
+                .filter_map(Selector::prefix)
+                .any(|ephemeral| prefix.is_some_and(|prefix| prefix.starts_with(ephemeral))),
+        }
+    }
+
     fn is_kept(&self, event: &Event) -> bool {
         !event.topics().iter().all(|topic| self.is_ephemeral(topic))
     }

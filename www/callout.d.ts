@@ -2,7 +2,7 @@
 
 /** What to subscribe to: a url, or topics. A relative url is taken from the folder that callout.js came from. */
 export interface Wanted {
-  /** Topics, 100 at most; `url` then says where callout is, if callout.js did not come from there. */
+  /** Topics, and prefixes of topics (`rooms/*`; `*` is all of them), 100 at most; `url` then says where callout is, if callout.js did not come from there. */
   topics?: string[];
   /** A stream of callout (`topics/news`, `sse?user=ann`), or with `topics` the folder in which callout is
    *  (`https://example.org/push/`). */
@@ -28,7 +28,7 @@ export interface StreamEvent extends Event {
   readonly data: string;
   /** Missing where the event is ephemeral. */
   readonly id?: string;
-  /** The topic, where one is followed, or where the server says it. */
+  /** The topic, where one is followed, or where the server says it, as with several topics and with prefixes. */
   readonly topic?: string;
   /** The data, parsed as JSON. */
   json(): any;

@@ -55,7 +55,7 @@ try {
 // A worker is never hidden.
 const isHidden = () => globalThis.document?.hidden;
 
-// Opens a stream on a url, or on topics. A relative url is taken from the folder that this file came from.
+// Opens a stream on a url, or on topics and prefixes. A relative url is taken from the folder that this file came from.
 export function connect(wanted) {
   // A string has none of these fields: it is the url itself.
   const { topics, url: at = topics ? "." : wanted, resume = true, background } = wanted;
@@ -64,9 +64,9 @@ export function connect(wanted) {
   const home = topics || !given.href.startsWith(HOME.href) ? new URL(topics ? "." : "/", given) : HOME;
   const url = topics ? new URL("topics", home) : given;
   for (const topic of topics ?? []) url.searchParams.append("topic", topic);
-  // One topic needs no naming. Of several, each event says its own.
-  const only = topics?.length === 1 ? topics[0] : undefined;
-  if (topics?.length > 1) url.searchParams.append("with", "topic");
+  // One topic needs no naming. Of several, and of a prefix (`rooms/*`), each event says its own.
+  const only = topics?.length === 1 && !topics[0].endsWith("*") ? topics[0] : undefined;
+  if (topics && !only) url.searchParams.append("with", "topic");
   const key = `callout:${url}`;
   const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish: publish.bind(null, home) });
   stream.on = stream.addEventListener;

@@ -23,6 +23,7 @@ pub use token::Secret;
 pub(crate) use token::is_token;
 
 use crate::error::Error;
+use crate::selector::Selector;
 use crate::topic::Topic;
 use http::HeaderMap;
 use std::net::IpAddr;
@@ -44,8 +45,8 @@ pub enum Action {
 pub struct Wanted {
     /// Topics to publish to.
     pub publish: Vec<Topic>,
-    /// Topics to subscribe to.
-    pub subscribe: Vec<Topic>,
+    /// What to subscribe to.
+    pub subscribe: Vec<Selector>,
     /// Another right.
     pub action: Option<Action>,
 }
@@ -69,7 +70,7 @@ pub struct Wanted {
 pub struct Grant {
     caller: Caller,
     publish: Vec<Topic>,
-    subscribe: Vec<Topic>,
+    subscribe: Vec<Selector>,
 }
 
 impl Grant {
@@ -77,7 +78,11 @@ impl Grant {
     pub(crate) fn of_program(topics: &[Topic]) -> Grant {
         let address = IpAddr::from([127, 0, 0, 1]);
         let caller = Caller { identity: Identity::Program, address, is_local: true };
-        Grant { caller, publish: topics.to_vec(), subscribe: topics.to_vec() }
+        Grant {
+            caller,
+            publish: topics.to_vec(),
+            subscribe: topics.iter().cloned().map(Selector::from).collect(),
+        }
     }
 
     /// Who asked.
@@ -90,8 +95,8 @@ impl Grant {
         &self.publish
     }
 
-    /// The topics that may be subscribed to.
-    pub fn subscribe_topics(&self) -> &[Topic] {
+    /// What may be subscribed to.
+    pub fn subscribe_selectors(&self) -> &[Selector] {
         &self.subscribe
     }
 
@@ -131,7 +136,7 @@ impl Access {
         let is_local = identity::is_local(address, headers);
         let caller = Caller { identity: self.identify(headers), address, is_local };
         wanted.publish.iter().try_for_each(|topic| self.may_publish(caller, topic))?;
-        wanted.subscribe.iter().try_for_each(|topic| self.may_subscribe(caller, topic))?;
+        wanted.subscribe.iter().try_for_each(|selector| self.may_subscribe(caller, selector))?;
         wanted.action.map_or(Ok(()), |action| self.may(caller, action))?;
         Ok(Grant { caller, publish: wanted.publish, subscribe: wanted.subscribe })
     }
@@ -150,8 +155,8 @@ impl Access {
         if needs_token { self.check_token(caller) } else { Ok(()) }
     }
 
-    /// Whether the caller may subscribe to this topic: everybody may.
-    pub fn may_subscribe(&self, _caller: Caller, _topic: &Topic) -> Result<(), Error> {
+    /// Whether the caller may subscribe to all topics that this selector names: everybody may.
+    pub fn may_subscribe(&self, _caller: Caller, _selector: &Selector) -> Result<(), Error> {
         Ok(())
     }
 

@@ -48,7 +48,7 @@ pub fn events(app: &App, request: &Request) -> Result<Answer, Error> {
         })?,
     };
     // Not only up to what the hub has passed on: from an acknowledgement on every read finds the event.
-    let part = app.history.read(after, Id::MAX, &[topic])?;
+    let part = app.history.read(after, Id::MAX, &[topic.into()])?;
     let next = part.events.last().map(|kept| kept.id.to_string());
     Ok(Answer::json(&json!({ "events": part_json(&part), "next": next })))
 }

@@ -57,10 +57,10 @@ fn read(directory: &Path, topic: Option<&str>) -> Result<(), Failure> {
             print_lines(part.iter().map(topic_json))?;
         }
     };
-    let topics = [Topic::new(topic).map_err(|error| Failure::Work(error.to_string()))?];
+    let selectors = [Topic::new(topic).map_err(|error| Failure::Work(error.to_string()))?.into()];
     let (mut after, mut lines) = (Id::default(), 0);
     loop {
-        let part = archive.read(after, Id::MAX, &topics).map_err(Failure::Work)?;
+        let part = archive.read(after, Id::MAX, &selectors).map_err(Failure::Work)?;
         let Some(last) = part.events.last() else { return found(topic, lines) };
         after = last.id;
         lines += print_lines(part_json(&part))?;

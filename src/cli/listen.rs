@@ -1,4 +1,4 @@
-//! `callout listen TOPIC…`: prints events as they come, and comes back with the last id when the
+//! `callout listen TOPIC…`: prints events as they come, of topics and of prefixes (`rooms/*`), and comes back with the last id when the
 //! stream breaks.
 
 use super::flags::count;
@@ -40,7 +40,7 @@ const NOT_NOW: [StatusCode; 3] =
 pub(super) static COMMAND: Command = Command {
     name: "listen",
     arguments: "TOPIC…",
-    about: "print the events of topics as they come",
+    about: "print the events of topics (`rooms/*`: of all that begin so) as they come",
     flags: &[
         Flag { name: "json", value: "", help: "one JSON object a line: id, event, topic, data" },
         Flag { name: "since", value: "ID", help: "begin after this id; `earliest` for all that is kept" },

@@ -264,7 +264,7 @@ impl Client {
     /// The head, and what opens the stream.
     fn open(&mut self, mut bytes: Vec<u8>, history: &dyn History) {
         let stream = self.stream();
-        let Resume { after, position, gap } = match history.resume(stream.start(), stream.topics()) {
+        let Resume { after, position, gap } = match history.resume(stream.start(), stream.selectors()) {
             Ok(resume) => resume,
             Err(error) => return self.postpone(bytes, &error),
         };
@@ -287,7 +287,7 @@ impl Client {
         }
         let stream = self.stream.as_ref().expect("it is taken only at the end");
         // A client sees each kept event at most once, in id order, with no gap between replay and live.
-        match hub.register(self.id, stream.topics().clone(), stream.form, self.outlet.clone()) {
+        match hub.register(self.id, stream.selectors().clone(), stream.form, self.outlet.clone()) {
             Ok(subscription) => {
                 replay.read_up_to(subscription.live_after);
                 self.subscription = Some(subscription);
@@ -302,10 +302,11 @@ impl Client {
         let stream = self.stream();
         let Some(frame) = stream.snapshot.as_ref().and_then(|snapshot| snapshot()) else { return };
         // Where there are several topics, nothing says which of them the snapshot belongs to.
-        let frame = match &**stream.topics() {
-            [topic] => stream.form.encode(&frame, topic),
-            _ => frame,
+        let topic = match &**stream.selectors() {
+            [selector] => selector.topic(),
+            _ => None,
         };
+        let frame = topic.map_or_else(|| frame.clone(), |topic| stream.form.encode(&frame, topic));
         let mut bytes = Vec::with_capacity(frame.len() + OVERHEAD_BYTES);
         chunk::append(&mut bytes, self.coding, |bytes| bytes.extend_from_slice(&frame));
         self.write(bytes);

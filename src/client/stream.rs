@@ -4,7 +4,7 @@ use super::Permit;
 use crate::access::Grant;
 use crate::event::{Form, Frame};
 use crate::history::Start;
-use crate::topic::Topic;
+use crate::selector::{Selector, reduced};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -47,8 +47,8 @@ pub type Snapshot = Box<dyn Fn() -> Option<Frame> + Send>;
 /// }
 /// ```
 pub struct Stream {
-    /// Its topics: sorted, without doubles.
-    topics: Arc<[Topic]>,
+    /// What it subscribes to: sorted, and none of them names only what another one names too.
+    selectors: Arc<[Selector]>,
     /// Where it begins.
     start: Start,
     /// The form in which its events are sent.
@@ -64,13 +64,10 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A stream on the topics that the grant lets subscribe to.
+    /// A stream of what the grant lets subscribe to.
     pub fn new(grant: &Grant, start: Start) -> Stream {
-        let mut topics = grant.subscribe_topics().to_vec();
-        topics.sort_unstable();
-        topics.dedup();
         Stream {
-            topics: topics.into(),
+            selectors: reduced(grant.subscribe_selectors().to_vec()).into(),
             start,
             form: Form::default(),
             snapshot: None,
@@ -86,9 +83,9 @@ impl Stream {
         self
     }
 
-    /// Its topics: sorted, without doubles.
-    pub fn topics(&self) -> &Arc<[Topic]> {
-        &self.topics
+    /// What it subscribes to: sorted, and none of them names only what another one names too.
+    pub fn selectors(&self) -> &Arc<[Selector]> {
+        &self.selectors
     }
 
     /// Where it begins.

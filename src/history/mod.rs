@@ -1,5 +1,5 @@
 //! The history: it gives every kept event its id, in one total order, keeps it, feeds the hub, and answers
-//! "what came after id X on these topics?".
+//! "what came after id X for these selectors?".
 //!
 //! - An id is given in one place and only grows, across restarts too.
 //! - Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
@@ -27,6 +27,7 @@ pub use retention::{Bounds, TopicBounds};
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
+use crate::selector::Selector;
 use crate::topic::Topic;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -112,7 +113,8 @@ pub struct Kept {
 pub struct Part {
     /// The events, in the order of their ids.
     pub events: Vec<Kept>,
-    /// All events up to here are in this part or were before it.
+    /// All events up to here are in this part or were before it. Where it is not what was asked for, the next part goes on
+    /// from here.
     pub through: Id,
     /// Some of what came after the position asked for is no longer kept: the part begins after this edge.
     pub gap: Option<Id>,
@@ -178,7 +180,7 @@ pub struct TopicStatus {
 ///
 /// ```
 /// use callout::history::{History, Memory, Part, Receipt, Resume, Retracted, Status, TopicStatus};
-/// use callout::{Bounds, Draft, Error, Event, Id, Server, Start, Topic};
+/// use callout::{Bounds, Draft, Error, Event, Id, Selector, Server, Start, Topic};
 /// use std::sync::{Arc, Mutex};
 /// use std::time::Duration;
 ///
@@ -202,12 +204,12 @@ pub struct TopicStatus {
 ///         Ok(retracted)
 ///     }
 ///
-///     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
-///         self.inner.resume(start, topics)
+///     fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error> {
+///         self.inner.resume(start, selectors)
 ///     }
 ///
-///     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
-///         self.inner.read(after, through, topics)
+///     fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error> {
+///         self.inner.read(after, through, selectors)
 ///     }
 ///
 ///     fn status(&self) -> Status {
@@ -262,16 +264,18 @@ pub trait History: Send + Sync {
     /// topic that keeps nothing is no error, and publishes nothing.
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error>;
 
-    /// Finds the position from which a stream on these topics goes on; a start of a kind that this history does not know
-    /// is [`Start::Live`]. An id that means several events of these
-    /// topics goes on from the oldest of them, or is told as a gap. [`Error::unavailable`]: the history
-    /// cannot be read now.
-    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error>;
+    /// Finds the position from which a stream on the topics of these selectors goes on; a start of a kind that this
+    /// history does not know is [`Start::Live`]. An id that means several events of these
+    /// topics goes on from the oldest of them, or is told as a gap. What any of these topics has lost since that id is a
+    /// gap, also of topics of which nothing is kept any more; where it is not known whether a topic is one of them, it is a
+    /// gap too. [`Error::unavailable`]: the history cannot be read now.
+    fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error>;
 
-    /// Reads what is newer than `after` and not newer than `through` on these topics: at most
-    /// [`PART_EVENTS`] events and about [`PART_BYTES`] bytes. Runs on the caller's thread; errors as
-    /// [`History::resume`].
-    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error>;
+    /// Reads what is newer than `after` and not newer than `through` on the topics of these selectors: at most
+    /// [`PART_EVENTS`] events and about [`PART_BYTES`] bytes, each event once. A part may end before, also without an
+    /// event, where many events of other topics stand between; it is never longer than it takes to fill one. Runs on the
+    /// caller's thread; errors as [`History::resume`].
+    fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error>;
 
     /// How much is kept, and how the history is doing.
     fn status(&self) -> Status;
@@ -300,11 +304,10 @@ fn next_id(last: Id, now: SystemTime) -> Result<Id, Error> {
 }
 
 /// The first of an event's topics that a read is for.
-fn topic_of<'a>(names: impl IntoIterator<Item = &'a str>, asked: &[Topic]) -> Option<Topic> {
-    match asked {
-        [topic] => Some(topic.clone()),
-        _ => names.into_iter().find_map(|name| asked.iter().find(|topic| topic.as_str() == name)).cloned(),
-    }
+fn topic_of<'a>(names: impl IntoIterator<Item = &'a str>, asked: &[Selector]) -> Option<Topic> {
+    let name = names.into_iter().find(|name| asked.iter().any(|selector| selector.matches_name(name)))?;
+    let exact = asked.iter().filter_map(Selector::topic).find(|topic| topic.as_str() == name);
+    exact.cloned().or_else(|| Topic::kept(name).ok())
 }
 
 /// The present. Where the clock is of no use, the beginning of 1970: every time that a history notes can be written.

@@ -1,9 +1,9 @@
-//! The hub: one thread that knows every client and which topics it subscribes to.
+//! The hub: one thread that knows every client and what it subscribes to.
 //!
 //! Everyone may wait for the hub; the hub waits for no one. It only ever sends without blocking, so a
 //! browser that stops reading cannot delay the others. It knows no HTTP, no page and no history.
 //!
-//! Clients that subscribe to the same topics in the same form are a group. What the inbox holds at one moment is gathered
+//! Clients that subscribe to the same selectors in the same form are a group. What the inbox holds at one moment is gathered
 //! into one batch per group, and each member gets the batch with one write: when it is quiet an event
 //! goes at once, when it is busy the cost per event falls.
 
@@ -12,12 +12,14 @@ mod queued;
 pub mod chunk;
 mod groups;
 pub mod outlet;
+mod prefixes;
 mod thread;
 pub mod wire;
 
 use crate::error::Error;
 use crate::event::{Count, Event, Form, Frame, Id};
 use crate::os::threads::{Threads, answer as answer_of};
+use crate::selector::Selector;
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use outlet::Outlet;
@@ -75,7 +77,7 @@ enum Message {
 /// A client that wants to be registered.
 struct Registration {
     id: ClientId,
-    topics: Arc<[Topic]>,
+    selectors: Arc<[Selector]>,
     form: Form,
     outlet: Arc<Outlet>,
     /// Takes the last id that was passed on before.
@@ -159,19 +161,19 @@ impl Hub {
         self.send(Message::BeginAfter(last));
     }
 
-    /// Registers a client and waits until that is done. Events newer than [`Subscription::live_after`] reach its
-    /// outlet from now on, older ones do not. Dropping the subscription unregisters it. [`Error::unavailable`]
-    /// where the hub has ended.
+    /// Registers a client, whose selectors are sorted and without doubles, and waits until that is done. Events newer than
+    /// [`Subscription::live_after`] reach its outlet from now on, older ones do not. Dropping the subscription unregisters
+    /// it. [`Error::unavailable`] where the hub has ended.
     #[doc(hidden)]
     pub fn register(
         &self,
         id: ClientId,
-        topics: Arc<[Topic]>,
+        selectors: Arc<[Selector]>,
         form: Form,
         outlet: Arc<Outlet>,
     ) -> Result<Subscription, Error> {
         let (live_after, answers) = bounded(1);
-        let registration = Registration { id, topics, form, outlet, live_after };
+        let registration = Registration { id, selectors, form, outlet, live_after };
         self.send(Message::Register(registration));
         let stopped = || Error::unavailable("the hub has stopped");
         let live_after = answer_of(&answers, &self.0.ended).map_err(|_| stopped())?;

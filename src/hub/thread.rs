@@ -123,11 +123,11 @@ impl HubThread {
         self.gathered_bytes = 0;
         self.counters.delivered.fetch_add(delivered, Relaxed);
         self.counters.last.store(self.last.key(), Release);
-        for Registration { id, topics, form, outlet, live_after } in self.registering.drain(..) {
+        for Registration { id, selectors, form, outlet, live_after } in self.registering.drain(..) {
             if self.draining {
                 outlet.end(End::Drain { retry_millis: drain_retry_millis(self.groups.len()) });
             }
-            self.groups.insert(id, topics, form, outlet);
+            self.groups.insert(id, selectors, form, outlet);
             // The caller may have gone.
             let _ = live_after.send(self.last);
         }

@@ -13,7 +13,7 @@ pub mod wire;
 use crate::error::Error;
 use crate::event::{Form, Frame, Id};
 use crate::os::sync::{Condvar, Mutex};
-use crate::topic::Topic;
+use crate::selector::Selector;
 use chunk::Chunk;
 use outlet::{Batch, End, Outlet};
 use std::collections::VecDeque;
@@ -69,7 +69,7 @@ impl Hub {
     pub fn register(
         &self,
         id: ClientId,
-        _: Arc<[Topic]>,
+        _: Arc<[Selector]>,
         _: Form,
         outlet: Arc<Outlet>,
     ) -> Result<Subscription, Error> {
