@@ -13,6 +13,7 @@ use crate::live::stats::Stats;
 use crate::os::threads::Threads;
 use crate::posts::PostService;
 use crate::publisher::{Publisher, Receipt};
+use crate::selector::Selector;
 use http::HeaderName;
 use parking_lot::Mutex;
 use std::any::{Any, TypeId};
@@ -51,7 +52,7 @@ pub struct App {
     pub(crate) publisher: Publisher,
     pub(crate) posts: PostService,
     pub(crate) files: Files,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     pub(crate) stats: Stats,
     /// Live activity; none with `--no-activity`, or where its page is off.
     pub(crate) activity: Option<Activity>,
@@ -84,10 +85,10 @@ impl App {
     /// where the request says, or else at `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is
     /// left. [`Error::Bad`] if the request asks for an impossible `last`.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
-        let topics = request.grant()?.subscribe_topics();
+        let mut topics = request.grant()?.subscribe_selectors().iter().filter_map(Selector::topic);
         let asked = asked_start(request)?;
         // What is not kept cannot be asked for, and needs no history that can be read.
-        let is_ephemeral = topics.iter().all(|topic| self.publisher.is_ephemeral(topic));
+        let is_ephemeral = topics.all(|topic| self.publisher.is_ephemeral(topic));
         self.stream_from(request, asked.filter(|_| !is_ephemeral).unwrap_or(start))
     }
 

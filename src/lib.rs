@@ -149,7 +149,7 @@ pub mod server;
 #[doc(hidden)]
 pub mod cli;
 
-pub use access::{Caller, Grant, Identity, Origin, Secret};
+pub use access::{Action, Area, Caller, Digest, Grant, Identity, Origin, Pattern, Rights, Rule, Secret, Who};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::Error;

@@ -33,6 +33,37 @@ impl Selector {
             Kind::Prefix(prefix) => !topic.is_reserved() && topic.as_str().starts_with(&**prefix),
         }
     }
+
+    /// Whether it names every topic that the other one names.
+    ///
+    /// ```
+    /// let [all, one]: [callout::Selector; 2] = ["rooms/*".parse()?, "rooms/42/*".parse()?];
+    /// assert!(all.covers(&one) && !one.covers(&all));
+    /// # Ok::<(), callout::Error>(())
+    /// ```
+    pub fn covers(&self, other: &Selector) -> bool {
+        match (&self.0, &other.0) {
+            (_, Kind::Exact(topic)) => self.matches(topic),
+            (Kind::Exact(_), Kind::Prefix(_)) => false,
+            (Kind::Prefix(own), Kind::Prefix(other)) => other.starts_with(&**own),
+        }
+    }
+
+    /// The topic, if it names one exactly.
+    pub fn topic(&self) -> Option<&Topic> {
+        match &self.0 {
+            Kind::Exact(topic) => Some(topic),
+            Kind::Prefix(_) => None,
+        }
+    }
+
+    /// The text without the `*` at its end, and whether there is one.
+    pub(crate) fn parts(&self) -> (&str, bool) {
+        match &self.0 {
+            Kind::Exact(topic) => (topic.as_str(), false),
+            Kind::Prefix(prefix) => (prefix, true),
+        }
+    }
 }
 
 impl From<Topic> for Selector {
@@ -86,6 +117,28 @@ mod tests {
         }
         for bad in ["", "a\nb", "a\nb*", "$*", "$user/*"] {
             assert!(bad.parse::<Selector>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_selector_covers_what_names_no_topic_beyond_its_own() {
+        for (selector, covered, others) in [
+            ("news", &["news"][..], &["news/*", "news*", "new", "*"][..]),
+            (
+                "rooms/*",
+                &["rooms/1", "rooms/*", "rooms/1/*", "rooms/1*"],
+                &["rooms", "rooms*", "*", "$rooms"],
+            ),
+            ("*", &["*", "a", "rooms/*"], &["$chat"]),
+            ("$chat", &["$chat"], &["$wall", "*"]),
+        ] {
+            let parsed: Selector = selector.parse().unwrap();
+            covered
+                .iter()
+                .for_each(|other| assert!(parsed.covers(&other.parse().unwrap()), "{selector} {other}"));
+            others
+                .iter()
+                .for_each(|other| assert!(!parsed.covers(&other.parse().unwrap()), "{selector} {other}"));
         }
     }
 }

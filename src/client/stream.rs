@@ -63,7 +63,8 @@ pub struct Stream {
 impl Stream {
     /// A stream on the topics that the grant lets subscribe to.
     pub fn new(grant: &Grant, start: Start) -> Stream {
-        let mut topics = grant.subscribe_topics().to_vec();
+        let mut topics: Vec<Topic> =
+            grant.subscribe_selectors().iter().filter_map(|selector| selector.topic().cloned()).collect();
         topics.sort_unstable();
         topics.dedup();
         Stream {

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::http::path::is_pattern;
 use crate::http::{Answer, QUERY_BYTES_MAX, Request};
 use crate::pages::Page;
+use crate::selector::Selector;
 use crate::topic::{TOPIC_BYTES_MAX, TOPICS_MAX, Topic};
 use http::Method;
 use serde::Deserialize;
@@ -221,7 +222,7 @@ impl Route {
             |topics: &Option<Topics>| topics.as_ref().map_or(Ok(Vec::new()), |topics| (topics.find)(request));
         Ok(Wanted {
             publish: topics(&self.publishes)?,
-            subscribe: topics(&self.subscribes)?,
+            subscribe: topics(&self.subscribes)?.into_iter().map(Selector::from).collect(),
             action: self.action,
         })
     }

@@ -1,6 +1,6 @@
 //! The settings of a server.
 
-use crate::access::{Origin, Secret};
+use crate::access::{Origin, Rule, Secret};
 use crate::history::{Address, Bounds, Durability};
 use crate::http::{CONNECTIONS_MAX, Limits, Proxies};
 use crate::pages::Pages;
@@ -51,6 +51,9 @@ pub struct Config {
     pub listener: ListenerKind,
     /// What publishing through the topic API needs, if anything: visible ASCII characters, and no blanks.
     pub publish_token: Option<Secret>,
+    /// Who may do what. Without any, and without a publish token, everything is open; with one, everything is closed that
+    /// none opens.
+    pub rules: Vec<Rule>,
     /// Names of this server, beside those of the machine itself, that a loopback connection may ask for: without scheme,
     /// port and path.
     pub hosts: Vec<String>,
@@ -86,6 +89,7 @@ impl Default for Config {
             listen_also: Vec::new(),
             listener: ListenerKind::default(),
             publish_token: None,
+            rules: Vec::new(),
             hosts: Vec::new(),
             origins: Vec::new(),
             ephemeral: Vec::new(),
@@ -99,5 +103,20 @@ impl Default for Config {
             activity: true,
             streams_max: STREAMS_MAX,
         }
+    }
+}
+
+impl Config {
+    /// Why others than this machine can reach the server, as errors say it; none if they cannot. Behind a proxy on this
+    /// machine the whole internet comes from loopback.
+    pub fn exposure(&self) -> Option<String> {
+        let mut addresses = self.listen_also.iter().chain([&self.listen]);
+        if let Some(address) = addresses.find(|address| !address.ip().to_canonical().is_loopback()) {
+            return Some(format!("it listens on {address}"));
+        }
+        if let Some(host) = self.hosts.first() {
+            return Some(format!("it is asked for as {host}, by --host"));
+        }
+        (!self.trusted_proxies.is_empty()).then(|| "a proxy is in front, by --trusted-proxy".into())
     }
 }

@@ -2,7 +2,7 @@
 //! both are held to the same.
 
 use super::{Config, StartError};
-use crate::access::{Hosts, Secret};
+use crate::access::{Hosts, Rules, Secret};
 use crate::routes::Route;
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -115,6 +115,12 @@ pub(super) fn check(config: &Config) -> Result<(), StartError> {
         Some(folder) if !folder.is_dir() => Err(wrong("www", &format!("{folder:?}"), "a folder")),
         _ => Ok(()),
     }
+}
+
+/// The rights that follow from the rules.
+pub(super) fn rules(config: &Config) -> Result<Rules, StartError> {
+    let rules = Rules::new(&config.rules, config.publish_token.as_ref());
+    rules.map_err(|error| StartError::Setting { name: "rules", why: format!("is wrong: {error}") })
 }
 
 /// Refuses routes that could never be answered as they are meant.

@@ -188,6 +188,7 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
             },
         )?,
         publish_token: flags.publish_token()?.map(Secret::new),
+        rules: default.rules,
         hosts: flags.list("host").into_iter().map(host).collect::<Result<_, _>>()?,
         origins: flags.list("cors").into_iter().map(origin).collect::<Result<_, _>>()?,
         ephemeral: flags.list("ephemeral").into_iter().map(ephemeral).collect::<Result<_, _>>()?,

@@ -120,12 +120,17 @@ fn wait_for_signals(mut signals: Signals, has_terminal: bool) -> std::io::Result
     Ok(stops)
 }
 
-/// Lines for the log at the start: what is open to whom.
+/// Lines for the log at the start: what is open to whom, and a warning where strangers may do everything.
 fn openness(config: &Config) -> Vec<(Level, String)> {
     let pages = &config.pages;
-    let beyond =
-        config.listen_also.iter().chain([&config.listen]).find(|address| !address.ip().is_loopback());
+    let has_rules = !config.rules.is_empty();
     let publishing = match config.publish_token {
+        _ if has_rules => {
+            return vec![(
+                Level::Info,
+                "open is what the rules open; `callout check-config` lists it".into(),
+            )];
+        }
         Some(_) => "publishing to topics, notifying and the history need the publish token",
         None => "publishing to topics, notifying and the history are open to everybody",
     };
@@ -133,9 +138,12 @@ fn openness(config: &Config) -> Vec<(Level, String)> {
         (Level::Info, format!("{publishing}; every topic can be read by everybody")),
         (Level::Info, format!("pages open to everybody: {pages} (--pages)")),
     ];
-    if let (None, Some(listen)) = (&config.publish_token, beyond) {
-        let why = format!("anybody who can reach {listen} may publish; --publish-token would change that");
-        lines.push((Level::Warn, why));
+    if let (None, Some(why)) = (&config.publish_token, config.exposure()) {
+        let open = "may publish to every topic and read it, notify every user and read what is for them";
+        lines.push((
+            Level::Warn,
+            format!("others can reach this server ({why}), and there are no rules: anybody {open}; --publish-token would change that"),
+        ));
     }
     lines
 }

@@ -3,4 +3,5 @@
 mod hosts; // names under which the server is asked for
 mod origins; // CORS
 mod retract; // who may retract events
+mod rules; // what rules give, and what refusals say
 mod site; // requests that pages of other sites make a browser send

@@ -1,10 +1,10 @@
 //! A server in this process.
 
 use super::until;
-use callout::Topic;
 use callout::access::{Access, Grant, Wanted};
 use callout::hub::Survey;
 use callout::server::{Config, Server};
+use callout::{Selector, Topic};
 use http::HeaderMap;
 use std::net::SocketAddr;
 use std::sync::Once;
@@ -25,6 +25,7 @@ pub fn server_with(change: impl FnOnce(&mut Config)) -> Server {
 
 /// What lets a stream subscribe to these topics.
 pub fn grant(subscribe: Vec<Topic>) -> Grant {
+    let subscribe = subscribe.into_iter().map(Selector::from).collect();
     let wanted = Wanted { subscribe, ..Wanted::default() };
     Access::default().grant(&HeaderMap::new(), [127, 0, 0, 1].into(), wanted).expect("everybody may")
 }
