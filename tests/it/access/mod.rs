@@ -1,6 +1,7 @@
 //! Who may publish and read, and from which sites.
 
 mod hosts; // names under which the server is asked for
+mod leaks; // what is refused is seen nowhere
 mod origins; // CORS
 mod retract; // who may retract events
 mod rules; // what rules give, and what refusals say
