@@ -143,7 +143,9 @@ mod api;
 pub mod pages;
 #[doc(hidden)]
 pub mod routes;
-// The whole.
+// The configuration file, and the whole.
+#[doc(hidden)]
+pub mod config;
 #[doc(hidden)]
 pub mod server;
 #[doc(hidden)]

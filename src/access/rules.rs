@@ -35,6 +35,14 @@ pub enum Who {
     },
 }
 
+impl Who {
+    /// Whoever has the secret of this digest. [`Error::Bad`] says what is wrong with the name.
+    pub fn token(name: &str, digest: Digest) -> Result<Who, Error> {
+        check_name(name)?;
+        Ok(Who::Token { name: name.into(), digest })
+    }
+}
+
 /// A rule: who may do what. Rules only give; what none gives is refused.
 ///
 /// ```

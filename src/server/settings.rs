@@ -87,7 +87,7 @@ impl<T: PartialOrd + Copy + Debug> Setting<T> {
 }
 
 /// Refuses settings that cannot be meant: they would end each connection at once, or keep nothing.
-pub(super) fn check(config: &Config) -> Result<(), StartError> {
+pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     let Config { limits, bounds, streams_max, .. } = config;
     HEARTBEAT.check(limits.pace.heartbeat)?;
     WRITE_DEADLINE.check(limits.pace.write_deadline)?;
@@ -118,7 +118,7 @@ pub(super) fn check(config: &Config) -> Result<(), StartError> {
 }
 
 /// The rights that follow from the rules.
-pub(super) fn rules(config: &Config) -> Result<Rules, StartError> {
+pub(crate) fn rules(config: &Config) -> Result<Rules, StartError> {
     let rules = Rules::new(&config.rules, config.publish_token.as_ref());
     rules.map_err(|error| StartError::Setting { name: "rules", why: format!("is wrong: {error}") })
 }
