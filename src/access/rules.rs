@@ -183,11 +183,6 @@ impl Rules {
         self.tokens.get(digest).map(|token| token.name.clone())
     }
 
-    /// Whether a token of this name has this right.
-    pub fn token_may(&self, name: &str, action: Action) -> bool {
-        self.tokens.values().any(|token| &*token.name == name && token.rights.has(action))
-    }
-
     /// All that gives a caller rights: what everybody may, what everybody may who is somebody, and its own.
     pub(super) fn rights<'a>(&'a self, caller: &'a Caller) -> impl Iterator<Item = &'a Rights> {
         let own = match &caller.credential {

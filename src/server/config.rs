@@ -120,3 +120,38 @@ impl Config {
         (!self.trusted_proxies.is_empty()).then(|| "a proxy is in front, by --trusted-proxy".into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_exposed_beyond_loopback_and_behind_a_proxy() {
+        let listens = |text: &str| Config { listen: text.parse().unwrap(), ..Config::default() };
+        for (config, why) in [
+            (Config::default(), None),
+            (listens("127.0.0.9:80"), None),
+            (listens("[::1]:80"), None),
+            (listens("[::ffff:127.0.0.1]:80"), None),
+            (listens("0.0.0.0:80"), Some("it listens on 0.0.0.0:80")),
+            (listens("192.0.2.1:80"), Some("it listens on 192.0.2.1:80")),
+            (
+                Config { listen_also: vec!["[::]:80".parse().unwrap()], ..Config::default() },
+                Some("it listens on [::]:80"),
+            ),
+            (
+                Config { hosts: vec!["push.example.org".into()], ..Config::default() },
+                Some("it is asked for as push.example.org, by --host"),
+            ),
+            (
+                Config {
+                    trusted_proxies: ["127.0.0.1".parse().unwrap()].into_iter().collect(),
+                    ..Config::default()
+                },
+                Some("a proxy is in front, by --trusted-proxy"),
+            ),
+        ] {
+            assert_eq!(config.exposure().as_deref(), why);
+        }
+    }
+}
