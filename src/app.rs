@@ -51,7 +51,7 @@ pub struct App {
     pub(crate) publisher: Publisher,
     pub(crate) posts: PostService,
     pub(crate) files: Files,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     pub(crate) stats: Stats,
     /// Live activity; none with `--no-activity`, or where its page is off.
     pub(crate) activity: Option<Activity>,

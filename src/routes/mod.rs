@@ -136,10 +136,10 @@ impl Router {
     }
 }
 
-/// A request's path as everybody may see it: where a part of it names a user, or a topic of a server that has
-/// a publish token, its route's pattern.
-pub(crate) fn shown_path(routes: &[Route], has_token: bool, path: &str) -> String {
-    let is_secret = |pattern: &str| pattern.contains("{id}") || (pattern.contains("{topic...}") && has_token);
+/// A request's path as everybody may see it: where a part of it names a user, or anything on a server that
+/// has rules, its route's pattern.
+pub(crate) fn shown_path(routes: &[Route], has_rules: bool, path: &str) -> String {
+    let is_secret = |pattern: &str| pattern.contains("{id}") || (pattern.contains('{') && has_rules);
     let route = routes.iter().find(|route| matches!(capture(route.path, path), Ok(Some(_))));
     route.map(|route| route.path).filter(|pattern| is_secret(pattern)).unwrap_or(path).to_owned()
 }

@@ -135,8 +135,13 @@ impl Builder {
     }
 
     fn start_with(self, threads: &Threads) -> Result<Server, StartError> {
-        let Builder { config, routes: own, listener, history } = self;
+        let Builder { mut config, routes: own, listener, history } = self;
+        // A socket that was given says itself where it listens.
+        let given = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        config.listen = given.unwrap_or(config.listen);
         settings::check(&config)?;
+        let rules = settings::rules(&config)?;
+        let is_exposed = config.exposure().is_some();
         settings::check_routes(&own)?;
         let hub = Hub::start(threads).map_err(StartError::Threads)?;
         let history = match history {
@@ -153,13 +158,13 @@ impl Builder {
             PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
         let stats = Stats::new(hub.clone(), history.clone(), permits.clone());
-        let access =
-            Access::new(config.publish_token, Hosts::new(config.hosts), Origins::new(config.origins));
+        let access = Access::new(rules, Hosts::new(config.hosts), Origins::new(config.origins), is_exposed);
+        let access = Arc::new(access);
         let hidden: Vec<&str> = config.pages.off().map(Page::name).collect();
         let routes = routes(own, &config.pages);
         let activity = (config.activity && config.pages.has(Page::Activity)).then(|| {
-            let (routes, has_token) = (routes.clone(), !access.is_open());
-            let shown_path = Box::new(move |path: &str| shown_path(&routes, has_token, path));
+            let (routes, access) = (routes.clone(), access.clone());
+            let shown_path = Box::new(move |path: &str| shown_path(&routes, !access.is_open(), path));
             let (publisher, hub) = (publisher.clone(), hub.clone());
             Activity::new(publisher, hub, stats.clone(), threads.clone(), shown_path)
         });
@@ -178,9 +183,7 @@ impl Builder {
             draining: AtomicBool::new(false),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
-        // A socket that was given says itself where it listens.
-        let given = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let address = given.unwrap_or(config.listen);
+        let address = config.listen;
         let (limits, proxies) = (config.limits, config.trusted_proxies);
         let socket = listener.map_or_else(|| listen(address), with_blocking);
         let at = |address: SocketAddr| move |cause: io::Error| StartError::Listen { address, cause };

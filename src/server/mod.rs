@@ -9,7 +9,7 @@ pub use builder::Builder;
 pub use config::{Config, ListenerKind};
 pub use error::{Failure, StartError};
 
-use crate::access::Grant;
+use crate::access::{Grant, Rule, Rules, Secret};
 use crate::app::App;
 use crate::error::Error;
 use crate::event::Draft;
@@ -100,6 +100,13 @@ impl Server {
     pub fn broadcast(&self, draft: Draft) -> Result<usize, Error> {
         let grant = Grant::of_program(&draft.topics);
         self.app().publisher.broadcast_counted(&grant, draft)
+    }
+
+    /// Puts these rules, and this publish token, in the place of those that there are. What asks from now on is answered
+    /// by them. [`Error::bad`] says which rule is wrong; then those from before stay.
+    pub fn set_rules(&self, rules: &[Rule], publish_token: Option<&Secret>) -> Result<(), Error> {
+        self.app().access.reload(Rules::new(rules, publish_token)?);
+        Ok(())
     }
 
     /// What handlers are given.
