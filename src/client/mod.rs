@@ -276,6 +276,7 @@ impl Client {
         });
         self.write(bytes);
         self.phase = Phase::Replay(Box::new(Replay::new(after)));
+        self.stream.as_mut().expect("it is taken only at the end").note_begun();
     }
 
     /// All that came before is written: registers with the hub, or begins with what the hub has sent since.
@@ -285,10 +286,11 @@ impl Client {
             self.phase = Phase::Live;
             return;
         }
-        let stream = self.stream.as_ref().expect("it is taken only at the end");
+        let stream = self.stream.as_mut().expect("it is taken only at the end");
         // A client sees each kept event at most once, in id order, with no gap between replay and live.
         match hub.register(self.id, stream.selectors().clone(), stream.form, self.outlet.clone()) {
-            Ok(subscription) => {
+            Ok((subscription, selectors)) => {
+                stream.share(selectors);
                 replay.read_up_to(subscription.live_after);
                 self.subscription = Some(subscription);
             }

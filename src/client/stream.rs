@@ -92,4 +92,14 @@ impl Stream {
     pub fn start(&self) -> &Start {
         &self.start
     }
+
+    /// It has begun: what only its beginning needed is let go.
+    pub(super) fn note_begun(&mut self) {
+        (self.start, self.goodbye) = (Start::Live, None);
+    }
+
+    /// Holds these selectors, which are the same, in place of its own.
+    pub(super) fn share(&mut self, selectors: Arc<[Selector]>) {
+        self.selectors = selectors;
+    }
 }

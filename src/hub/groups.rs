@@ -42,10 +42,17 @@ struct Group {
     gathered: Gathered,
 }
 
-/// Where a client is: its group, and its index among the members.
+/// Where a client is: its group, and its index among the members. Small, since there is one for each client.
 struct Position {
-    group: usize,
-    index: usize,
+    group: u32,
+    index: u32,
+}
+
+impl Position {
+    fn new(group: usize, index: usize) -> Position {
+        let small = |number| u32::try_from(number).expect("there are fewer clients than descriptors");
+        Position { group: small(group), index: small(index) }
+    }
 }
 
 impl Groups {
@@ -57,30 +64,33 @@ impl Groups {
         self.groups.iter().flat_map(|(_, group)| group.members.iter().map(|(_, outlet)| &**outlet))
     }
 
-    /// `selectors` has to be sorted and without doubles, so that equal sets are one group.
+    /// `selectors` has to be sorted and without doubles, so that equal sets are one group. Gives them back as the group has
+    /// them.
     pub(super) fn insert(
         &mut self,
         id: ClientId,
         selectors: Arc<[Selector]>,
         form: Form,
         outlet: Arc<Outlet>,
-    ) {
+    ) -> Arc<[Selector]> {
         let key = Key { selectors, form };
         let group = match self.by_key.get(&key) {
             Some(&group) => group,
             None => self.open(key),
         };
-        let members = &mut self.groups[group].members;
-        self.positions.insert(id, Position { group, index: members.len() });
+        let Group { key, members, .. } = &mut self.groups[group];
+        self.positions.insert(id, Position::new(group, members.len()));
         members.push((id, outlet));
+        key.selectors.clone()
     }
 
     pub(super) fn remove(&mut self, id: ClientId) {
         let Some(Position { group, index }) = self.positions.remove(&id) else { return };
+        let (group, index) = (group as usize, index as usize);
         let members = &mut self.groups[group].members;
         members.swap_remove(index);
         if let Some((moved, _)) = members.get(index) {
-            self.positions.insert(*moved, Position { group, index });
+            self.positions.insert(*moved, Position::new(group, index));
         }
         if members.is_empty() {
             self.close(group);

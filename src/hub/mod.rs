@@ -80,8 +80,8 @@ struct Registration {
     selectors: Arc<[Selector]>,
     form: Form,
     outlet: Arc<Outlet>,
-    /// Takes the last id that was passed on before.
-    live_after: Sender<Id>,
+    /// Takes the last id that was passed on before, and the selectors as its group has them.
+    registered: Sender<(Id, Arc<[Selector]>)>,
 }
 
 /// How many clients there are, and how many are behind, at one moment.
@@ -163,7 +163,8 @@ impl Hub {
 
     /// Registers a client, whose selectors are sorted and without doubles, and waits until that is done. Events newer than
     /// [`Subscription::live_after`] reach its outlet from now on, older ones do not. Dropping the subscription unregisters
-    /// it. [`Error::unavailable`] where the hub has ended.
+    /// it. The selectors are given back as all clients with the same ones share them. [`Error::unavailable`] where the hub
+    /// has ended.
     #[doc(hidden)]
     pub fn register(
         &self,
@@ -171,13 +172,13 @@ impl Hub {
         selectors: Arc<[Selector]>,
         form: Form,
         outlet: Arc<Outlet>,
-    ) -> Result<Subscription, Error> {
-        let (live_after, answers) = bounded(1);
-        let registration = Registration { id, selectors, form, outlet, live_after };
+    ) -> Result<(Subscription, Arc<[Selector]>), Error> {
+        let (registered, answers) = bounded(1);
+        let registration = Registration { id, selectors, form, outlet, registered };
         self.send(Message::Register(registration));
         let stopped = || Error::unavailable("the hub has stopped");
-        let live_after = answer_of(&answers, &self.0.ended).map_err(|_| stopped())?;
-        Ok(Subscription { id, live_after, hub: self.clone() })
+        let (live_after, selectors) = answer_of(&answers, &self.0.ended).map_err(|_| stopped())?;
+        Ok((Subscription { id, live_after, hub: self.clone() }, selectors))
     }
 
     /// Passes on an event that is kept under this id, as the bytes that the history keeps. Waits while the inbox is

@@ -123,13 +123,13 @@ impl HubThread {
         self.gathered_bytes = 0;
         self.counters.delivered.fetch_add(delivered, Relaxed);
         self.counters.last.store(self.last.key(), Release);
-        for Registration { id, selectors, form, outlet, live_after } in self.registering.drain(..) {
+        for Registration { id, selectors, form, outlet, registered } in self.registering.drain(..) {
             if self.draining {
                 outlet.end(End::Drain { retry_millis: drain_retry_millis(self.groups.len()) });
             }
-            self.groups.insert(id, selectors, form, outlet);
+            let selectors = self.groups.insert(id, selectors, form, outlet);
             // The caller may have gone.
-            let _ = live_after.send(self.last);
+            let _ = registered.send((self.last, selectors));
         }
         self.counters.clients.store(self.groups.len(), Relaxed);
     }
