@@ -62,6 +62,7 @@ impl Memory {
             // A process before this one may have given out what is older.
             edges: Edges::new(birth),
             entries: VecDeque::new(),
+            removed: 0,
             by_topic: BTreeMap::new(),
             by_given: HashMap::new(),
             by_given_retracted: HashMap::new(),
@@ -204,6 +205,8 @@ struct Entry {
     given: Option<Box<str>>,
     /// None once the event is retracted: the entry stays so that its id is known.
     frame: Option<Frame>,
+    /// It is not kept any more: taking it out from between others would move all of these.
+    is_removed: bool,
 }
 
 impl Entry {
@@ -220,7 +223,10 @@ struct Log {
     last: Id,
     began: Instant,
     edges: Edges,
+    /// The first is never one that was removed.
     entries: VecDeque<Entry>,
+    /// Those of them that were removed.
+    removed: usize,
     /// Entries that are not retracted. In the order of the topics, so that they can be listed part by part.
     by_topic: BTreeMap<Topic, VecDeque<Id>>,
     /// The same. There is one at most for a topic and an id, since a second is refused.
@@ -269,7 +275,15 @@ impl Log {
             }
         }
         let (given, kept_at) = (event.given_id().map(Into::into), self.began.elapsed());
-        self.entries.push_back(Entry { id, at: now(), kept_at, topics, given, frame: Some(frame) });
+        self.entries.push_back(Entry {
+            id,
+            at: now(),
+            kept_at,
+            topics,
+            given,
+            frame: Some(frame),
+            is_removed: false,
+        });
         self.last = id;
         &self.entries[self.entries.len() - 1]
     }
@@ -465,7 +479,24 @@ impl Log {
         if self.entries.front().is_some_and(|oldest| oldest.id == id) {
             return Ok(0);
         }
-        self.entries.binary_search_by_key(&id, |entry| entry.id)
+        let index = self.entries.binary_search_by_key(&id, |entry| entry.id)?;
+        if self.entries[index].is_removed { Err(index) } else { Ok(index) }
+    }
+
+    /// Takes an entry out. One between others goes with the first, or once half of all were removed.
+    fn remove_entry(&mut self, id: Id) {
+        let Ok(index) = self.index_of(id) else { return };
+        let entry = &mut self.entries[index];
+        (entry.is_removed, entry.frame, entry.given) = (true, None, None);
+        self.removed += 1;
+        while self.entries.front().is_some_and(|entry| entry.is_removed) {
+            self.entries.pop_front();
+            self.removed -= 1;
+        }
+        if self.removed > self.entries.len() / 2 {
+            self.entries.retain(|entry| !entry.is_removed);
+            self.removed = 0;
+        }
     }
 }
 
@@ -475,7 +506,7 @@ impl Shelf for Log {
             Some(oldest) if oldest.id > after => 0,
             _ => self.entries.partition_point(|entry| entry.id <= after),
         };
-        self.entries.get(index).map(|entry| entry.id)
+        self.entries.range(index..).find(|entry| !entry.is_removed).map(|entry| entry.id)
     }
 
     fn row(&mut self, id: Id) -> Row {
@@ -513,11 +544,7 @@ impl Shelf for Log {
                 }
             }
         }
-        if self.entries.front().is_some_and(|entry| entry.id == id) {
-            self.entries.pop_front();
-        } else if let Ok(index) = self.index_of(id) {
-            self.entries.remove(index);
-        }
+        self.remove_entry(id);
     }
 }
 
