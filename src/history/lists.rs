@@ -54,7 +54,7 @@ pub(super) fn oldest<'a>(
         // So that what is held does not grow with the number of lists.
         if oldest.len() >= 4 * count {
             settle(&mut oldest, count, Id::cmp);
-            through = oldest.last().map_or(through, |last| *last);
+            through = oldest.get(count - 1).map_or(through, |last| *last);
         }
     }
     settle(&mut oldest, count, Id::cmp);
@@ -140,7 +140,7 @@ fn newest<'a>(lists: impl Iterator<Item = &'a VecDeque<Id>>, count: usize, throu
         newest.extend(list.range(..end).rev().take_while(|id| **id > after).take(count));
         if newest.len() >= 4 * count {
             settle(&mut newest, count, |a, b| b.cmp(a));
-            after = newest.last().map_or(after, |last| *last);
+            after = newest.get(count - 1).map_or(after, |last| *last);
         }
     }
     settle(&mut newest, count, |a, b| b.cmp(a));
@@ -159,10 +159,14 @@ mod tests {
     #[test]
     fn lists_are_merged_as_if_all_were_sorted_however_many_there_are() {
         let mut random = fastrand::Rng::with_seed(3);
-        for lists in [1, 3, 300] {
+        // Where there are few ids, many lists hold the same.
+        let sizes = [(1, 900), (3, 900), (300, 900), (300, 30), (50, 12)];
+        for (lists, ids) in sizes.into_iter().cycle().take(200) {
             let lists: Vec<VecDeque<Id>> = (0..lists)
                 .map(|_| {
-                    let mut ids: Vec<u64> = (0..random.usize(1..40)).map(|_| random.u64(1..900)).collect();
+                    let from = random.u64(1..ids);
+                    let to = random.u64(from..=ids);
+                    let mut ids: Vec<u64> = (0..random.usize(1..40)).map(|_| random.u64(from..=to)).collect();
                     ids.sort_unstable();
                     ids.dedup();
                     ids.into_iter().map(Id::from_key).collect()
@@ -171,8 +175,9 @@ mod tests {
             let mut all: Vec<Id> = lists.iter().flatten().copied().collect();
             all.sort_unstable();
             all.dedup();
-            for count in [1, 5, 2_000] {
-                let (after, through) = (Id::from_key(random.u64(0..900)), Id::from_key(random.u64(0..1_000)));
+            for count in [1, 5, 20, 2_000] {
+                let (after, through) =
+                    (Id::from_key(random.u64(0..ids)), Id::from_key(random.u64(0..ids + 100)));
                 let wanted = all.iter().filter(|id| **id > after && **id <= through).take(count);
                 assert!(oldest(lists.iter(), count, (after, through)).iter().eq(wanted));
                 let wanted = || all.iter().rev().filter(|id| **id <= through);

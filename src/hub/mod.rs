@@ -159,9 +159,9 @@ impl Hub {
         self.send(Message::BeginAfter(last));
     }
 
-    /// Registers a client, whose selectors are sorted and without doubles, and waits until that is done. Events newer than [`Subscription::live_after`] reach its
-    /// outlet from now on, older ones do not. Dropping the subscription unregisters it. [`Error::Unavailable`]
-    /// where the hub has ended.
+    /// Registers a client, whose selectors are sorted and without doubles, and waits until that is done. Events newer
+    /// than [`Subscription::live_after`] reach its outlet from now on, older ones do not. Dropping the subscription
+    /// unregisters it. [`Error::Unavailable`] where the hub has ended.
     #[doc(hidden)]
     pub fn register(
         &self,

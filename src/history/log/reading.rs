@@ -35,8 +35,8 @@ pub(super) fn find(index: &Index, start: &Start, selectors: &[Selector], last: I
     }
 }
 
-/// The id that a browser says it saw last: its publisher's on a topic of these selectors, or one of ours that was given out and
-/// after which nothing is missing.
+/// The id that a browser says it saw last: its publisher's on a topic of these selectors, or one of ours that was given
+/// out and after which nothing is missing.
 fn find_asked(index: &Index, asked: &str, selectors: &[Selector]) -> Option<Id> {
     match index.find_given(asked, selectors)? {
         (None, None) => Id::parse(asked).filter(|&id| id == index.edge(selectors) || index.knows(id)),
@@ -80,7 +80,11 @@ pub(super) fn read(
         }
         let is_there = window.holds(&place.segment, place.offset);
         let piece_bytes = if is_there { 0 } else { piece_bytes(&places[position..]) };
-        let Some(kept) = read_event(&mut window, place, selectors, piece_bytes)? else { continue };
+        let kept = match read_event(&mut window, place, selectors, piece_bytes)? {
+            Some(kept) => kept,
+            None if through.is_walk => continue,
+            None => return Err(another(place)),
+        };
         bytes += kept.frame.len();
         part.events.push(kept);
         part.through = place.id;
@@ -100,7 +104,7 @@ fn read_older(places: &[Place], selectors: &[Selector], through: Id) -> Result<P
             break;
         }
         let kept = read_event(&mut window, place, selectors, RECORD_BYTES as usize)?;
-        let Some(kept) = kept else { continue };
+        let kept = kept.ok_or_else(|| another(place))?;
         bytes += kept.frame.len();
         events.push(kept);
     }
@@ -116,11 +120,13 @@ fn read_event(
     piece_bytes: usize,
 ) -> Result<Option<Kept>, Fault> {
     let (event, _) = event_at(window, &place.segment, place.offset, piece_bytes)?;
-    let Some(frame) = event.frame.filter(|_| event.id == place.id) else {
-        return Err(Fault::damaged(&place.segment.path, "another event stands where one should"));
-    };
+    let frame = event.frame.filter(|_| event.id == place.id).ok_or_else(|| another(place))?;
     let kept = |topic| Kept { id: place.id, at: event.at, topic, frame: Frame::from(frame) };
     Ok(topic_of(event.topics(), selectors).map(kept))
+}
+
+fn another(place: &Place) -> Fault {
+    Fault::damaged(&place.segment.path, "another event stands where one should")
 }
 
 /// Up to where the places of a part go.
@@ -128,13 +134,16 @@ struct Through {
     id: Id,
     /// That is as far as was asked for.
     is_all: bool,
+    /// Events of other topics are among them.
+    is_walk: bool,
 }
 
 /// Where the events of a part stand, and one more; or where all events stand among which they are, if the selectors name
 /// more topics than can be merged.
 fn wanted(index: &Index, after: Id, through: Id, selectors: &[Selector]) -> (Vec<Place>, Through) {
-    let all = Through { id: through, is_all: true };
-    if !index.are_many(selectors) {
+    let is_walk = index.are_many(selectors);
+    let all = Through { id: through, is_all: true, is_walk };
+    if !is_walk {
         let ids = lists::oldest(index.lists(selectors), PART_EVENTS + 1, (after, through));
         return (ids.into_iter().filter_map(|id| index.place(id)).collect(), all);
     }
@@ -144,7 +153,7 @@ fn wanted(index: &Index, after: Id, through: Id, selectors: &[Selector]) -> (Vec
     let is_kept = |id: &Id| index.condition(*id) == Some(Condition::Kept);
     let places = walked.iter().copied().filter(is_kept).filter_map(|id| index.place(id)).collect();
     match walked.last() {
-        Some(&id) if walked.len() == WALKED_MAX => (places, Through { id, is_all: false }),
+        Some(&id) if walked.len() == WALKED_MAX => (places, Through { id, is_all: false, is_walk }),
         _ => (places, all),
     }
 }
