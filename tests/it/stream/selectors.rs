@@ -7,7 +7,7 @@ use callout::history::log::opener;
 use callout::history::{Bounds, Durability, History, Memory, Start};
 use callout::hub::Hub;
 use callout::os::threads::Threads;
-use callout::{Draft, Selector, Server, Topic};
+use callout::{Answer, App, Draft, Request, Selector, Server, Topic, Topics, get as get_route};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -177,6 +177,29 @@ fn nobody_publishes_to_a_prefix_and_none_reaches_the_topics_of_pages() {
     publish(at, "/topics/t99/x", "here");
     assert_eq!(most.next().data, "here");
     assert_eq!(get(at, &many(101)).status, 400);
+}
+
+#[test]
+fn a_route_of_the_program_takes_prefixes_where_they_stand_in_its_requests() {
+    let follow = |app: &App, request: &Request| Ok(Answer::stream(app.stream(request, Start::Live)?));
+    let routes = [
+        get_route("/follow", follow).subscribes(Topics::in_query("to")),
+        get_route("/follow/{to...}", follow).subscribes(Topics::in_path("to")),
+        get_route("/own", follow).subscribes(Topics::from(|_| Ok(topics(&["$own", "rooms/1"])))),
+    ];
+    let builder = Server::builder().listen(([127, 0, 0, 1], 0).into());
+    let server = routes.into_iter().fold(builder, |builder, route| builder.route(route)).start().unwrap();
+    let at = server.address();
+    let paths = ["/follow?to=rooms/*&to=news", "/follow/rooms/*", "/own"];
+    let mut browsers = paths.map(|path| Browser::open(at, path));
+    joined(&server, browsers.len());
+    for names in [&["$own"][..], &["rooms/2"], &["rooms/1"]] {
+        say(&server, names, names[0]);
+    }
+    for (browser, first) in browsers.iter_mut().zip(["rooms/2", "rooms/2", "$own"]) {
+        assert_eq!([browser.next().data, browser.next().data], [first, "rooms/1"]);
+    }
+    assert_eq!(get(at, "/follow?to=$own").status, 400);
 }
 
 #[test]
