@@ -105,7 +105,7 @@ impl History for Newest {
             let is_same = before.topics == *event.topics() && before.frame == Some(event.encode(None));
             return match is_same {
                 true => Ok(Receipt { id: given.to_owned(), duplicate: true }),
-                false => Err(Error::Conflict(format!("another event is kept under the id `{given}`"))),
+                false => Err(Error::conflict(format!("another event is kept under the id `{given}`"))),
             };
         }
         Ok(Receipt { id: self.append(&mut table, event, false), duplicate: false })
@@ -122,7 +122,7 @@ impl History for Newest {
                 Some(_) if table.rows.iter().any(is_meant) => {
                     Err(Error::bad("a `retract` event cannot be retracted"))
                 }
-                Some(_) => Err(Error::NotFound("no event with this id is kept on the topic".into())),
+                Some(_) => Err(Error::not_found("no event with this id is kept on the topic")),
             };
         }
         let (mut count, mut news) = (0, Vec::new());

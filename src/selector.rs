@@ -44,7 +44,22 @@ impl Selector {
         }
     }
 
-    /// The topic, where it names one exactly.
+    /// Whether it names every topic that the other one names.
+    ///
+    /// ```
+    /// let [all, one]: [callout::Selector; 2] = ["rooms/*".parse()?, "rooms/42/*".parse()?];
+    /// assert!(all.covers(&one) && !one.covers(&all));
+    /// # Ok::<(), callout::Error>(())
+    /// ```
+    pub fn covers(&self, other: &Selector) -> bool {
+        match (&self.0, &other.0) {
+            (_, Kind::Exact(topic)) => self.matches(topic),
+            (Kind::Exact(_), Kind::Prefix(_)) => false,
+            (Kind::Prefix(own), Kind::Prefix(other)) => other.starts_with(&**own),
+        }
+    }
+
+    /// The topic, if it names one exactly.
     pub fn topic(&self) -> Option<&Topic> {
         match &self.0 {
             Kind::Exact(topic) => Some(topic),
@@ -58,6 +73,14 @@ impl Selector {
         match &self.0 {
             Kind::Exact(_) => None,
             Kind::Prefix(prefix) => Some(prefix),
+        }
+    }
+
+    /// The text without the `*` at its end, and whether there is one.
+    pub(crate) fn parts(&self) -> (&str, bool) {
+        match &self.0 {
+            Kind::Exact(topic) => (topic.as_str(), false),
+            Kind::Prefix(prefix) => (prefix, true),
         }
     }
 
@@ -78,15 +101,8 @@ fn has_prefix(name: &str, prefix: &str) -> bool {
 pub fn reduced(mut selectors: Vec<Selector>) -> Vec<Selector> {
     selectors.sort_unstable();
     selectors.dedup();
-    let prefix = |selector: &Selector| match &selector.0 {
-        Kind::Exact(_) => None,
-        Kind::Prefix(prefix) => Some(prefix.clone()),
-    };
-    let prefixes: Vec<Arc<str>> = selectors.iter().filter_map(prefix).collect();
-    selectors.retain(|selector| match &selector.0 {
-        Kind::Exact(topic) => !prefixes.iter().any(|prefix| has_prefix(topic.as_str(), prefix)),
-        Kind::Prefix(own) => !prefixes.iter().any(|prefix| own != prefix && own.starts_with(&**prefix)),
-    });
+    let prefixes: Vec<Selector> = selectors.iter().filter(|one| one.prefix().is_some()).cloned().collect();
+    selectors.retain(|one| !prefixes.iter().any(|prefix| prefix != one && prefix.covers(one)));
     selectors
 }
 
@@ -99,7 +115,7 @@ impl From<Topic> for Selector {
 impl FromStr for Selector {
     type Err = Error;
 
-    /// Reads what `Display` writes. [`Error::Bad`] where it is no topic, and no beginning of one with `*`
+    /// Reads what `Display` writes. [`Error::bad`] where it is no topic, and no beginning of one with `*`
     /// behind it.
     fn from_str(text: &str) -> Result<Selector, Error> {
         match text.strip_suffix('*') {
@@ -159,6 +175,28 @@ mod tests {
         }
         for bad in ["", "a\nb", "a\nb*", "$*", "$user/*", "**", "a/**"] {
             assert!(bad.parse::<Selector>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_selector_covers_what_names_no_topic_beyond_its_own() {
+        for (selector, covered, others) in [
+            ("news", &["news"][..], &["news/*", "news*", "new", "*"][..]),
+            (
+                "rooms/*",
+                &["rooms/1", "rooms/*", "rooms/1/*", "rooms/1*"],
+                &["rooms", "rooms*", "*", "$rooms"],
+            ),
+            ("*", &["*", "a", "rooms/*"], &["$chat"]),
+            ("$chat", &["$chat"], &["$wall", "*"]),
+        ] {
+            let parsed: Selector = selector.parse().unwrap();
+            covered
+                .iter()
+                .for_each(|other| assert!(parsed.covers(&other.parse().unwrap()), "{selector} {other}"));
+            others
+                .iter()
+                .for_each(|other| assert!(!parsed.covers(&other.parse().unwrap()), "{selector} {other}"));
         }
     }
 }

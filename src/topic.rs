@@ -31,7 +31,7 @@ pub const TOPICS_MAX: usize = 100;
 pub struct Topic(Arc<str>);
 
 impl Topic {
-    /// Checks the name. [`Error::Bad`] says what is wrong with it. Text from outside enters an event only through its
+    /// Checks the name. [`Error::bad`] says what is wrong with it. Text from outside enters an event only through its
     /// constructor, which takes topics that were checked here.
     pub fn new(name: &str) -> Result<Topic, Error> {
         check(name)?;

@@ -45,6 +45,8 @@ export interface ErrorEvent extends Event {
   readonly status: number;
   /** Why, in the server's words, or what came. */
   readonly data: string;
+  /** What to do, in callout's words. */
+  readonly hint?: string;
 }
 
 export interface Options {
@@ -75,7 +77,7 @@ export interface Connection extends EventTarget {
 
   /** Publishes text, or anything else as JSON, to one topic or to several at once. Tries again for half a minute while
    *  callout does not answer: no answer within ten seconds, or a proxy's 502, 503 or 504. Rejects with the network's
-   *  error, with the server's words and its `status`, or where the publication is redirected. */
+   *  error, with the server's words, its `hint` and `status`, or where the publication is redirected. */
   publish(topic: string | string[], data: unknown, options?: Options): Promise<{ id: string | null; duplicate?: true }>;
 }
 

@@ -234,8 +234,8 @@ export function connect(wanted) {
     const request = { headers: { accept: "text/event-stream" }, cache: "no-store", signal: ending.signal };
     const answer = await fetch(url, request);
     if (answer.status !== 200 || !/^text\/event-stream\b/i.test(typeOf(answer))) {
-      const { data, status } = await refusal(answer);
-      broadcast({ error: { data, status } });
+      const { data, hint, status } = await refusal(answer);
+      broadcast({ error: { data, hint, status } });
       return ending.abort();
     }
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -329,7 +329,7 @@ const typeOf = (answer) => answer.headers.get("content-type") ?? "";
 async function refusal(answer) {
   const { status, url } = answer;
   const type = typeOf(answer) || "something without a type";
-  const { error } = /json/.test(type) ? await answer.json().catch(() => ({})) : {};
-  const data = error ?? (answer.ok ? `${url} answered with ${type}, which is not callout` : `status ${status}`);
-  return Object.assign(new Error(data), { data, status, isCallouts: Boolean(error) });
+  const { reason, hint } = /json/.test(type) ? await answer.json().catch(() => ({})) : {};
+  const data = reason ?? (answer.ok ? `${url} answered with ${type}, which is not callout` : `status ${status}`);
+  return Object.assign(new Error(data), { data, hint, status, isCallouts: Boolean(reason) });
 }

@@ -2,7 +2,7 @@
 //! object a line.
 
 use super::output::print;
-use super::remote::{Remote, URL_FLAG, encode};
+use super::remote::{PUBLISH_TOKEN_FLAG, Remote, TOKEN_FLAG, URL_FLAG, authorization, encode};
 use super::{Command, Failure, Flag, Flags, Usage};
 use crate::api::history::{part_json, topic_json};
 use crate::disk::is_guarded;
@@ -22,7 +22,8 @@ pub(super) static COMMAND: Command = Command {
             value: "FOLDER",
             help: "read this directory of a stopped server, instead of asking one",
         },
-        Flag { name: "publish-token", value: "TOKEN", help: "the server's publish token, if it has one" },
+        TOKEN_FLAG,
+        PUBLISH_TOKEN_FLAG,
         URL_FLAG,
     ],
 };
@@ -86,8 +87,8 @@ fn ask(remote: &Remote, flags: &Flags, topic: Option<&str>) -> Result<(), Failur
 
 fn get(remote: &Remote, flags: &Flags, url: &str) -> Result<Value, Failure> {
     let mut request = remote.agent().get(url);
-    if let Some(token) = flags.publish_token()? {
-        request = request.header("Authorization", format!("Bearer {token}"));
+    if let Some(authorization) = authorization(flags)? {
+        request = request.header("Authorization", authorization);
     }
     let response = request.call().map_err(|error| Failure::Work(remote.unreachable(&error)))?;
     remote.json(response)

@@ -1,5 +1,6 @@
 //! What a stream is to carry: the answer of a handler to a request for events.
 
+use super::Permit;
 use crate::access::Grant;
 use crate::event::{Form, Frame};
 use crate::history::Start;
@@ -56,8 +57,10 @@ pub struct Stream {
     pub snapshot: Option<Snapshot>,
     /// Where the browser can say that it will not come back: a path and query, relative to where callout is.
     pub goodbye: Option<String>,
-    /// What has to end with the stream (its permit, its name among those present): dropped when the stream is over.
+    /// What has to end with the stream (its name among those present, say): dropped when the stream is over.
     pub guards: Vec<Box<dyn Any + Send>>,
+    /// It is one of so many streams; given back when it is over.
+    permit: Option<Permit>,
 }
 
 impl Stream {
@@ -70,7 +73,14 @@ impl Stream {
             snapshot: None,
             goodbye: None,
             guards: Vec::new(),
+            permit: None,
         }
+    }
+
+    /// The same, which holds this permit for as long as it lives.
+    pub(crate) fn with_permit(mut self, permit: Permit) -> Stream {
+        self.permit = Some(permit);
+        self
     }
 
     /// What it subscribes to: sorted, and none of them names only what another one names too.

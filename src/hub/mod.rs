@@ -115,7 +115,9 @@ pub struct Survey {
 /// After a panic of that thread the server has failed and is about to end: events are no longer passed on, and no
 /// client can register.
 #[derive(Clone)]
-pub struct Hub {
+pub struct Hub(Arc<Handle>);
+
+struct Handle {
     inbox: Sender<Message>,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
@@ -149,19 +151,19 @@ impl Hub {
             let _running: Sender<()> = running;
             thread.run(messages);
         })?;
-        Ok(Hub { inbox, ended, counters })
+        Ok(Hub(Arc::new(Handle { inbox, ended, counters })))
     }
 
     /// Sets the newest id that was given, in this process or in one before. A history calls it once, before anything
     /// else: all that comes is newer. Waits while the inbox is full.
     pub fn begin_after(&self, last: Id) {
-        self.counters.last.store(last.key(), Release);
+        self.0.counters.last.store(last.key(), Release);
         self.send(Message::BeginAfter(last));
     }
 
     /// Registers a client, whose selectors are sorted and without doubles, and waits until that is done. Events newer
     /// than [`Subscription::live_after`] reach its outlet from now on, older ones do not. Dropping the subscription
-    /// unregisters it. [`Error::Unavailable`] where the hub has ended.
+    /// unregisters it. [`Error::unavailable`] where the hub has ended.
     #[doc(hidden)]
     pub fn register(
         &self,
@@ -173,8 +175,8 @@ impl Hub {
         let (live_after, answers) = bounded(1);
         let registration = Registration { id, selectors, form, outlet, live_after };
         self.send(Message::Register(registration));
-        let stopped = || Error::Unavailable("the hub has stopped".into());
-        let live_after = answer_of(&answers, &self.ended).map_err(|_| stopped())?;
+        let stopped = || Error::unavailable("the hub has stopped");
+        let live_after = answer_of(&answers, &self.0.ended).map_err(|_| stopped())?;
         Ok(Subscription { id, live_after, hub: self.clone() })
     }
 
@@ -198,7 +200,7 @@ impl Hub {
         let (answer, answers) = bounded(1);
         self.send(Message::Survey(answer));
         // A hub that has ended has no clients.
-        answer_of(&answers, &self.ended).unwrap_or_default()
+        answer_of(&answers, &self.0.ended).unwrap_or_default()
     }
 
     /// Ends all streams, present and future, each with its own retry delay.
@@ -211,25 +213,25 @@ impl Hub {
     #[doc(hidden)]
     pub fn last(&self) -> Id {
         // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
-        Id::from_key(self.counters.last.load(Acquire))
+        Id::from_key(self.0.counters.last.load(Acquire))
     }
 
     /// What the hub has counted.
     #[doc(hidden)]
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.0.counters
     }
 
     /// Sums up the browsers that an event was passed on to. Blocks until the hub is done with the event.
     #[doc(hidden)]
     pub fn count(&self, counts: &Receiver<usize>) -> usize {
-        std::iter::from_fn(|| answer_of(counts, &self.ended).ok()).sum()
+        std::iter::from_fn(|| answer_of(counts, &self.0.ended).ok()).sum()
     }
 
     fn send(&self, message: Message) {
         // Sending fails only after the hub's thread has panicked. Then the server ends, and a caller that waits for
         // an answer waits no longer.
-        let _ = self.inbox.send(message);
+        let _ = self.0.inbox.send(message);
     }
 }
 

@@ -63,12 +63,12 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let NewMessage { data, kind } = request.json(r#"{"data":"…","type":"red"}"#)?;
     let kind = visible(&kind).filter(|kind| kind.chars().count() <= TYPE_CHARS_MAX).ok_or_else(|| {
         Error::bad(format!(
-            "`type` has 1 to {TYPE_CHARS_MAX} characters, no control or format characters among them; `red`, `yellow` and `blue` \
-             columns of their own"
+            "`type` has 1 to {TYPE_CHARS_MAX} characters, no control or format characters among them"
         ))
+        .hint("use `red`, `yellow` or `blue`, which have columns of their own, or another short word")
     })?;
     if data.trim().is_empty() {
-        return Err(Error::bad("`data` is empty"));
+        return Err(Error::bad("`data` is empty").hint("give the message as `data`"));
     }
     let wall = app.state::<Wall>()?;
     let mut newest = wall.newest.lock();

@@ -135,18 +135,16 @@ fn names_in_body(request: &Request) -> Result<Vec<String>, Error> {
 
 /// Other fields of the body would be ignored, so they are refused.
 fn not_topics() -> Error {
-    Error::bad(
-        "the body names topics only, as `topic=a&topic=b` or `{\"topics\":[\"a\",\"b\"]}`; the rest belongs into the query",
-    )
+    let error = Error::bad("the body names something other than topics");
+    error.hint("send `topic=a&topic=b` or `{\"topics\":[\"a\",\"b\"]}`, and the rest in the query")
 }
 
 /// Refuses none and too many.
 fn check_count(names: Vec<String>) -> Result<Vec<String>, Error> {
     if names.is_empty() || names.len() > TOPICS_MAX {
         let count = names.len();
-        return Err(Error::bad(format!(
-            "a request names 1 to {TOPICS_MAX} topics (`?topic=a&topic=b`), this one names {count}"
-        )));
+        let error = Error::bad(format!("a request names 1 to {TOPICS_MAX} topics, this one names {count}"));
+        return Err(error.hint("name each topic as `?topic=a&topic=b`"));
     }
     Ok(names)
 }

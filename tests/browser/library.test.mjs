@@ -32,7 +32,7 @@ async function connect(wanted) {
   window.stream = connect(wanted);
   stream.on("*", (event) => seen.push(event.name === "message" ? event.data : `${event.name} ${event.data}`));
   stream.on("state", (event) => states.push(event.data));
-  stream.on("error", (event) => errors.push([event.status, event.data]));
+  stream.on("error", (event) => errors.push([event.status, event.data, event.hint ?? ""]));
 }
 
 const seen = (page) => page.evaluate(() => seen.join());
@@ -341,7 +341,7 @@ test("a stream that stalls is noticed", async (test) => {
 test("what is no stream is reported, and the stream reconnects", async (test) => {
   const callout = await serve(test);
   const answers = [
-    (answer) => say(answer, 503, JSON.stringify({ error: "not now" }), { "content-type": "application/json" }),
+    (answer) => say(answer, 503, JSON.stringify({ error: "full", reason: "not now", hint: "come back later" }), { "content-type": "application/json" }),
     (answer) => say(answer, 502, "<h1>Bad gateway</h1>"),
     // A login page, which never ends.
     (answer) => answer.writeHead(200, { "content-type": "text/html" }).write("<form>Log in"),
@@ -355,7 +355,7 @@ test("what is no stream is reported, and the stream reconnects", async (test) =>
   const page = await subscribe(window, { url });
   await isLive(page);
   const [busy, away, login] = await page.evaluate(() => errors);
-  assert.deepEqual([busy, away], [[503, "not now"], [502, "status 502"]]);
+  assert.deepEqual([busy, away], [[503, "not now", "come back later"], [502, "status 502", ""]]);
   assert.equal(login[0], 200);
   assert.match(login[1], /text\/html/);
   await callout.publish("news", "1");

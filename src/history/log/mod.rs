@@ -220,7 +220,7 @@ impl Drop for Log {
 
 fn unreadable(fault: Fault) -> Error {
     log::error!("the history cannot be read: {fault}");
-    Error::Unavailable(format!("the history cannot be read now: {fault}"))
+    Error::unavailable(format!("the history cannot be read now: {fault}"))
 }
 
 /// The way to read what a server that is stopped has kept. Nothing is changed by it.

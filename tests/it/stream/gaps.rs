@@ -119,7 +119,7 @@ fn nothing_that_waits_is_sent_when_the_history_fails_before_the_gap_to_it_is_clo
         own.broadcast(next);
         // The event is queued for the stream, and what came before it cannot be read.
         until("the hub has passed it on", || own.last() == id(newest.load(Relaxed)));
-        Err(Error::Unavailable("the disk fails".into()))
+        Err(Error::unavailable("the disk fails"))
     });
     let all = stream(&hub, history).everything();
     assert!(!all.contains("data:"), "{all}");

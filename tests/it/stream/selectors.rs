@@ -155,7 +155,7 @@ fn nobody_publishes_to_a_prefix_and_none_reaches_the_topics_of_pages() {
     {
         let answer = post(at, path, "x");
         assert_eq!(answer.status, 400, "{path}: {answer:?}");
-        assert!(answer.json()["error"].as_str().unwrap().contains("`/*`"), "{answer:?}");
+        assert!(answer.json()["reason"].as_str().unwrap().contains("`/*`"), "{answer:?}");
     }
     assert_eq!(request(at, "DELETE /topics/rooms/* HTTP/1.1", "").status, 400);
     assert_eq!(get(at, "/history/rooms%2F*").status, 400);
