@@ -1,7 +1,7 @@
 //! The history in memory: ordered, numbered, bounded by count, bytes and age; gone when the process ends.
 
 use super::edges::Edges;
-use super::lists::{MERGED_MAX, WALKED_MAX};
+use super::lists::WALKED_MAX;
 use super::retention::{Retention, Row, Shelf, each_once};
 use super::retract::{self, Candidate, Plan};
 use super::{
@@ -155,16 +155,19 @@ impl History for Memory {
         let handed = Id::from_key(self.handed.load(Acquire));
         let edge = log.edge(selectors);
         let (after, gap) = match start {
-            Start::Live => (handed, false),
-            Start::Earliest => (lists::earliest(log.lists(selectors), edge), false),
-            Start::Latest(count) => (lists::before_latest(log.lists(selectors), *count, handed, edge), false),
+            Start::Live | Start::Latest(0) => (handed, false),
+            Start::Earliest => (lists::earliest(log.lists(selectors), log.next(Id::default()), edge), false),
+            Start::Latest(count) => {
+                (lists::before_latest(&log.newest(selectors, *count, handed), *count, edge), false)
+            }
             // Nobody can have seen an event that is kept and was not yet handed to the hub.
             Start::After(asked) => match log.find(asked, selectors).filter(|id| *id <= handed) {
                 Some(id) => (id, false),
                 None => (edge, true),
             },
         };
-        Ok(Resume { after, position: log.position(after, selectors).to_string(), gap })
+        let newest = log.newest(selectors, 1, after).first().copied();
+        Ok(Resume { after, position: lists::position(newest, after, edge).to_string(), gap })
     }
 
     fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error> {
@@ -385,28 +388,25 @@ impl Log {
         (kept.into_iter().min(), retracted.into_iter().min())
     }
 
-    /// The newest id at or before `after` on the topics of these selectors, or the edge of what they have lost if that is
-    /// newer, or if there is none.
-    fn position(&self, after: Id, selectors: &[Selector]) -> Id {
-        let newest = if self.are_many(selectors) {
-            let end = self.entries.partition_point(|entry| entry.id <= after);
-            self.entries.range(..end).rev().find(|entry| entry.is_for(selectors)).map(|entry| entry.id)
-        } else {
-            lists::newest_through(self.lists(selectors), after)
-        };
-        let edge = self.edge(selectors);
-        newest.max(Some(edge).filter(|edge| *edge <= after)).unwrap_or(edge)
-    }
-
     /// The lists of the topics of these selectors.
     fn lists<'a>(&'a self, selectors: &'a [Selector]) -> impl Iterator<Item = &'a VecDeque<Id>> {
         selectors.iter().flat_map(|selector| lists::named(&self.by_topic, selector)).map(|(_, list)| list)
     }
 
-    /// Whether these selectors name more topics than can be merged.
+    /// Whether these selectors name more topics than are merged.
     fn are_many(&self, selectors: &[Selector]) -> bool {
         let have_prefix = selectors.iter().any(|selector| selector.prefix().is_some());
-        have_prefix && self.lists(selectors).nth(MERGED_MAX).is_some()
+        have_prefix && lists::are_many(self.lists(selectors), self.entries.len())
+    }
+
+    /// The newest so many events up to this id on the topics of these selectors, the newest first.
+    fn newest(&self, selectors: &[Selector], count: usize, through: Id) -> Vec<Id> {
+        if !self.are_many(selectors) {
+            return lists::newest(self.lists(selectors), count, through);
+        }
+        let end = self.entries.partition_point(|entry| entry.id <= through);
+        let walked = self.entries.range(..end).rev().filter(|entry| entry.is_for(selectors));
+        walked.take(count).map(|entry| entry.id).collect()
     }
 
     /// The oldest events in this span on the topics of these selectors, one more than fit into a part, and up to where
