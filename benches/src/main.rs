@@ -92,7 +92,7 @@ fn programs(flags: &Flags) -> BTreeMap<Kind, PathBuf> {
     programs
 }
 
-/// The servers that take part. A peer that is not installed is left out, unless it was asked for.
+/// The servers that take part. A peer that cannot be had is left out, unless it was asked for.
 fn kinds(flags: &Flags, programs: &BTreeMap<Kind, PathBuf>) -> Result<Vec<Kind>> {
     let mut kinds = Vec::new();
     for kind in Kind::ALL {
@@ -105,8 +105,8 @@ fn kinds(flags: &Flags, programs: &BTreeMap<Kind, PathBuf>) -> Result<Vec<Kind>>
             continue;
         }
         match kind.find(programs) {
-            Err(cause) if kind == Kind::Nchan && flags.only.is_empty() => {
-                eprintln!("nchan is left out: {cause}");
+            Err(cause) if kind.is_optional() && flags.only.is_empty() => {
+                eprintln!("{} is left out: {cause:#}", kind.name());
             }
             found => {
                 found?;
