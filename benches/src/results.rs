@@ -21,7 +21,8 @@ Each figure is the median of its rounds; a ratio is callout's figure to that of 
 or else to axum's, the median of the ratios within each round. KB and MB are 1,024 and 1,048,576 bytes.
 The load generator runs on the same cores as the server. The peers keep nothing on disk, and neither
 does callout (`--data memory`), except where a section says so; Electric's server always has files, and
-writes them when it likes (`--durability memory`) where nothing is to be kept. A peer that has no figure
+writes them when it likes (`--durability memory`) where nothing is to be kept. Its topic is text, which
+suits it best, and in which it passes on several events as one. A peer that has no figure
 was not measured there, or failed, or is not among those compared with.
 
 - date: {date}
