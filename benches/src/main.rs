@@ -28,6 +28,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -64,11 +65,13 @@ fn main() -> Result<()> {
     let mut table = Table::new(&bench.kinds);
     let mut failed = 0;
     for phase in phases {
+        let started = Instant::now();
         // The figures of the other phases are worth their time too, so that the bench goes on.
         if let Err(cause) = (phase.run)(&bench, &mut table) {
             eprintln!("failed to run the phase `{}`: {cause:#}", phase.name);
             failed += 1;
         }
+        eprintln!("the phase `{}` took {:.0} s", phase.name, started.elapsed().as_secs_f64());
     }
     print!("{table}");
     if let Some(comparison) = table.comparison() {

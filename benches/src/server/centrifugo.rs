@@ -15,12 +15,12 @@ const VERSION: &str = "v6.9.1";
 
 /// The program. Compiles it first, where it is not there.
 pub fn find() -> Result<PathBuf> {
-    peers::installed("centrifugo", |folder| {
+    peers::installed("centrifugo", |folder, scratch| {
         let mut go = Command::new("go");
         go.arg("install").arg(format!("github.com/centrifugal/centrifugo/v6@{VERSION}"));
-        // Without -modcacherw nobody could remove the folder.
+        // Without -modcacherw the scratch folder could not be removed.
         go.env("GOBIN", folder.join("bin")).env("GOFLAGS", "-modcacherw");
-        go.env("GOMODCACHE", folder.join("go/mod")).env("GOCACHE", folder.join("go/cache"));
+        go.env("GOMODCACHE", scratch.join("mod")).env("GOCACHE", scratch.join("cache"));
         go
     })
 }

@@ -23,11 +23,10 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The program. Compiles it first, where it is not there.
 pub fn find() -> Result<PathBuf> {
-    peers::installed("durable-streams-server", |folder| {
+    peers::installed("durable-streams-server", |folder, scratch| {
         let mut cargo = Command::new("cargo");
         cargo.args(["install", "--locked", &format!("durable-streams@{VERSION}"), "--root"]).arg(folder);
-        // Or it would be compiled in the folder of the bench's own target.
-        cargo.env("CARGO_TARGET_DIR", folder.join("target"));
+        cargo.env("CARGO_TARGET_DIR", scratch);
         cargo
     })
 }

@@ -1,5 +1,5 @@
-//! Peers that are compiled here, once, each in the version that the figures are to be of. All of it
-//! is kept below `target/peers`: the sources, what the compilers remember, and the programs.
+//! Peers that are compiled here, once, each in the version that the figures are to be of. Their
+//! programs are kept in `target/peers`; what was needed to make them is removed again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ const INSTALL_DEADLINE: Duration = Duration::from_secs(20 * 60);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The program of this name in `target/peers/bin`. Where it is missing, `installer` makes it, given the
-/// folder `target/peers`; this takes minutes.
-pub fn installed(name: &str, installer: impl Fn(&Path) -> Command) -> Result<PathBuf> {
+/// The program of this name in `target/peers/bin`. Where it is missing, the command makes it, which
+/// takes minutes: it is given the folder `target/peers`, and one for what is not to be kept.
+pub fn installed(name: &str, installer: impl Fn(&Path, &Path) -> Command) -> Result<PathBuf> {
     let folder = Path::new(FOLDER);
     let program = folder.join("bin").join(name);
     if program.is_file() {
@@ -28,9 +28,13 @@ pub fn installed(name: &str, installer: impl Fn(&Path) -> Command) -> Result<Pat
     fs::create_dir_all(folder).with_context(|| format!("failed to make `{FOLDER}`"))?;
     let log = fs::File::create(folder.join(format!("{name}.log")))
         .with_context(|| format!("failed to write to `{FOLDER}`"))?;
-    let mut command = installer(folder);
+    let scratch = folder.join("scratch");
+    let mut command = installer(folder, &scratch);
     command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    run(&mut command)?;
+    let outcome = run(&mut command);
+    // What is left over takes room and harms nothing else.
+    let _ = fs::remove_dir_all(&scratch);
+    outcome?;
     if !program.is_file() {
         bail!("failed to find `{}` after its installation", program.display());
     }
