@@ -148,8 +148,12 @@ impl Table {
         let mut text = "| what | wanted | seen | met |\n|---|--:|--:|--:|\n".to_owned();
         for section in &self.sections {
             for row in &section.rows {
-                let (Some(met), Some(seen)) = (self.is_met(row), self.callouts_value(row)) else {
-                    continue;
+                let Some(seen) = self.callouts_value(row) else { continue };
+                let met = match (row.goal, self.is_met(row)) {
+                    (Goal::None | Goal::Less | Goal::More, _) => continue,
+                    (_, Some(true)) => "yes",
+                    (_, Some(false)) => "NO",
+                    (_, None) => "the peer is missing",
                 };
                 let ratio = match (row.goal, row.ratio) {
                     (Goal::AtMostTimes(_, peer) | Goal::AtLeastTimes(_, peer), Some(ratio)) => {
@@ -157,7 +161,6 @@ impl Table {
                     }
                     _ => String::new(),
                 };
-                let met = if met { "yes" } else { "NO" };
                 let _ = writeln!(
                     text,
                     "| {}: {} | {} | {seen:.*}{ratio} | {met} |",
@@ -329,10 +332,14 @@ mod tests {
         let rounds = Rounds::from([(Kind::Callout, vec![3.0]), (Kind::Electric, vec![2.0])]);
         table.row("a ratio", 1, Goal::AtLeastTimes(1.2, Kind::Electric), &rounds, |value| *value);
         table.row("a bound", 1, Goal::AtMost(2.5), &rounds, |value| *value);
+        table.row("a ratio to nobody", 1, Goal::AtMostTimes(0.5, Kind::Axum), &rounds, |value| *value);
         table.row("no goal", 1, Goal::Less, &rounds, |value| *value);
         let summary = table.summary();
         assert!(summary.contains("| a section: a ratio | ≥ 1.2 × electric | 3.0, 1.50 × electric | yes |"));
         assert!(summary.contains("| a section: a bound | ≤ 2.5 | 3.0 | NO |"));
+        assert!(
+            summary.contains("| a section: a ratio to nobody | ≤ 0.5 × axum | 3.0 | the peer is missing |")
+        );
         assert!(!summary.contains("no goal"));
     }
 
