@@ -20,8 +20,9 @@ use std::time::{Duration, Instant};
 /// Threads that stay although there is nothing to do.
 const SPARE: usize = 1;
 
-/// How long another thread stays without work.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long another thread stays without work. Not long: those that wait take turns, and each holds some 50 KB with the
+/// kernel's part of it.
+const IDLE: Duration = Duration::from_millis(250);
 
 /// How long no thread is started after the system had none.
 const NO_THREAD_PAUSE: Duration = Duration::from_secs(1);
