@@ -6,11 +6,17 @@
 //! nothing without one, and nobody outside this module can make one, so no handler can forget to ask. What was said does
 //! not change: everybody may subscribe, and the one token is there from the start to the end.
 
+mod base64;
+pub mod claims;
 mod hosts;
 mod identity;
+pub mod key;
+pub mod moment;
 mod origin;
 mod origins;
+pub mod refusal;
 mod site;
+pub mod ticket;
 mod token;
 
 pub use hosts::Hosts;
