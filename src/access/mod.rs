@@ -10,6 +10,7 @@ mod base64;
 pub mod claims;
 mod hosts;
 mod identity;
+pub mod jwt;
 pub mod key;
 pub mod moment;
 mod origin;
