@@ -113,12 +113,12 @@ mod decode;
 // Calls to the kernel, and threads.
 #[doc(hidden)]
 pub mod os;
+// A file of redb, as the history and the posts each have one, and folders of files that grow.
+#[doc(hidden)]
+pub mod disk;
 // Who may do what.
 #[doc(hidden)]
 pub mod access;
-// A file of redb, as the history and the posts each have one.
-#[doc(hidden)]
-pub mod disk;
 // The hub and the way to each browser, what is kept, the one door for events, and one browser's stream.
 #[doc(hidden)]
 pub mod hub;

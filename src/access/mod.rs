@@ -16,6 +16,7 @@ pub mod moment;
 mod origin;
 mod origins;
 pub mod refusal;
+pub mod revoked;
 mod site;
 pub mod ticket;
 mod token;
