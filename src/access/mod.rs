@@ -8,6 +8,7 @@
 
 mod base64;
 pub mod claims;
+pub mod credential;
 mod hosts;
 mod identity;
 pub mod jwt;
