@@ -5,7 +5,7 @@ use callout::history::{
     History, Kept, PART_BYTES, PART_EVENTS, Part, Receipt, Resume, Retracted, Status, TOPICS_PART,
     TopicStatus,
 };
-use callout::{Error, Event, Frame, Hub, Id, Pages, Server, Start, Topic};
+use callout::{Error, Event, Frame, Hub, Id, Pages, Selector, Server, Start, Topic};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -40,8 +40,8 @@ struct Row {
 }
 
 impl Row {
-    fn is_on(&self, topics: &[Topic]) -> bool {
-        self.topics.iter().any(|topic| topics.contains(topic))
+    fn is_on(&self, selectors: &[Selector]) -> bool {
+        self.topics.iter().any(|topic| is_named(topic, selectors))
     }
 
     /// Whether browsers know the event by this id: its publisher's, or the history's.
@@ -52,6 +52,10 @@ impl Row {
     fn wire_id(&self) -> String {
         self.given_id.clone().unwrap_or_else(|| self.id.to_string())
     }
+}
+
+fn is_named(topic: &Topic, selectors: &[Selector]) -> bool {
+    selectors.iter().any(|selector| selector.matches(topic))
 }
 
 /// The time in nanoseconds, or one more than the last id: so ids grow across restarts too.
@@ -92,14 +96,16 @@ impl History for Newest {
     fn publish(&self, event: Event) -> Result<Receipt, Error> {
         let mut table = self.table.lock();
         // Publishing again under the same id is safe, as after an answer that was lost.
-        let mut kept = table.rows.iter().filter(|row| row.frame.is_some() && row.is_on(event.topics()));
+        let mut kept = table.rows.iter().filter(|row| {
+            row.frame.is_some() && row.topics.iter().any(|topic| event.topics().contains(topic))
+        });
         if let Some(given) = event.given_id()
             && let Some(before) = kept.find(|row| row.given_id.as_deref() == Some(given))
         {
             let is_same = before.topics == *event.topics() && before.frame == Some(event.encode(None));
             return match is_same {
                 true => Ok(Receipt { id: given.to_owned(), duplicate: true }),
-                false => Err(Error::Conflict(format!("another event is kept under the id `{given}`"))),
+                false => Err(Error::conflict(format!("another event is kept under the id `{given}`"))),
             };
         }
         Ok(Receipt { id: self.append(&mut table, event, false), duplicate: false })
@@ -116,7 +122,7 @@ impl History for Newest {
                 Some(_) if table.rows.iter().any(is_meant) => {
                     Err(Error::bad("a `retract` event cannot be retracted"))
                 }
-                Some(_) => Err(Error::NotFound("no event with this id is kept on the topic".into())),
+                Some(_) => Err(Error::not_found("no event with this id is kept on the topic")),
             };
         }
         let (mut count, mut news) = (0, Vec::new());
@@ -140,9 +146,9 @@ impl History for Newest {
         Ok(Retracted { count, id })
     }
 
-    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
+    fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error> {
         let table = self.table.lock();
-        let mut rows = table.rows.iter().filter(|row| row.is_on(topics));
+        let mut rows = table.rows.iter().filter(|row| row.is_on(selectors));
         let (after, gap) = match start {
             Start::Earliest => (table.edge, false),
             Start::Latest(count) => {
@@ -156,16 +162,16 @@ impl History for Newest {
             },
             _ => (table.last, false),
         };
-        let known = table.rows.iter().rev().find(|row| row.id <= after && row.is_on(topics));
+        let known = table.rows.iter().rev().find(|row| row.id <= after && row.is_on(selectors));
         Ok(Resume { after, position: known.map_or(table.edge, |row| row.id).to_string(), gap })
     }
 
-    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
+    fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error> {
         let table = self.table.lock();
         let gap = (after < table.edge).then_some(table.edge);
         let mut part = Part { events: Vec::new(), through, gap };
         let mut bytes = 0;
-        let wanted = |row: &&Row| row.id > after && row.id <= through && row.is_on(topics);
+        let wanted = |row: &&Row| row.id > after && row.id <= through && row.is_on(selectors);
         for row in table.rows.iter().filter(wanted) {
             let Some(frame) = row.frame.clone() else { continue };
             if part.events.len() == PART_EVENTS || bytes >= PART_BYTES {
@@ -174,7 +180,7 @@ impl History for Newest {
                 break;
             }
             bytes += frame.len();
-            let Some(topic) = row.topics.iter().find(|topic| topics.contains(topic)) else { continue };
+            let Some(topic) = row.topics.iter().find(|topic| is_named(topic, selectors)) else { continue };
             part.events.push(Kept { id: row.id, at: row.at, topic: topic.clone(), frame });
         }
         Ok(part)

@@ -51,7 +51,7 @@ pub struct App {
     pub(crate) publisher: Publisher,
     pub(crate) posts: PostService,
     pub(crate) files: Files,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     pub(crate) stats: Stats,
     /// Live activity; none with `--no-activity`, or where its page is off.
     pub(crate) activity: Option<Activity>,
@@ -62,9 +62,9 @@ pub struct App {
 }
 
 impl App {
-    /// Publishes an event to topics that the request's route declared; to others it is [`Error::Internal`]. Blocks until
-    /// the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft cannot be sent,
-    /// [`Error::Conflict`] that another event is kept under its id, [`Error::Unavailable`] that it cannot be kept now.
+    /// Publishes an event to topics that the request's route declared; to others it is [`Error::internal`]. Blocks until
+    /// the event has its id and is where the history keeps it. [`Error::bad`] says what in the draft cannot be sent,
+    /// [`Error::conflict`] that another event is kept under its id, [`Error::unavailable`] that it cannot be kept now.
     pub fn publish(&self, request: &Request, draft: Draft) -> Result<Receipt, Error> {
         self.publisher.publish(request.grant()?, draft)
     }
@@ -81,13 +81,14 @@ impl App {
     }
 
     /// A stream on the topics that the request's route declared, in the form that the request asks for, beginning
-    /// where the request says, or else at `start`. It holds a permit for as long as it lives; [`Error::Full`] if none is
-    /// left. [`Error::Bad`] if the request asks for an impossible `last`.
+    /// where the request says, or else at `start`. It holds a permit for as long as it lives;
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if none is left. [`Error::bad`] if the request asks for an impossible
+    /// `last`.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
-        let topics = request.grant()?.subscribe_topics();
+        let selectors = request.grant()?.subscribe_selectors();
         let asked = asked_start(request)?;
         // What is not kept cannot be asked for, and needs no history that can be read.
-        let is_ephemeral = topics.iter().all(|topic| self.publisher.is_ephemeral(topic));
+        let is_ephemeral = selectors.iter().all(|selector| self.publisher.are_ephemeral(selector));
         self.stream_from(request, asked.filter(|_| !is_ephemeral).unwrap_or(start))
     }
 
@@ -99,8 +100,7 @@ impl App {
     fn stream_from(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let mut stream = Stream::new(request.grant()?, start);
         stream.form = asked_form(request)?;
-        stream.guards.push(Box::new(self.permits.take()?));
-        Ok(stream)
+        Ok(stream.with_permit(self.permits.take()?))
     }
 
     /// Whether the server is about to stop.
@@ -155,7 +155,10 @@ fn asked_form(request: &Request) -> Result<Form, Error> {
     for with in request.query_all("with") {
         form = match with.as_str() {
             "topic" => Form::WithTopic,
-            _ => return Err(Error::bad("`with` names what events are to say beside their data: `topic`")),
+            _ => {
+                return Err(Error::bad("`with` has a value that is not known")
+                    .hint("give it the value `topic`, or leave it out"));
+            }
         };
     }
     Ok(form)

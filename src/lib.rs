@@ -86,6 +86,11 @@
 //!   nothing for it. The kernel says when there is room, and the sweeper when its deadline begins.
 //! - **Grants are made where nobody else can make them.** `access` stands above the publisher, the client and the
 //!   handlers, and knows HTTP only as header fields. So nothing that takes a grant happens before access was asked.
+//! - **Rules only give.** What somebody may is all that the rules give together, so their order makes no difference, and what
+//!   no rule names is closed. The name of a user is compared with one segment of a topic; it never becomes part of a
+//!   pattern that is read.
+//! - **A token's rule is looked up for each decision**, by the token's digest. So one that is gone from the file gives nothing
+//!   from then on, also where it was shown before.
 //! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting for the
 //!   disk: what is lost with the process is lost together with the note that it was done, and is done again.
 //! - **An HTTP/1.1 stream is chunked, one chunk per write.** The size belongs to the batch, so it is made once and
@@ -143,16 +148,18 @@ mod api;
 pub mod pages;
 #[doc(hidden)]
 pub mod routes;
-// The whole.
+// The configuration file, and the whole.
+#[doc(hidden)]
+pub mod config;
 #[doc(hidden)]
 pub mod server;
 #[doc(hidden)]
 pub mod cli;
 
-pub use access::{Caller, Grant, Identity, Origin, Secret};
+pub use access::{Action, Area, Caller, Digest, Grant, Identity, Origin, Pattern, Rights, Rule, Secret, Who};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
-pub use error::Error;
+pub use error::{Error, ErrorKind, Problem};
 pub use event::{Draft, Event, Form, Frame, Id};
 #[doc(inline)]
 pub use history::{Address, Bounds, Durability, History, Start, TopicBounds};

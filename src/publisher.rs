@@ -58,8 +58,8 @@ impl Publisher {
     /// Publishes an event: keeps it, or broadcasts it if all its topics are ephemeral. Publishing is acknowledged
     /// after the event has its id and is where the history keeps it. Blocks until then.
     ///
-    /// [`Error::Bad`] says what in the draft cannot be sent, [`Error::Conflict`] that another event is kept under its id,
-    /// [`Error::Unavailable`] that it cannot be kept now.
+    /// [`Error::bad`] says what in the draft cannot be sent, [`Error::conflict`] that another event is kept under its id,
+    /// [`Error::unavailable`] that it cannot be kept now.
     pub fn publish(&self, grant: &Grant, draft: Draft) -> Result<Receipt, Error> {
         self.publish_event(self.event(grant, draft)?)
     }
@@ -131,6 +131,18 @@ impl Publisher {
         self.ephemeral.iter().any(|selector| selector.matches(topic))
     }
 
+    /// Whether the events of all topics that a selector names are ephemeral.
+    pub(crate) fn are_ephemeral(&self, selector: &Selector) -> bool {
+        match (selector.topic(), selector.prefix()) {
+            (Some(topic), _) => self.is_ephemeral(topic),
+            (None, prefix) => self
+                .ephemeral
+                .iter()
+                .filter_map(Selector::prefix)
+                .any(|ephemeral| prefix.is_some_and(|prefix| prefix.starts_with(ephemeral))),
+        }
+    }
+
     fn is_kept(&self, event: &Event) -> bool {
         !event.topics().iter().all(|topic| self.is_ephemeral(topic))
     }
@@ -145,9 +157,9 @@ impl Publisher {
             return self.history.publish(event).map(Receipt::from);
         }
         if event.given_id().is_some() {
-            return Err(Error::bad(
-                "the events of this topic are ephemeral: they are not kept and have no id",
-            ));
+            let error =
+                Error::bad("the events of this topic are ephemeral: they are not kept and have no id");
+            return Err(error.hint("publish it without an id"));
         }
         self.hub.broadcast(Dispatch::ephemeral(&event));
         Ok(Receipt { id: None, duplicate: false })

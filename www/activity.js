@@ -4,7 +4,7 @@
 // a break in the lines. Figures and requests stay on the page while the server cannot be reached.
 
 import { connect } from "./callout.js";
-import { $, element, showState, showTrouble, span } from "./page.js";
+import { $, element, showState, showTrouble, span, words } from "./page.js";
 
 // The time that a chart spans. Older statistics are dropped.
 const SPAN_MILLIS = 5 * 60_000;
@@ -61,8 +61,9 @@ stream.on("activity", (event) => {
   }
   draw();
 });
-stream.on("error", ({ status, data }) => {
-  showTrouble(status === 404 ? "This server was started with --no-activity and shows no activity." : `The server says: ${data}.`);
+stream.on("error", (event) => {
+  const isOff = event.status === 404;
+  showTrouble(isOff ? "This server was started with --no-activity and shows no activity." : `The server says: ${words(event)}.`);
 });
 stream.on("state", ({ data }) => {
   showState(data);

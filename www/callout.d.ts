@@ -2,7 +2,7 @@
 
 /** What to subscribe to: a url, or topics. A relative url is taken from the folder that callout.js came from. */
 export interface Wanted {
-  /** Topics, 100 at most; `url` then says where callout is, if callout.js did not come from there. */
+  /** Topics, and prefixes of topics (`rooms/*`; `*` is all of them), 100 at most; `url` then says where callout is, if callout.js did not come from there. */
   topics?: string[];
   /** A stream of callout (`topics/news`, `sse?user=ann`), or with `topics` the folder in which callout is
    *  (`https://example.org/push/`). */
@@ -28,7 +28,7 @@ export interface StreamEvent extends Event {
   readonly data: string;
   /** Missing where the event is ephemeral. */
   readonly id?: string;
-  /** The topic, where one is followed, or where the server says it. */
+  /** The topic, where one is followed, or where the server says it, as with several topics and with prefixes. */
   readonly topic?: string;
   /** The data, parsed as JSON. */
   json(): any;
@@ -45,6 +45,8 @@ export interface ErrorEvent extends Event {
   readonly status: number;
   /** Why, in the server's words, or what came. */
   readonly data: string;
+  /** What to do, in callout's words. */
+  readonly hint?: string;
 }
 
 export interface Options {
@@ -75,7 +77,7 @@ export interface Connection extends EventTarget {
 
   /** Publishes text, or anything else as JSON, to one topic or to several at once. Tries again for half a minute while
    *  callout does not answer: no answer within ten seconds, or a proxy's 502, 503 or 504. Rejects with the network's
-   *  error, with the server's words and its `status`, or where the publication is redirected. */
+   *  error, with the server's words, its `hint` and `status`, or where the publication is redirected. */
   publish(topic: string | string[], data: unknown, options?: Options): Promise<{ id: string | null; duplicate?: true }>;
 }
 

@@ -55,7 +55,7 @@ try {
 // A worker is never hidden.
 const isHidden = () => globalThis.document?.hidden;
 
-// Opens a stream on a url, or on topics. A relative url is taken from the folder that this file came from.
+// Opens a stream on a url, or on topics and prefixes. A relative url is taken from the folder that this file came from.
 export function connect(wanted) {
   // A string has none of these fields: it is the url itself.
   const { topics, url: at = topics ? "." : wanted, resume = true, background } = wanted;
@@ -64,9 +64,9 @@ export function connect(wanted) {
   const home = topics || !given.href.startsWith(HOME.href) ? new URL(topics ? "." : "/", given) : HOME;
   const url = topics ? new URL("topics", home) : given;
   for (const topic of topics ?? []) url.searchParams.append("topic", topic);
-  // One topic needs no naming. Of several, each event says its own.
-  const only = topics?.length === 1 ? topics[0] : undefined;
-  if (topics?.length > 1) url.searchParams.append("with", "topic");
+  // One topic needs no naming. Of several, and of a prefix (`rooms/*`), each event says its own.
+  const only = topics?.length === 1 && !topics[0].endsWith("*") ? topics[0] : undefined;
+  if (topics && !only) url.searchParams.append("with", "topic");
   const key = `callout:${url}`;
   const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish: publish.bind(null, home) });
   stream.on = stream.addEventListener;
@@ -234,8 +234,8 @@ export function connect(wanted) {
     const request = { headers: { accept: "text/event-stream" }, cache: "no-store", signal: ending.signal };
     const answer = await fetch(url, request);
     if (answer.status !== 200 || !/^text\/event-stream\b/i.test(typeOf(answer))) {
-      const { data, status } = await refusal(answer);
-      broadcast({ error: { data, status } });
+      const { data, hint, status } = await refusal(answer);
+      broadcast({ error: { data, hint, status } });
       return ending.abort();
     }
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -329,7 +329,7 @@ const typeOf = (answer) => answer.headers.get("content-type") ?? "";
 async function refusal(answer) {
   const { status, url } = answer;
   const type = typeOf(answer) || "something without a type";
-  const { error } = /json/.test(type) ? await answer.json().catch(() => ({})) : {};
-  const data = error ?? (answer.ok ? `${url} answered with ${type}, which is not callout` : `status ${status}`);
-  return Object.assign(new Error(data), { data, status, isCallouts: Boolean(error) });
+  const { reason, hint } = /json/.test(type) ? await answer.json().catch(() => ({})) : {};
+  const data = reason ?? (answer.ok ? `${url} answered with ${type}, which is not callout` : `status ${status}`);
+  return Object.assign(new Error(data), { data, hint, status, isCallouts: Boolean(reason) });
 }

@@ -1,7 +1,7 @@
 // The chat: one stream for the messages and for who is here, one POST for each message.
 
 import { connect } from "./callout.js";
-import { $, ask, element, orNull, refocus, showState, showTrouble, time } from "./page.js";
+import { $, ask, element, orNull, refocus, showState, showTrouble, time, words } from "./page.js";
 
 // Messages on the page; the oldest are removed first.
 const MESSAGES_MAX = 500;
@@ -57,9 +57,9 @@ function leave() {
 }
 
 // The stream reconnects by itself; but where the name is refused, another name has to be entered.
-function showRefusal({ status, data }) {
-  showTrouble(data);
-  if (status !== 400) return;
+function showRefusal(event) {
+  showTrouble(words(event));
+  if (event.status !== 400) return;
   leave();
   $("user").focus();
 }

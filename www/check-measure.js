@@ -3,7 +3,7 @@
 // It reads the streams itself and shares none with other tabs, because the way itself is what is measured. Nothing is
 // judged here; `check-words.js` does that.
 
-import { HOME } from "./page.js";
+import { HOME, words } from "./page.js";
 
 // A request without an answer for so long has failed, and an event that has not arrived by then is held up.
 export const PATIENCE_MILLIS = 10_000;
@@ -200,6 +200,7 @@ export async function health() {
 }
 
 async function reason(answer) {
-  const { error } = await answer.json().catch(() => ({}));
-  return error ?? `${answer.status} ${answer.statusText}`.trim();
+  const { status, statusText } = answer;
+  const { reason: data = `${status} ${statusText}`.trim(), hint } = await answer.json().catch(() => ({}));
+  return words({ status, data, hint });
 }

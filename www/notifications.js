@@ -1,7 +1,7 @@
 // Notifications: the stream of one user, and a form that notifies one user or everyone.
 
 import { connect } from "./callout.js";
-import { $, ask, element, orNull, showState, showTrouble, time } from "./page.js";
+import { $, ask, element, orNull, showState, showTrouble, time, words } from "./page.js";
 
 // Notifications on the page; the oldest are removed first.
 const NOTES_MAX = 200;
@@ -26,7 +26,7 @@ function subscribe() {
   showEmpty(`Nothing for ${me} yet.`);
   $("stop").disabled = false;
   stream = connect(path);
-  stream.on("error", ({ data }) => showTrouble(`The server says: ${data}.`));
+  stream.on("error", (event) => showTrouble(`The server says: ${words(event)}.`));
   stream.on("state", () => {
     showState(stream?.state ?? "closed");
     if (stream?.state === "live") showTrouble("");

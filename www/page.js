@@ -72,6 +72,9 @@ export function showTrouble(text) {
 // The folder that the pages came from: callout is there, whatever path a proxy has put it under.
 export const HOME = new URL(".", import.meta.url);
 
+// A refusal in words: why, and what to do. Where something that was typed is not valid, the reason alone says it.
+export const words = ({ status, data, hint }) => (hint && status !== 400 ? `${data}; ${hint}` : data);
+
 // Sends a request, with JSON if there is a body, and returns the answer's JSON. The error says in words why there is
 // none.
 export async function ask(method, path, body, headers) {
@@ -86,7 +89,8 @@ export async function ask(method, path, body, headers) {
   const { status } = answer;
   const content = await answer.json().catch(() => ({}));
   if (answer.ok) return content;
-  throw Object.assign(new Error(content.error ?? content.errorMessage ?? `the server answered ${status}`), { status });
+  const { reason = `the server answered ${status}`, hint } = content;
+  throw Object.assign(new Error(words({ status, data: reason, hint })), { status });
 }
 
 // What `act` returns, or null where the browser stores nothing and so throws.

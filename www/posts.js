@@ -2,7 +2,7 @@
 // that is: `#feed=golang`, `#post=ID`.
 
 import { connect } from "./callout.js";
-import { $, arrange, ask, element, showState, showTrouble } from "./page.js";
+import { $, arrange, ask, element, showState, showTrouble, words } from "./page.js";
 import { makeCard, showConflict, update } from "./posts-card.js";
 import { drafts, onDraftsChanged } from "./posts-drafts.js";
 import { markFeed, showFeeds } from "./posts-feeds.js";
@@ -69,16 +69,17 @@ function subscribe(shown) {
     // The first posts push down the element that the address names.
     if (isFirst) document.querySelector(":target")?.scrollIntoView();
   });
-  shown.stream.on("error", ({ status, data }) => {
+  shown.stream.on("error", (event) => {
+    const { status } = event;
     shown.missing = status === 404 || status === 400;
     if (shown.feed && status === 404) showNote(`There is no feed #${shown.feed} yet; the first post with #${shown.feed} in it makes it.`);
-    else showNote(sentence(data));
+    else showNote(sentence(words(event)));
     showStates();
   });
 }
 
 feeds.on("state", showStates);
-feeds.on("error", ({ data }) => showNote(sentence(data)));
+feeds.on("error", (event) => showNote(sentence(words(event))));
 feeds.on("data", (event) => {
   const state = event.json();
   showFeeds(state, view.feed);

@@ -34,7 +34,9 @@ fn subscribe(app: &App, request: &Request, votes: &Votes) -> Result<Answer, Erro
 fn vote(app: &App, request: &Request, votes: &Votes) -> Result<Answer, Error> {
     let choice: String = request.json(r#""tea""#)?;
     let mut votes = votes.lock();
-    *votes.get_mut(&*choice).ok_or_else(|| Error::bad("vote for coffee, tea or water"))? += 1;
+    *votes
+        .get_mut(&*choice)
+        .ok_or_else(|| Error::bad("this is no choice").hint("vote for coffee, tea or water"))? += 1;
     // Under the lock, so that the newest count is broadcast last.
     Ok(Answer::json(&serde_json::json!({ "reached": app.broadcast(request, draft(&votes)?)? })))
 }

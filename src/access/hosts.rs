@@ -4,7 +4,7 @@
 //! callout for a part of that site, and no rule about origins applies. So on a loopback connection only names that
 //! nobody else can have are served, and those that `--host` lists.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use http::HeaderMap;
 use http::header::HOST;
 use std::net::{IpAddr, UdpSocket};
@@ -25,7 +25,7 @@ impl Hosts {
     }
 
     /// Refuses a request on a loopback connection that names a host which is not this machine.
-    /// [`Error::Misdirected`] says how to allow it. A request without `Host` comes from no browser.
+    /// The hint of a 421 says how to allow it. A request without `Host` comes from no browser.
     pub fn check(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), Error> {
         if !peer.to_canonical().is_loopback() {
             return Ok(());
@@ -36,10 +36,10 @@ impl Hosts {
         if is_this_machine(&name) || self.0.contains(&name) {
             return Ok(());
         }
-        Err(Error::Misdirected(format!(
-            "this server is not called `{}`: if that is its name, start it with `--host {0}`, or let the \
-             proxy in front name the host as it is called",
-            name.escape_debug()
+        let name = name.escape_debug();
+        let error = Error::new(ErrorKind::Misdirected, format!("this server is not called `{name}`"));
+        Err(error.hint(format!(
+            "if that is its name, start it with `--host {name}`, or let the proxy in front name the host as it is called"
         )))
     }
 }

@@ -1,33 +1,65 @@
 //! Who is asking.
 
+use super::rights::Rights;
+use super::token::Digest;
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Who is asking, as far as a request's credentials say.
+/// The most characters of a name that an error shows.
+const SHOWN_CHARS_MAX: usize = 64;
+
+/// Who is asking, as far as a request's credentials say. Cloning shares the name.
 ///
 /// ```
 /// use callout::{Error, Identity, Request};
 ///
-/// /// Lets only requests pass that bear the publish token.
+/// /// Lets only requests pass that bear a token of the server.
 /// fn check(request: &Request) -> Result<(), Error> {
 ///     match request.grant()?.caller().identity {
-///         Identity::Token => Ok(()),
-///         _ => Err(Error::Unauthorized),
+///         Identity::Token(_) => Ok(()),
+///         _ => Err(Error::unauthorized("only a publisher may see this")),
 ///     }
 /// }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Identity {
     /// A request without a valid credential.
     Anonymous,
-    /// A request with the publish token.
-    Token,
+    /// A request with the token of this name.
+    Token(Arc<str>),
+    /// A user of this name, as a credential says that was made for them.
+    User(Arc<str>),
     /// The program itself: callout's own pages, or the program that embeds callout.
     Program,
+}
+
+impl Identity {
+    /// What `{user}` stands for in a rule: the user's name, if it can be one segment of a topic.
+    pub(super) fn user(&self) -> Option<&str> {
+        match self {
+            Identity::User(name) => Some(&**name).filter(|name| !name.is_empty() && !name.contains('/')),
+            _ => None,
+        }
+    }
+}
+
+/// As errors name it.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |name: &str| -> String { name.chars().take(SHOWN_CHARS_MAX).collect() };
+        match self {
+            Identity::Anonymous => f.write_str("a request without a credential"),
+            Identity::Token(name) => write!(f, "the token `{}`", shown(name)),
+            Identity::User(name) => write!(f, "the user `{}`", shown(name)),
+            Identity::Program => f.write_str("the program"),
+        }
+    }
 }
 
 /// An identity and where its request came from.
@@ -41,7 +73,7 @@ pub enum Identity {
 ///     Ok(Answer::json(&serde_json::json!({ "address": caller.address, "is_local": caller.is_local })))
 /// }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Caller {
     /// Who is asking.
@@ -50,10 +82,42 @@ pub struct Caller {
     pub address: IpAddr,
     /// Whether the request was made on the machine that callout runs on.
     pub is_local: bool,
+    pub(super) credential: Credential,
+}
+
+/// What a caller has shown, and what it gives by itself.
+#[derive(Debug, Clone)]
+pub(super) enum Credential {
+    None,
+    /// One that is none of this server's.
+    Unknown,
+    /// A token, whose rule is looked up anew for each decision, so that it may change meanwhile.
+    Token(Digest),
+    /// One that says itself what it gives: these rights and those of everybody who is somebody.
+    Carried(Arc<Rights>),
+}
+
+impl Caller {
+    /// The program itself, which may do everything.
+    pub(super) fn program() -> Caller {
+        let address = IpAddr::from([127, 0, 0, 1]);
+        Caller { identity: Identity::Program, address, is_local: true, credential: Credential::None }
+    }
+
+    /// Whoever sent a request with these header fields from this address, before its credentials are looked at.
+    pub fn anonymous(address: IpAddr, headers: &HeaderMap) -> Caller {
+        let is_local = is_local(address, headers);
+        Caller { identity: Identity::Anonymous, address, is_local, credential: Credential::None }
+    }
+
+    /// The same caller with a credential that says who it is and carries these rights.
+    pub fn carrying(self, identity: Identity, rights: Arc<Rights>) -> Caller {
+        Caller { identity, credential: Credential::Carried(rights), ..self }
+    }
 }
 
 /// Whether a request from this address was made on this machine. A proxy on the same machine has a loopback
 /// address too, so a request that was forwarded does not count as local, whether its proxy is trusted or not.
-pub(super) fn is_local(address: IpAddr, headers: &HeaderMap) -> bool {
+fn is_local(address: IpAddr, headers: &HeaderMap) -> bool {
     address.is_loopback() && !headers.contains_key(X_FORWARDED_FOR) && !headers.contains_key(FORWARDED)
 }

@@ -3,12 +3,15 @@
 //! Nothing is published, read or listed before `access` has said yes, and what it said is said again when it changes (a
 //! token revoked, expired) to streams that are open. A route declares which topics it publishes to and subscribes to,
 //! and which other right it needs; [`Access::grant`] answers with a [`Grant`]. The publisher and the streams take
-//! nothing without one, and nobody outside this module can make one, so no handler can forget to ask. What was said does
-//! not change: everybody may subscribe, and the one token is there from the start to the end.
+//! nothing without one, and nobody outside this module can make one, so no handler can forget to ask. Handlers see who
+//! asks, and no credential. [`Access::confirm`] asks again for a grant that was made before the rules changed.
 
+mod action;
+mod area;
 mod base64;
 pub mod claims;
 pub mod credential;
+mod denial;
 mod hosts;
 mod identity;
 pub mod jwt;
@@ -16,45 +19,46 @@ pub mod key;
 pub mod moment;
 mod origin;
 mod origins;
+mod pattern;
 pub mod refusal;
 pub mod revoked;
+mod rights;
+mod rules;
 mod site;
 pub mod ticket;
 mod token;
 
+pub use action::Action;
+pub use area::Area;
 pub use hosts::Hosts;
 pub use identity::{Caller, Identity};
 pub use origin::Origin;
 pub use origins::Origins;
+pub use pattern::Pattern;
+pub use rights::Rights;
+pub use rules::{Rule, Rules, Who};
 pub use site::Effect;
-pub use token::Secret;
+pub use token::{Digest, Secret};
 
 pub(crate) use token::is_token;
 
 use crate::error::Error;
+use crate::selector::Selector;
 use crate::topic::Topic;
 use http::HeaderMap;
+use identity::Credential;
+use parking_lot::RwLock;
+use rights::Act;
 use std::net::IpAddr;
-
-/// A right that is not about publishing to a topic or subscribing to one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Action {
-    /// Reading what is kept, topic by topic.
-    History,
-    /// Reading what callout's own pages keep.
-    PageHistory,
-    /// Taking a kept event back.
-    Retract,
-}
+use std::sync::Arc;
 
 /// What a request asks for.
 #[derive(Debug, Default)]
 pub struct Wanted {
     /// Topics to publish to.
     pub publish: Vec<Topic>,
-    /// Topics to subscribe to.
-    pub subscribe: Vec<Topic>,
+    /// What to subscribe to.
+    pub subscribe: Vec<Selector>,
     /// Another right.
     pub action: Option<Action>,
 }
@@ -78,20 +82,20 @@ pub struct Wanted {
 pub struct Grant {
     caller: Caller,
     publish: Vec<Topic>,
-    subscribe: Vec<Topic>,
+    subscribe: Vec<Selector>,
+    action: Option<Action>,
 }
 
 impl Grant {
     /// The program's own right to publish to these topics and to subscribe to them.
     pub(crate) fn of_program(topics: &[Topic]) -> Grant {
-        let address = IpAddr::from([127, 0, 0, 1]);
-        let caller = Caller { identity: Identity::Program, address, is_local: true };
-        Grant { caller, publish: topics.to_vec(), subscribe: topics.to_vec() }
+        let subscribe = topics.iter().cloned().map(Selector::from).collect();
+        Grant { caller: Caller::program(), publish: topics.to_vec(), subscribe, action: None }
     }
 
     /// Who asked.
-    pub fn caller(&self) -> Caller {
-        self.caller
+    pub fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// The topics that may be published to.
@@ -99,8 +103,8 @@ impl Grant {
         &self.publish
     }
 
-    /// The topics that may be subscribed to.
-    pub fn subscribe_topics(&self) -> &[Topic] {
+    /// What may be subscribed to.
+    pub fn subscribe_selectors(&self) -> &[Selector] {
         &self.subscribe
     }
 
@@ -109,25 +113,34 @@ impl Grant {
         match topics.iter().find(|topic| !self.publish.contains(topic)) {
             None => Ok(()),
             Some(topic) => {
-                Err(Error::Internal(format!("a route published to `{topic}` without declaring it")))
+                Err(Error::internal(format!("a route published to `{topic}` without declaring it")))
             }
         }
     }
 }
 
-/// The rules of one server.
+/// Who may do what on one server.
 #[derive(Debug, Default)]
 pub struct Access {
-    publish_token: Option<Secret>,
+    /// Replaced as a whole when they are read again.
+    rules: RwLock<Arc<Rules>>,
     hosts: Hosts,
     /// Other sites whose pages may read and publish.
     pub origins: Origins,
+    /// Whether others than this machine can reach the server.
+    is_exposed: bool,
 }
 
 impl Access {
-    /// Rules with this token, if there is one, these names of the server, and these origins.
-    pub fn new(publish_token: Option<Secret>, hosts: Hosts, origins: Origins) -> Access {
-        Access { publish_token, hosts, origins }
+    /// Access by these rules, under these names of the server, for pages of these origins. `is_exposed` says whether others
+    /// than this machine can reach the server.
+    pub fn new(rules: Rules, hosts: Hosts, origins: Origins, is_exposed: bool) -> Access {
+        Access { rules: RwLock::new(Arc::new(rules)), hosts, origins, is_exposed }
+    }
+
+    /// Puts other rules in the place of those that there are. Each decision is made by one or the other.
+    pub fn reload(&self, rules: Rules) {
+        *self.rules.write() = Arc::new(rules);
     }
 
     /// Refuses a request that asks for another host. To be asked before anything is answered.
@@ -135,81 +148,107 @@ impl Access {
         self.hosts.check(headers, peer)
     }
 
-    /// Grants all that a request asks for, or refuses all of it: [`Error::Unauthorized`], [`Error::Forbidden`].
+    /// Grants all that a request asks for, or refuses all of it: [`Error::unauthorized`], [`Error::forbidden`].
     pub fn grant(&self, headers: &HeaderMap, address: IpAddr, wanted: Wanted) -> Result<Grant, Error> {
-        let is_local = identity::is_local(address, headers);
-        let caller = Caller { identity: self.identify(headers), address, is_local };
-        wanted.publish.iter().try_for_each(|topic| self.may_publish(caller, topic))?;
-        wanted.subscribe.iter().try_for_each(|topic| self.may_subscribe(caller, topic))?;
-        wanted.action.map_or(Ok(()), |action| self.may(caller, action))?;
-        Ok(Grant { caller, publish: wanted.publish, subscribe: wanted.subscribe })
+        let rules = self.rules();
+        let Wanted { publish, subscribe, action } = wanted;
+        let caller = identify(&rules, headers, address);
+        let grant = Grant { caller, publish, subscribe, action };
+        self.check(&rules, &grant)?;
+        Ok(grant)
     }
 
     /// Grants publishing to further topics to whoever has this grant, or refuses it: for requests whose topics are known
     /// only when they are read.
     pub(crate) fn grant_publish(&self, grant: &Grant, topics: &[Topic]) -> Result<Grant, Error> {
-        topics.iter().try_for_each(|topic| self.may_publish(grant.caller, topic))?;
-        Ok(Grant { caller: grant.caller, publish: topics.to_vec(), subscribe: Vec::new() })
+        let caller = grant.caller.clone();
+        let grant = Grant { caller, publish: topics.to_vec(), subscribe: Vec::new(), action: None };
+        self.check(&self.rules(), &grant)?;
+        Ok(grant)
     }
 
-    /// Whether the caller may publish to this topic. With a publish token it is needed for all topics but those
-    /// of callout's own pages, which stay open; notifications need it too.
-    pub fn may_publish(&self, caller: Caller, topic: &Topic) -> Result<(), Error> {
-        let needs_token = !topic.is_reserved() || is_notification(topic);
-        if needs_token { self.check_token(caller) } else { Ok(()) }
+    /// Says again what was said when the grant was made, by the rules that there are now.
+    pub fn confirm(&self, grant: &Grant) -> Result<(), Error> {
+        self.check(&self.rules(), grant)
     }
 
-    /// Whether the caller may subscribe to this topic: everybody may.
-    pub fn may_subscribe(&self, _caller: Caller, _topic: &Topic) -> Result<(), Error> {
-        Ok(())
+    /// Whether the caller may publish to this topic.
+    pub fn may_publish(&self, caller: &Caller, topic: &Topic) -> Result<(), Error> {
+        check_topic(&self.rules(), caller, Act::Publish, &topic.clone().into())
+    }
+
+    /// Whether the caller may subscribe to all topics that this selector names.
+    pub fn may_subscribe(&self, caller: &Caller, selector: &Selector) -> Result<(), Error> {
+        check_topic(&self.rules(), caller, Act::Subscribe, selector)
     }
 
     /// Whether the caller has this right.
-    pub fn may(&self, caller: Caller, action: Action) -> Result<(), Error> {
-        self.check_token(caller)?;
-        let is_open = self.publish_token.is_none() && caller.identity == Identity::Anonymous;
-        match action {
-            Action::PageHistory if is_open => Err(Error::Forbidden(
-                "what callout's own pages keep is shown only with a publish token, and this server has none"
-                    .into(),
-            )),
-            Action::Retract if is_open && !caller.is_local => Err(Error::Forbidden(
-                "without a publish token, events are taken back only from the machine that callout runs on"
-                    .into(),
-            )),
-            _ => Ok(()),
-        }
+    pub fn may(&self, caller: &Caller, action: Action) -> Result<(), Error> {
+        self.check_action(&self.rules(), caller, action)
     }
 
-    /// Whether everybody may publish to all topics.
+    /// Whether there is no rule, so that everybody may publish and subscribe to all topics.
     pub fn is_open(&self) -> bool {
-        self.publish_token.is_none()
+        self.rules().is_open()
     }
 
-    fn identify(&self, headers: &HeaderMap) -> Identity {
-        match (&self.publish_token, token::bearer(headers)) {
-            (Some(token), Some(given)) if token.is(given) => Identity::Token,
-            _ => Identity::Anonymous,
+    fn rules(&self) -> Arc<Rules> {
+        self.rules.read().clone()
+    }
+
+    fn check(&self, rules: &Rules, grant: &Grant) -> Result<(), Error> {
+        let Grant { caller, publish, subscribe, action } = grant;
+        for topic in publish {
+            check_topic(rules, caller, Act::Publish, &topic.clone().into())?;
         }
+        for selector in subscribe {
+            check_topic(rules, caller, Act::Subscribe, selector)?;
+        }
+        action.map_or(Ok(()), |action| self.check_action(rules, caller, action))
     }
 
-    fn check_token(&self, caller: Caller) -> Result<(), Error> {
-        if self.is_open() || caller.identity != Identity::Anonymous {
-            Ok(())
-        } else {
-            Err(Error::Unauthorized)
+    fn check_action(&self, rules: &Rules, caller: &Caller, action: Action) -> Result<(), Error> {
+        if rules.give(caller, action) {
+            return Ok(());
+        }
+        if !rules.is_open() {
+            return Err(denial::of_action(rules, caller, action));
+        }
+        match action {
+            Action::History | Action::Metrics => Ok(()),
+            Action::HistoryList if !self.is_exposed => Ok(()),
+            Action::Retract | Action::Close if caller.is_local => Ok(()),
+            Action::Tickets | Action::Admin if caller.is_local && !self.is_exposed => Ok(()),
+            _ => Err(denial::without_rules(action, self.is_exposed)),
         }
     }
 }
 
-/// Notifications: `$users` for everybody, `$user/NAME` for one user.
-fn is_notification(topic: &Topic) -> bool {
-    topic.as_str() == "$users" || topic.as_str().starts_with("$user/")
+/// Who sends a request with these header fields.
+fn identify(rules: &Rules, headers: &HeaderMap, address: IpAddr) -> Caller {
+    let caller = Caller::anonymous(address, headers);
+    let Some(given) = token::bearer(headers).filter(|_| rules.has_tokens()) else { return caller };
+    let digest = Digest::of(given);
+    match rules.token(&digest) {
+        Some(name) => {
+            Caller { identity: Identity::Token(name), credential: Credential::Token(digest), ..caller }
+        }
+        None => Caller { credential: Credential::Unknown, ..caller },
+    }
+}
+
+fn check_topic(rules: &Rules, caller: &Caller, act: Act, selector: &Selector) -> Result<(), Error> {
+    let (text, is_prefix) = selector.parts();
+    if rules.allow(caller, act, text, is_prefix) {
+        return Ok(());
+    }
+    Err(denial::of_topic(rules, caller, act, selector))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use http::HeaderValue;
     use http::header::AUTHORIZATION;
 
@@ -217,7 +256,8 @@ mod tests {
     const AWAY: [u8; 4] = [192, 0, 2, 1];
 
     fn asks(token: Option<&str>, given: &str, address: [u8; 4], wanted: Wanted) -> Result<Grant, Error> {
-        let access = Access::new(token.map(Secret::new), Hosts::default(), Origins::default());
+        let rules = Rules::new(&[], token.map(Secret::new).as_ref()).unwrap();
+        let access = Access::new(rules, Hosts::default(), Origins::default(), false);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(given).unwrap());
         access.grant(&headers, address.into(), wanted)
@@ -237,7 +277,7 @@ mod tests {
             let headers =
                 HeaderMap::from_iter([(field.parse().unwrap(), HeaderValue::from_static("unknown"))]);
             let granted = Access::default().grant(&headers, HERE.into(), action(Action::Retract));
-            assert!(matches!(granted, Err(Error::Forbidden(_))), "{field}");
+            assert!(matches!(granted, Err(error) if error.kind() == ErrorKind::Forbidden), "{field}");
         }
     }
 
@@ -271,7 +311,9 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_printed() {
-        let access = Access::new(Some(Secret::new("sesame")), Hosts::default(), Origins::default());
-        assert!(!format!("{access:?}").contains("sesame"));
+        let rules = Rules::new(&[], Some(&Secret::new("sesame"))).unwrap();
+        let access = Access::new(rules, Hosts::default(), Origins::default(), false);
+        let (shown, digest) = (format!("{access:?}"), Digest::of("sesame").text());
+        assert!(!shown.contains("sesame") && !shown.contains(&digest["sha256:".len()..]), "{shown}");
     }
 }

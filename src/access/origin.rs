@@ -48,7 +48,7 @@ impl Origin {
 impl FromStr for Origin {
     type Err = Error;
 
-    /// Reads an origin: scheme, host and, if it is not the scheme's own, port. [`Error::Bad`] says what is valid.
+    /// Reads an origin: scheme, host and, if it is not the scheme's own, port. [`Error::bad`] says what is valid.
     fn from_str(text: &str) -> Result<Origin, Error> {
         let wrong = || {
             Error::bad(

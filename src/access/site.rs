@@ -15,6 +15,11 @@ const SHOWN_CHARS_MAX: usize = 256;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
+/// What to do for callout's own page behind a proxy, and for the page of another site.
+const OWN_OR_OTHER: &str = "if this is callout's own page, the proxy in front has to pass the header `Host` on with its port \
+                            (nginx: `proxy_set_header Host $http_host`, Apache: `ProxyPreserveHost On`); if it is another \
+                            site that may, start callout with `--cors ORIGIN`";
+
 /// What a browser accepts where it loads a frame, an image, a style sheet, sound or pictures that move.
 const LOADED: [&str; 5] = ["application/xhtml+xml", "image/", "text/css", "audio/", "video/"];
 
@@ -54,11 +59,10 @@ impl Origins {
             text.map_or("not given".into(), |text| text.chars().take(SHOWN_CHARS_MAX).collect())
         };
         let (origin, host): (String, String) = (shown(origin), shown(host));
-        Err(Error::Forbidden(format!(
-            "pages of other sites may not do this here: the origin is {origin}, and the host is {host}. If this is \
-             callout's own page, the proxy in front has to pass the header `Host` on with its port (nginx: \
-             `proxy_set_header Host $http_host`, Apache: `ProxyPreserveHost On`); if it is another site that may, start callout with `--cors ORIGIN`"
-        )))
+        let error = Error::forbidden(format!(
+            "pages of other sites may not do this here: the origin is {origin}, and the host is {host}"
+        ));
+        Err(error.hint(OWN_OR_OTHER))
     }
 }
 

@@ -27,7 +27,7 @@ pub fn live(_app: &App, _request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&json!({ "status": "live" })))
 }
 
-/// Whether requests should come here. [`Error::Unavailable`] while the server drains, and while what is published or
+/// Whether requests should come here. [`Error::unavailable`] while the server drains, and while what is published or
 /// posted cannot be kept. Posts that could not be opened are tried again first.
 pub fn ready(app: &App, _request: &Request) -> Result<Answer, Error> {
     app.posts.try_again();
@@ -36,7 +36,9 @@ pub fn ready(app: &App, _request: &Request) -> Result<Answer, Error> {
     let posts = posts.map(|why| format!("the posts cannot be written: {why}"));
     let draining = app.is_draining().then(|| "the server is draining".to_owned());
     match draining.or(history).or(posts) {
-        Some(why) => Err(Error::Unavailable(why)),
+        Some(why) => {
+            Err(Error::unavailable(why).hint("send requests elsewhere until this is answered with 200"))
+        }
         None => Ok(Answer::json(&json!({ "status": "ready" }))),
     }
 }

@@ -4,14 +4,14 @@
 
 use super::topics::Published;
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Problem};
 use crate::event::Draft;
 use crate::http::{Answer, Request, Response};
+use crate::publisher::Receipt;
 use crate::topic::{TOPICS_MAX, Topic};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// The most lines of one request. With more the request is refused as a whole (400), so that its publisher knows where
@@ -35,10 +35,26 @@ struct Line<'a> {
     retry: Option<u32>,
 }
 
+/// A line that was refused: the error as it would be answered alone, with its status.
+#[derive(Serialize)]
+struct Refused<'a> {
+    #[serde(flatten)]
+    problem: Problem<'a>,
+    status: u16,
+}
+
+impl<'a> From<&'a Error> for Refused<'a> {
+    fn from(error: &'a Error) -> Refused<'a> {
+        Refused { problem: error.problem(), status: error.status().as_u16() }
+    }
+}
+
 impl Line<'_> {
     fn draft(text: &str) -> Result<Draft, Error> {
-        let line: Line = serde_json::from_str(text)
-            .map_err(|error| Error::bad(format!("a line has to be JSON like {EXAMPLE}: {error}")))?;
+        let line: Line = serde_json::from_str(text).map_err(|error| {
+            Error::bad(format!("the line is not JSON of this form: {error}"))
+                .hint(format!("a line is like {EXAMPLE}"))
+        })?;
         let names = line.topic.iter().chain(&line.topics);
         let mut topics = Vec::with_capacity(1);
         for name in names {
@@ -56,14 +72,15 @@ impl Line<'_> {
 }
 
 /// Publishes each line of the body. Access is asked for the topics of each. Answers a line for each, in their order:
-/// what publishing that event alone would be answered, or `{"error":"…","status":…}`.
+/// what publishing that event alone would be answered, a refusal with its `status`.
 pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let lines: Vec<&str> = request.text()?.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() || lines.len() > LINES_MAX {
         let count = lines.len();
-        return Err(Error::bad(format!(
-            "a request publishes 1 to {LINES_MAX} events, a line of JSON each like {EXAMPLE}; this one has {count}"
-        )));
+        let error = Error::bad(format!("a request publishes 1 to {LINES_MAX} events, this one has {count}"));
+        return Err(
+            error.hint(format!("send each event as a line like {EXAMPLE}; split more into several requests"))
+        );
     }
     let grant = request.grant()?;
     let drafts = lines.into_iter().map(|line| {
@@ -72,19 +89,19 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     });
     let answers = app.publisher.publish_all(drafts.collect());
     // Whoever forgot the token is told so by the status too.
-    if answers.iter().all(|answer| matches!(answer, Err(Error::Unauthorized))) {
-        return Err(Error::Unauthorized);
+    let is_unauthorized = |answer: &Result<Receipt, Error>| {
+        answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthorized)
+    };
+    if let (Some(Err(error)), true) = (answers.first(), answers.iter().all(is_unauthorized)) {
+        return Err(error.clone());
     }
     let mut body = Vec::with_capacity(answers.len() * 32);
     for answer in answers {
         let written = match answer {
             Ok(receipt) => serde_json::to_writer(&mut body, &Published::from(receipt)),
-            Err(error) => {
-                let status = error.status().as_u16();
-                serde_json::to_writer(&mut body, &json!({ "error": error.to_string(), "status": status }))
-            }
+            Err(error) => serde_json::to_writer(&mut body, &Refused::from(&error)),
         };
-        written.map_err(|error| Error::Internal(format!("failed to write JSON: {error}")))?;
+        written.map_err(|error| Error::internal(format!("failed to write JSON: {error}")))?;
         body.push(b'\n');
     }
     let response = Response { body: body.into(), ..Response::empty(StatusCode::OK) };

@@ -72,6 +72,6 @@ fn retry_millis(text: &str) -> Result<u32, Error> {
     if is_number {
         Ok(text.parse().unwrap_or(u32::MAX))
     } else {
-        Err(Error::bad("`retry` is a number of milliseconds"))
+        Err(Error::bad("`retry` is a number of milliseconds").hint("give digits only, such as `retry=3000`"))
     }
 }

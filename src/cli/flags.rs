@@ -1,19 +1,22 @@
 //! Flags: one table per command. Parsing, the environment variables and the help all come from it.
 //!
-//! Every flag is also a variable (`--publish-token` is `CALLOUT_PUBLISH_TOKEN`); a flag wins over its variable.
+//! Every flag is also a variable (`--publish-token` is `CALLOUT_PUBLISH_TOKEN`), and those of `serve` are keys of the
+//! configuration file (`publish_token`). A flag wins over its variable, and that over the file.
 
 use crate::access::is_token;
+use crate::config::{Given, Key};
 use crate::server::settings::{Setting, TOKEN_RIGHT};
 use lexopt::Arg;
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 /// What the names of variables begin with.
 pub(super) const VARIABLE_PREFIX: &str = "CALLOUT_";
 
-/// The flag whose value is a secret.
-const PUBLISH_TOKEN: &str = "publish-token";
+/// The flags whose value is a secret.
+const SECRETS: [&str; 2] = ["token", "publish-token"];
 
 /// A mistake in how a command was called: what was wrong and what would be right.
 pub(super) struct Usage(pub(super) String);
@@ -32,6 +35,16 @@ impl Flag {
     /// The variable that stands for it.
     pub(super) fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase().replace('-', "_"))
+    }
+
+    /// How it stands in the configuration file.
+    pub(super) fn key(&self) -> Key {
+        Key {
+            name: key_name(self.name),
+            is_switch: self.value.is_empty(),
+            is_list: self.help.contains("repeatable") || self.name == "pages",
+            is_path: self.value == "FOLDER",
+        }
     }
 }
 
@@ -64,9 +77,16 @@ impl Command {
     }
 }
 
+fn key_name(flag: &str) -> String {
+    flag.replace('-', "_")
+}
+
 /// The parsed command line: flags by name, and the arguments.
+#[derive(Clone, Default)]
 pub(super) struct Flags {
     values: HashMap<&'static str, Vec<String>>,
+    /// For values that the configuration file gave, where in it each of them stands.
+    places: HashMap<&'static str, Vec<String>>,
     pub(super) arguments: Vec<String>,
     pub(super) wants_help: bool,
     pub(super) wants_version: bool,
@@ -75,8 +95,7 @@ pub(super) struct Flags {
 impl Flags {
     /// Reads the command's arguments, then the variables of flags that were not given.
     pub(super) fn parse(command: &Command, args: Vec<OsString>) -> Result<Flags, Usage> {
-        let mut flags =
-            Flags { values: HashMap::new(), arguments: Vec::new(), wants_help: false, wants_version: false };
+        let mut flags = Flags::default();
         let mut parser = lexopt::Parser::from_args(args);
         while let Some(arg) = parser.next().map_err(usage)? {
             match arg {
@@ -118,6 +137,36 @@ impl Flags {
         Ok(flags)
     }
 
+    /// The same with what a file says for flags that were not given, and have no variable.
+    pub(super) fn with_file(&self, command: &Command, path: &Path, settings: &[(String, Given)]) -> Flags {
+        let mut flags = self.clone();
+        for (name, Given { values, positions }) in settings {
+            let flag = command.flags.iter().find(|flag| key_name(flag.name) == *name);
+            let Some(flag) = flag.filter(|flag| !self.values.contains_key(flag.name)) else { continue };
+            let place =
+                |at: &crate::config::Position| format!("{}:{}:{}", path.display(), at.line, at.column);
+            flags.values.insert(flag.name, values.clone());
+            flags.places.insert(flag.name, positions.iter().map(place).collect());
+        }
+        flags
+    }
+
+    /// What is wrong with the value of a flag; where the file gave it, with its place there and the name of its key.
+    pub(super) fn located(&self, why: &str) -> Option<String> {
+        let named = |flag: &&&str| {
+            let rest = why.split_once(&format!("--{flag}")).map(|(_, rest)| rest);
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c == '-' || c.is_alphanumeric()))
+        };
+        let flag = self.places.keys().find(named)?;
+        let (places, values) = (&self.places[flag], &self.values[flag]);
+        let at = values.iter().position(|value| why.contains(&format!("`{value}`"))).unwrap_or(0);
+        Some(format!(
+            "{}: {}",
+            places.get(at)?,
+            why.replace(&format!("--{flag}"), &format!("`{}`", key_name(flag)))
+        ))
+    }
+
     /// The value of a flag; the last one if it was given more than once. An empty value counts as not given.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.given(name).filter(|text| !text.is_empty())
@@ -127,10 +176,10 @@ impl Flags {
         self.values.get(name)?.last().map(String::as_str)
     }
 
-    /// The publish token. An empty one is a mistake, which would leave a server open to everybody.
-    pub(super) fn publish_token(&self) -> Result<Option<&str>, Usage> {
-        match self.given(PUBLISH_TOKEN) {
-            Some(token) if !is_token(token) => Err(Usage(format!("a --publish-token has {TOKEN_RIGHT}"))),
+    /// The value of a flag that is a secret. An empty one is a mistake, which would leave a server open to everybody.
+    pub(super) fn secret(&self, name: &str) -> Result<Option<&str>, Usage> {
+        match self.given(name) {
+            Some(token) if !is_token(token) => Err(Usage(format!("a --{name} has {TOKEN_RIGHT}"))),
             token => Ok(token),
         }
     }
@@ -222,7 +271,7 @@ fn check_ends(flag: &Flag, source: &str, value: &str, is_wrapped: bool) -> Resul
     if !is_wrapped && !has_end(value, char::is_control) {
         return Ok(());
     }
-    let shown = if flag.name == PUBLISH_TOKEN { String::new() } else { format!(", {value:?},") };
+    let shown = if SECRETS.contains(&flag.name) { String::new() } else { format!(", {value:?},") };
     let what = "begins or ends with a quote, a blank or a control character";
     Err(Usage(format!("the value of {source}{shown} {what}")))
 }

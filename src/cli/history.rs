@@ -2,7 +2,7 @@
 //! object a line.
 
 use super::output::print;
-use super::remote::{Remote, URL_FLAG, encode};
+use super::remote::{PUBLISH_TOKEN_FLAG, Remote, TOKEN_FLAG, URL_FLAG, authorization, encode};
 use super::{Command, Failure, Flag, Flags, Usage};
 use crate::api::history::{part_json, topic_json};
 use crate::disk::is_guarded;
@@ -22,7 +22,8 @@ pub(super) static COMMAND: Command = Command {
             value: "FOLDER",
             help: "read this directory of a stopped server, instead of asking one",
         },
-        Flag { name: "publish-token", value: "TOKEN", help: "the server's publish token, if it has one" },
+        TOKEN_FLAG,
+        PUBLISH_TOKEN_FLAG,
         URL_FLAG,
     ],
 };
@@ -57,10 +58,10 @@ fn read(directory: &Path, topic: Option<&str>) -> Result<(), Failure> {
             print_lines(part.iter().map(topic_json))?;
         }
     };
-    let topics = [Topic::new(topic).map_err(|error| Failure::Work(error.to_string()))?];
+    let selectors = [Topic::new(topic).map_err(|error| Failure::Work(error.to_string()))?.into()];
     let (mut after, mut lines) = (Id::default(), 0);
     loop {
-        let part = archive.read(after, Id::MAX, &topics).map_err(Failure::Work)?;
+        let part = archive.read(after, Id::MAX, &selectors).map_err(Failure::Work)?;
         let Some(last) = part.events.last() else { return found(topic, lines) };
         after = last.id;
         lines += print_lines(part_json(&part))?;
@@ -86,8 +87,8 @@ fn ask(remote: &Remote, flags: &Flags, topic: Option<&str>) -> Result<(), Failur
 
 fn get(remote: &Remote, flags: &Flags, url: &str) -> Result<Value, Failure> {
     let mut request = remote.agent().get(url);
-    if let Some(token) = flags.publish_token()? {
-        request = request.header("Authorization", format!("Bearer {token}"));
+    if let Some(authorization) = authorization(flags)? {
+        request = request.header("Authorization", authorization);
     }
     let response = request.call().map_err(|error| Failure::Work(remote.unreachable(&error)))?;
     remote.json(response)

@@ -1,9 +1,9 @@
-//! `callout listen TOPIC…`: prints events as they come, and comes back with the last id when the
+//! `callout listen TOPIC…`: prints events as they come, of topics and of prefixes (`rooms/*`), and comes back with the last id when the
 //! stream breaks.
 
 use super::flags::count;
 use super::output::{note, print, watch_reader};
-use super::remote::{Remote, URL_FLAG, media_type, refusal, retry_after};
+use super::remote::{Remote, TOKEN_FLAG, URL_FLAG, authorization, media_type, refusal, retry_after};
 use super::{Command, Failure, Flag, Flags, Usage};
 use crate::decode::{Decoder, EVENT_BYTES_MAX, Received};
 use crate::event::RETRY_MILLIS;
@@ -40,11 +40,12 @@ const NOT_NOW: [StatusCode; 3] =
 pub(super) static COMMAND: Command = Command {
     name: "listen",
     arguments: "TOPIC…",
-    about: "print the events of topics as they come",
+    about: "print the events of topics (`rooms/*`: of all that begin so) as they come",
     flags: &[
         Flag { name: "json", value: "", help: "one JSON object a line: id, event, topic, data" },
         Flag { name: "since", value: "ID", help: "begin after this id; `earliest` for all that is kept" },
         Flag { name: "count", value: "COUNT", help: "end after so many events; goes on for ever" },
+        TOKEN_FLAG,
         URL_FLAG,
     ],
 };
@@ -80,6 +81,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let mut listener = Listener {
         remote,
         url,
+        authorization: authorization(flags)?,
         as_json,
         left: flags.value("count", u64::MAX, "a number of events, at least 1", count)?,
         decoder: Decoder::after(since),
@@ -112,6 +114,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
 struct Listener {
     remote: Remote,
     url: String,
+    authorization: Option<String>,
     as_json: bool,
     /// Events that are still to be printed.
     left: u64,
@@ -154,6 +157,9 @@ impl Listener {
         // Silence is noticed by the one who waits for the chunks.
         let request = self.remote.agent().get(&self.url).config().timeout_per_read(None).build();
         let mut request = request.header("Accept", "text/event-stream");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
         if !self.decoder.last_event_id.is_empty() {
             request = request.header("Last-Event-ID", &self.decoder.last_event_id);
         }

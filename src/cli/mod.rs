@@ -1,7 +1,8 @@
-//! The command line: `callout serve`, `publish`, `listen` and `history`.
+//! The command line: `callout serve`, `publish`, `listen`, `history`, `check-config` and `token`.
 //!
 //! A usage error prints one line and ends with exit code 2, a failure prints one line and ends with exit code 1.
 
+mod check;
 mod flags;
 mod history;
 mod listen;
@@ -10,6 +11,7 @@ mod output;
 mod publish;
 mod remote;
 mod serve;
+mod token;
 mod transport;
 
 use flags::{Command, Flag, Flags, Usage, VARIABLE_PREFIX};
@@ -27,6 +29,16 @@ enum Failure {
     Unread,
 }
 
+impl Failure {
+    /// What is to be said about it.
+    fn text(self) -> String {
+        match self {
+            Failure::Usage(Usage(why)) | Failure::Work(why) => why,
+            Failure::Unread => String::new(),
+        }
+    }
+}
+
 impl From<Usage> for Failure {
     fn from(usage: Usage) -> Failure {
         Failure::Usage(usage)
@@ -41,6 +53,8 @@ static COMMANDS: &[Entry] = &[
     (&publish::COMMAND, publish::run),
     (&listen::COMMAND, listen::run),
     (&history::COMMAND, history::run),
+    (&check::COMMAND, check::run),
+    (&token::COMMAND, token::run),
 ];
 
 /// Runs the command that the arguments name (the first is the program's own name). Blocks until it is
@@ -82,11 +96,25 @@ fn dispatch(mut args: Vec<OsString>) -> Result<(), Failure> {
         return print(&named.map_or_else(overview, |_| command.help()));
     }
     note_unknown_variables();
+    if command.name == serve::COMMAND.name {
+        note_clients_token(&flags);
+    }
     main(&flags).map_err(explained)
 }
 
-/// Names variables that callout does not know: a misspelt one would go unnoticed, and `CALLOUT_TOKEN` would leave a
-/// server open to everybody. The value may be a secret and is not shown.
+/// Says that the token which the other commands send closes nothing on a server that has none of its own.
+fn note_clients_token(flags: &Flags) {
+    let is_open = flags.text("publish-token").or(flags.text("config")).is_none();
+    if is_open && std::env::var_os("CALLOUT_TOKEN").is_some() {
+        note(
+            "the variable CALLOUT_TOKEN is for publish, listen and history, and closes nothing here; is \
+             CALLOUT_PUBLISH_TOKEN meant?",
+        );
+    }
+}
+
+/// Names variables that callout does not know: a misspelt one would go unnoticed. The value may be a secret and is not
+/// shown.
 fn note_unknown_variables() {
     let flags = COMMANDS.iter().flat_map(|(command, _)| command.flags);
     let known: Vec<String> = flags.map(Flag::variable).collect();

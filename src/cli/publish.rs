@@ -1,7 +1,7 @@
 //! `callout publish TOPIC [DATA]`: one event, from the command line or from standard input.
 
 use super::output::print;
-use super::remote::{Remote, URL_FLAG, encode};
+use super::remote::{PUBLISH_TOKEN_FLAG, Remote, TOKEN_FLAG, URL_FLAG, authorization, encode};
 use super::{Command, Failure, Flag, Flags, Usage};
 use serde_json::Value;
 use std::io::Read;
@@ -17,7 +17,8 @@ pub(super) static COMMAND: Command = Command {
     flags: &[
         Flag { name: "event", value: "NAME", help: "the event's name; message" },
         Flag { name: "id", value: "ID", help: "an id of your own, instead of the server's" },
-        Flag { name: "publish-token", value: "TOKEN", help: "the server's publish token, if it has one" },
+        TOKEN_FLAG,
+        PUBLISH_TOKEN_FLAG,
         URL_FLAG,
     ],
 };
@@ -43,8 +44,8 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let mut request = remote.agent().post(&url).config().max_redirects(0).max_redirects_will_error(false);
     request = request.timeout_recv_body(Some(ANSWER_DEADLINE));
     let mut request = request.build().content_type("text/plain; charset=utf-8");
-    if let Some(token) = flags.publish_token()? {
-        request = request.header("Authorization", format!("Bearer {token}"));
+    if let Some(authorization) = authorization(flags)? {
+        request = request.header("Authorization", authorization);
     }
     let response = request.send(&data[..]).map_err(|error| Failure::Work(remote.unreachable(&error)))?;
     match remote.json(response)?.get("id") {

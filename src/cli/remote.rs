@@ -51,6 +51,22 @@ const RESERVED: &AsciiSet = &CONTROLS
 pub(super) const URL_FLAG: Flag =
     Flag { name: "url", value: "URL", help: "where callout is; http://127.0.0.1:8080" };
 
+pub(super) const TOKEN_FLAG: Flag =
+    Flag { name: "token", value: "TOKEN", help: "a token of the server, where it needs one" };
+
+/// As the token's flag was called when there was one token.
+pub(super) const PUBLISH_TOKEN_FLAG: Flag =
+    Flag { name: "publish-token", value: "TOKEN", help: "the same as --token" };
+
+/// The value of the header `Authorization`, if a token was given.
+pub(super) fn authorization(flags: &Flags) -> Result<Option<String>, Usage> {
+    let token = match flags.secret("token")? {
+        None => flags.secret("publish-token")?,
+        token => token,
+    };
+    Ok(token.map(|token| format!("Bearer {token}")))
+}
+
 /// The address of one server.
 pub(super) struct Remote {
     agent: Agent,
@@ -142,8 +158,10 @@ pub(super) fn refusal(head: &Parts, text: &str) -> String {
         );
     }
     let json: Value = serde_json::from_str(text).unwrap_or_default();
-    let why = json["error"].as_str().unwrap_or("it did not say why");
-    format!("the server answered {status}: {why}")
+    match (json["reason"].as_str(), json["hint"].as_str()) {
+        (Some(reason), Some(hint)) => format!("the server answered {status}: {reason}; {hint}"),
+        (reason, _) => format!("the server answered {status}: {}", reason.unwrap_or("it did not say why")),
+    }
 }
 
 /// When an answer says to come back (RFC 9110, section 10.2.3): after so many seconds, or at a date.

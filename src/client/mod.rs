@@ -264,7 +264,7 @@ impl Client {
     /// The head, and what opens the stream.
     fn open(&mut self, mut bytes: Vec<u8>, history: &dyn History) {
         let stream = self.stream();
-        let Resume { after, position, gap } = match history.resume(stream.start(), stream.topics()) {
+        let Resume { after, position, gap } = match history.resume(stream.start(), stream.selectors()) {
             Ok(resume) => resume,
             Err(error) => return self.postpone(bytes, &error),
         };
@@ -276,6 +276,7 @@ impl Client {
         });
         self.write(bytes);
         self.phase = Phase::Replay(Box::new(Replay::new(after)));
+        self.stream.as_mut().expect("it is taken only at the end").note_begun();
     }
 
     /// All that came before is written: registers with the hub, or begins with what the hub has sent since.
@@ -285,10 +286,11 @@ impl Client {
             self.phase = Phase::Live;
             return;
         }
-        let stream = self.stream.as_ref().expect("it is taken only at the end");
+        let stream = self.stream.as_mut().expect("it is taken only at the end");
         // A client sees each kept event at most once, in id order, with no gap between replay and live.
-        match hub.register(self.id, stream.topics().clone(), stream.form, self.outlet.clone()) {
-            Ok(subscription) => {
+        match hub.register(self.id, stream.selectors().clone(), stream.form, self.outlet.clone()) {
+            Ok((subscription, selectors)) => {
+                stream.share(selectors);
                 replay.read_up_to(subscription.live_after);
                 self.subscription = Some(subscription);
             }
@@ -302,10 +304,11 @@ impl Client {
         let stream = self.stream();
         let Some(frame) = stream.snapshot.as_ref().and_then(|snapshot| snapshot()) else { return };
         // Where there are several topics, nothing says which of them the snapshot belongs to.
-        let frame = match &**stream.topics() {
-            [topic] => stream.form.encode(&frame, topic),
-            _ => frame,
+        let topic = match &**stream.selectors() {
+            [selector] => selector.topic(),
+            _ => None,
         };
+        let frame = topic.map_or_else(|| frame.clone(), |topic| stream.form.encode(&frame, topic));
         let mut bytes = Vec::with_capacity(frame.len() + OVERHEAD_BYTES);
         chunk::append(&mut bytes, self.coding, |bytes| bytes.extend_from_slice(&frame));
         self.write(bytes);

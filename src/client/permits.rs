@@ -1,6 +1,6 @@
 //! Permits for streams: how many there may be at once.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -24,11 +24,15 @@ impl Permits {
         self.in_use.load(Relaxed)
     }
 
-    /// Takes a permit. [`Error::Full`] if none is left.
+    /// Takes a permit. [`ErrorKind::Full`] if none is left.
     pub fn take(self: &Arc<Permits>) -> Result<Permit, Error> {
         let permit = Permit(self.clone());
         // Counted first, so that two that come at once cannot share the last one; dropping it gives it back.
-        if self.in_use.fetch_add(1, Relaxed) < self.max { Ok(permit) } else { Err(Error::Full) }
+        if self.in_use.fetch_add(1, Relaxed) < self.max {
+            Ok(permit)
+        } else {
+            Err(Error::new(ErrorKind::Full, "this server has no room for another stream now"))
+        }
     }
 }
 

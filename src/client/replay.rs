@@ -137,10 +137,10 @@ impl Client {
         let turn = TURNS.take();
         let stream = self.stream.as_ref().expect("it is taken only at the end");
         let Phase::Replay(replay) = &mut self.phase else { return Ok(None) };
-        // A part that was begun is read again as it was.
-        let begun_through = replay.begun.as_ref().map(|begun| begun.through);
-        let through = begun_through.or(replay.through).unwrap_or_else(|| hub.last());
-        let part = match (history.read(replay.position, through, stream.topics()), &replay.begun) {
+        // A part that was begun is read again as it was: up to where it went.
+        let begun_end = replay.begun.as_ref().map(|begun| begun.end);
+        let through = begun_end.or(replay.through).unwrap_or_else(|| hub.last());
+        let part = match (history.read(replay.position, through, stream.selectors()), &replay.begun) {
             (Ok(part), _) => part,
             (Err(error), None) => {
                 self.postpone(Vec::new(), &error);
@@ -174,7 +174,7 @@ impl Client {
             (replay.position, replay.begun) = (end, None);
             return Ok(None);
         }
-        replay.begun = Some(Begun { sent: sent + taken, data_bytes: chunk.data_bytes(), through, end });
+        replay.begun = Some(Begun { sent: sent + taken, data_bytes: chunk.data_bytes(), end });
         drop((turn, chunk));
         if room < usize::MAX && taken > 0 {
             // The next look is at the window.
@@ -253,8 +253,7 @@ impl Drop for Crowd {
 struct Begun {
     sent: usize,
     data_bytes: usize,
-    /// Up to where it was asked for, and up to where it went.
-    through: Id,
+    /// Up to where it went.
     end: Id,
 }
 

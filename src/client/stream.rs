@@ -1,9 +1,10 @@
 //! What a stream is to carry: the answer of a handler to a request for events.
 
+use super::Permit;
 use crate::access::Grant;
 use crate::event::{Form, Frame};
 use crate::history::Start;
-use crate::topic::Topic;
+use crate::selector::{Selector, reduced};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -46,8 +47,8 @@ pub type Snapshot = Box<dyn Fn() -> Option<Frame> + Send>;
 /// }
 /// ```
 pub struct Stream {
-    /// Its topics: sorted, without doubles.
-    topics: Arc<[Topic]>,
+    /// What it subscribes to: sorted, and none of them names only what another one names too.
+    selectors: Arc<[Selector]>,
     /// Where it begins.
     start: Start,
     /// The form in which its events are sent.
@@ -56,33 +57,49 @@ pub struct Stream {
     pub snapshot: Option<Snapshot>,
     /// Where the browser can say that it will not come back: a path and query, relative to where callout is.
     pub goodbye: Option<String>,
-    /// What has to end with the stream (its permit, its name among those present): dropped when the stream is over.
+    /// What has to end with the stream (its name among those present, say): dropped when the stream is over.
     pub guards: Vec<Box<dyn Any + Send>>,
+    /// It is one of so many streams; given back when it is over.
+    permit: Option<Permit>,
 }
 
 impl Stream {
-    /// A stream on the topics that the grant lets subscribe to.
+    /// A stream of what the grant lets subscribe to.
     pub fn new(grant: &Grant, start: Start) -> Stream {
-        let mut topics = grant.subscribe_topics().to_vec();
-        topics.sort_unstable();
-        topics.dedup();
         Stream {
-            topics: topics.into(),
+            selectors: reduced(grant.subscribe_selectors().to_vec()).into(),
             start,
             form: Form::default(),
             snapshot: None,
             goodbye: None,
             guards: Vec::new(),
+            permit: None,
         }
     }
 
-    /// Its topics: sorted, without doubles.
-    pub fn topics(&self) -> &Arc<[Topic]> {
-        &self.topics
+    /// The same, which holds this permit for as long as it lives.
+    pub(crate) fn with_permit(mut self, permit: Permit) -> Stream {
+        self.permit = Some(permit);
+        self
+    }
+
+    /// What it subscribes to: sorted, and none of them names only what another one names too.
+    pub fn selectors(&self) -> &Arc<[Selector]> {
+        &self.selectors
     }
 
     /// Where it begins.
     pub fn start(&self) -> &Start {
         &self.start
+    }
+
+    /// It has begun: what only its beginning needed is let go.
+    pub(super) fn note_begun(&mut self) {
+        (self.start, self.goodbye) = (Start::Live, None);
+    }
+
+    /// Holds these selectors, which are the same, in place of its own.
+    pub(super) fn share(&mut self, selectors: Arc<[Selector]>) {
+        self.selectors = selectors;
     }
 }

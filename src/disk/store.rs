@@ -29,14 +29,14 @@ impl Store {
         Ok(Store { layout, database, failure: Mutex::default() })
     }
 
-    /// Reads from a snapshot. [`Error::Unavailable`] if the file cannot be opened or read, also where `redb` panics
+    /// Reads from a snapshot. [`Error::unavailable`] if the file cannot be opened or read, also where `redb` panics
     /// over a damaged page.
     pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, Error> {
         let what = self.layout.what;
-        let unreadable = |why: &str| Error::Unavailable(format!("{what} cannot be read now: {why}"));
+        let unreadable = |why: &str| Error::unavailable(format!("{what} cannot be read now: {why}"));
         let database = self.database.read();
         let Some(database) = &*database else {
             return Err(unreadable(&self.failure().unwrap_or_default()));

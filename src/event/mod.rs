@@ -90,7 +90,7 @@ struct Retract<'a> {
 pub type Count = Sender<usize>;
 
 impl Event {
-    /// Checks a draft. [`Error::Bad`] says which field cannot be sent and why; a `retry` out of
+    /// Checks a draft. [`Error::bad`] says which field cannot be sent and why; a `retry` out of
     /// [`RETRY_MILLIS`] is moved to its nearest end.
     pub fn new(draft: Draft) -> Result<Event, Error> {
         if draft.topics.is_empty() {

@@ -47,7 +47,7 @@ impl Address {
 impl FromStr for Address {
     type Err = Error;
 
-    /// [`Error::Bad`] if it is empty, or a URL of a kind that is not known. A folder whose name looks like one is
+    /// [`Error::bad`] if it is empty, or a URL of a kind that is not known. A folder whose name looks like one is
     /// written with `./` before it.
     fn from_str(text: &str) -> Result<Address, Error> {
         Ok(match text.split_once("://") {

@@ -8,7 +8,7 @@ use crate::event::Event;
 /// Whether an event was published before under the same id of its publisher, and is to be answered as it was then.
 /// `kept` is what each of its topics keeps under that id, as a frame.
 ///
-/// [`Error::Conflict`] where something else is kept under that id, or where only some of the topics keep it: then
+/// [`Error::conflict`] where something else is kept under that id, or where only some of the topics keep it: then
 /// the event is neither there nor may it be published.
 pub(super) fn published_before<F: AsRef<[u8]>>(
     event: &Event,
@@ -24,8 +24,8 @@ pub(super) fn published_before<F: AsRef<[u8]>>(
     if kept.iter().all(is_same) {
         return Ok(Some(Receipt { id: given.to_owned(), duplicate: true }));
     }
-    Err(Error::Conflict(format!(
-        "another event is kept under the id `{given}`: an id may be used again for the same event only, \
-         with the same text, name and topics"
-    )))
+    let error = Error::conflict(format!("another event is kept under the id `{given}`"));
+    Err(error.hint(
+        "use an id again for the same event only, with the same text, name and topics; else give another",
+    ))
 }

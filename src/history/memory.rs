@@ -1,6 +1,7 @@
 //! The history in memory: ordered, numbered, bounded by count, bytes and age; gone when the process ends.
 
 use super::edges::Edges;
+use super::lists::{MERGED_MAX, WALKED_MAX};
 use super::retention::{Retention, Row, Shelf, each_once};
 use super::retract::{self, Candidate, Plan};
 use super::{
@@ -11,11 +12,11 @@ use super::{given, lists};
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
 use crate::hub::{Dispatch, Hub};
+use crate::selector::Selector;
 use crate::topic::Topic;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64,
@@ -145,28 +146,28 @@ impl History for Memory {
         Ok(Retracted { count, id: ids.last().map(Id::to_string) })
     }
 
-    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
+    fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error> {
         let mut kept = self.kept.lock();
         // Where nothing is published, only reading shows that an event has grown too old.
         kept.trim();
         let log = &kept.log;
         let handed = Id::from_key(self.handed.load(Acquire));
-        let edge = log.edge(topics);
+        let edge = log.edge(selectors);
         let (after, gap) = match start {
             Start::Live => (handed, false),
-            Start::Earliest => (lists::earliest(log.lists(topics), edge), false),
-            Start::Latest(count) => (lists::before_latest(log.lists(topics), *count, handed, edge), false),
+            Start::Earliest => (lists::earliest(log.lists(selectors), edge), false),
+            Start::Latest(count) => (lists::before_latest(log.lists(selectors), *count, handed, edge), false),
             // Nobody can have seen an event that is kept and was not yet handed to the hub.
-            Start::After(asked) => match log.find(asked, topics).filter(|id| *id <= handed) {
+            Start::After(asked) => match log.find(asked, selectors).filter(|id| *id <= handed) {
                 Some(id) => (id, false),
                 None => (edge, true),
             },
         };
-        Ok(Resume { after, position: log.position(after, topics), gap })
+        Ok(Resume { after, position: log.position(after, selectors).to_string(), gap })
     }
 
-    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
-        Ok(self.kept.lock().log.read(after, through, topics))
+    fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error> {
+        Ok(self.kept.lock().log.read(after, through, selectors))
     }
 
     fn status(&self) -> Status {
@@ -300,14 +301,18 @@ impl Log {
         remove_given(&mut self.by_given, topic, id, row);
     }
 
-    /// These topics have lost no event that is newer than this.
-    fn edge(&self, topics: &[Topic]) -> Id {
-        topics.iter().map(|topic| self.edges.of(topic, self.oldest_on(topic))).max().unwrap_or_default()
+    /// The topics of these selectors have lost no event that is newer than this.
+    fn edge(&self, selectors: &[Selector]) -> Id {
+        let edge = |selector: &Selector| match selector.topic() {
+            Some(topic) => self.edges.of(topic, self.oldest_on(topic)),
+            None => self.edges.of_prefix(selector),
+        };
+        selectors.iter().map(edge).max().unwrap_or_default()
     }
 
     /// The event with this id on the wire, if it is kept on this topic.
     fn candidate(&self, topic: &Topic, asked: &str) -> Option<Candidate> {
-        let given = oldest(&self.by_given, asked, slice::from_ref(topic));
+        let given = self.by_given.get(&(topic.clone(), asked.into())).copied();
         let id = given.or_else(|| Id::parse(asked))?;
         let is_on_topic = self.by_topic.get(topic)?.binary_search(&id).is_ok();
         is_on_topic.then(|| self.entry(id).to_candidate())
@@ -329,15 +334,14 @@ impl Log {
         given::published_before(event, given, &kept.collect::<Vec<_>>())
     }
 
-    /// The id that a browser says it saw last: its publisher's on one of these topics, or one of ours that was
+    /// The id that a browser says it saw last: its publisher's on a topic of these selectors, or one of ours that was
     /// given out and after which nothing is missing. Of several events that bear the publisher's id the oldest, so
     /// that the browser misses nothing whichever of them it saw.
-    fn find(&self, asked: &str, topics: &[Topic]) -> Option<Id> {
-        let kept = oldest(&self.by_given, asked, topics);
-        let retracted = oldest(&self.by_given_retracted, asked, topics);
+    fn find(&self, asked: &str, selectors: &[Selector]) -> Option<Id> {
+        let (kept, retracted) = self.find_given(asked, selectors);
         match (kept, retracted) {
             (None, None) => {
-                Id::parse(asked).filter(|&id| id == self.edge(topics) || self.index_of(id).is_ok())
+                Id::parse(asked).filter(|&id| id == self.edge(selectors) || self.index_of(id).is_ok())
             }
             // The id was used again after it was retracted. Nothing says which of the two events the browser saw,
             // so it is told of a gap rather than left with one.
@@ -346,29 +350,77 @@ impl Log {
         }
     }
 
-    /// The newest id at or before `after` on these topics; else the edge of what they have lost.
-    fn position(&self, after: Id, topics: &[Topic]) -> String {
-        let newest = topics.iter().filter_map(|topic| {
-            let ids = self.by_topic.get(topic)?;
-            ids.partition_point(|&id| id <= after).checked_sub(1).map(|index| ids[index])
-        });
-        newest.max().unwrap_or_else(|| self.edge(topics)).to_string()
+    /// The oldest event on a topic of these selectors that is kept under this id of its publisher, and the same of those
+    /// that are retracted.
+    fn find_given(&self, asked: &str, selectors: &[Selector]) -> (Option<Id>, Option<Id>) {
+        let on = |by_given: &ByGiven, topic: &Topic| by_given.get(&(topic.clone(), asked.into())).copied();
+        let (mut kept, mut retracted) = (Vec::new(), Vec::new());
+        for selector in selectors {
+            if let Some(topic) = selector.topic() {
+                kept.extend(on(&self.by_given, topic));
+                retracted.extend(on(&self.by_given_retracted, topic));
+            } else if Id::parse(asked).is_none() {
+                // No publisher's id looks like one of ours, so this is not done for each browser that comes back.
+                let topics = lists::named(&self.by_topic, selector);
+                kept.extend(topics.filter_map(|(topic, _)| on(&self.by_given, topic)));
+                let is_it = |topic: &Topic, given: &str| given == asked && selector.matches(topic);
+                let all = self.by_given_retracted.iter();
+                retracted.extend(all.filter(|((topic, given), _)| is_it(topic, given)).map(|(_, id)| *id));
+            }
+        }
+        (kept.into_iter().min(), retracted.into_iter().min())
     }
 
-    /// The lists of these topics.
-    fn lists(&self, topics: &[Topic]) -> impl Iterator<Item = &VecDeque<Id>> {
-        topics.iter().filter_map(|topic| self.by_topic.get(topic))
+    /// The newest id at or before `after` on the topics of these selectors, or the edge of what they have lost if that is
+    /// newer, or if there is none.
+    fn position(&self, after: Id, selectors: &[Selector]) -> Id {
+        let newest = if self.are_many(selectors) {
+            let end = self.entries.partition_point(|entry| entry.id <= after);
+            self.entries.range(..end).rev().find(|entry| entry.is_for(selectors)).map(|entry| entry.id)
+        } else {
+            lists::newest_through(self.lists(selectors), after)
+        };
+        let edge = self.edge(selectors);
+        newest.max(Some(edge).filter(|edge| *edge <= after)).unwrap_or(edge)
+    }
+
+    /// The lists of the topics of these selectors.
+    fn lists<'a>(&'a self, selectors: &'a [Selector]) -> impl Iterator<Item = &'a VecDeque<Id>> {
+        selectors.iter().flat_map(|selector| lists::named(&self.by_topic, selector)).map(|(_, list)| list)
+    }
+
+    /// Whether these selectors name more topics than can be merged.
+    fn are_many(&self, selectors: &[Selector]) -> bool {
+        let have_prefix = selectors.iter().any(|selector| selector.prefix().is_some());
+        have_prefix && self.lists(selectors).nth(MERGED_MAX).is_some()
+    }
+
+    /// The oldest events in this span on the topics of these selectors, one more than fit into a part, and up to where
+    /// they are all.
+    fn wanted(&self, after: Id, through: Id, selectors: &[Selector]) -> (Vec<Id>, Id) {
+        let count = PART_EVENTS + 1;
+        if !self.are_many(selectors) {
+            return (lists::oldest(self.lists(selectors), count, (after, through)), through);
+        }
+        let from = self.entries.partition_point(|entry| entry.id <= after);
+        let walked = || self.entries.range(from..).take(WALKED_MAX).take_while(|entry| entry.id <= through);
+        let ids: Vec<Id> =
+            walked().filter(|entry| entry.is_for(selectors)).take(count).map(|entry| entry.id).collect();
+        let is_cut = self.entries.get(from + WALKED_MAX).is_some_and(|next| next.id <= through);
+        // Where a part ends does not depend on events that are not in it.
+        let end = ids.last().copied().or_else(|| walked().last().map(|entry| entry.id));
+        (ids, end.filter(|_| is_cut).unwrap_or(through))
     }
 
     /// What a request asks for of the time before the edge: the newest of it.
-    fn read_older(&self, older: &[Id], topics: &[Topic], through: Id) -> Part {
+    fn read_older(&self, older: &[Id], selectors: &[Selector], through: Id) -> Part {
         let (mut events, mut bytes) = (Vec::new(), 0);
         for &id in older {
             if bytes >= PART_BYTES {
                 break;
             }
             let entry = self.entry(id);
-            let topic = topic_of(entry.topics.iter().map(Topic::as_str), topics);
+            let topic = topic_of(entry.topics.iter().map(Topic::as_str), selectors);
             let (Some(frame), Some(topic)) = (entry.frame.clone(), topic) else { continue };
             bytes += frame.len();
             events.push(Kept { id, at: entry.at, topic, frame });
@@ -377,23 +429,14 @@ impl Log {
         Part { events, through, gap: None }
     }
 
-    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Part {
-        let edge = self.edge(topics);
-        if let Some(older) = lists::requested(self.lists(topics), after, through, edge) {
-            return self.read_older(&older, topics, edge.min(through));
+    fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Part {
+        // Most reads are behind all edges.
+        let edge = if after < self.edges.newest() { self.edge(selectors) } else { Id::default() };
+        if let Some(older) = lists::requested(self.lists(selectors), after, through, edge) {
+            return self.read_older(&older, selectors, edge.min(through));
         }
-        let mut ids: Vec<Id> = topics
-            .iter()
-            .filter_map(|topic| self.by_topic.get(topic))
-            .flat_map(|ids| {
-                let from = ids.partition_point(|&id| id <= after);
-                ids.range(from..).take_while(|&&id| id <= through).take(PART_EVENTS + 1)
-            })
-            .copied()
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
         let gap = (after < edge).then_some(edge);
+        let (ids, end) = self.wanted(after, through, selectors);
         let mut part = Part { gap, ..Part::default() };
         let mut bytes = 0;
         for id in ids {
@@ -401,13 +444,13 @@ impl Log {
                 return part;
             }
             let entry = self.entry(id);
-            let topic = topic_of(entry.topics.iter().map(Topic::as_str), topics);
+            let topic = topic_of(entry.topics.iter().map(Topic::as_str), selectors);
             let (Some(frame), Some(topic)) = (entry.frame.clone(), topic) else { continue };
             bytes += frame.len();
             part.events.push(Kept { id, at: entry.at, topic, frame });
             part.through = id;
         }
-        part.through = through.max(after);
+        part.through = end.max(after);
         part
     }
 
@@ -493,14 +536,14 @@ impl Entry {
         Row { topics, given, bytes: self.bytes(), record_bytes: 0, is_retracted: self.frame.is_none() }
     }
 
+    /// Whether it is kept, and on a topic of one of these selectors.
+    fn is_for(&self, selectors: &[Selector]) -> bool {
+        let is_named = |topic: &Topic| selectors.iter().any(|selector| selector.matches(topic));
+        self.frame.is_some() && self.topics.iter().any(is_named)
+    }
+
     fn to_candidate(&self) -> Candidate {
         let frame = self.frame.as_deref().unwrap_or_default();
         Candidate::new(self.id, self.given.as_deref(), self.topics.to_vec(), frame)
     }
-}
-
-/// The oldest entry on one of these topics that bears this id of its publisher.
-fn oldest(by_given: &ByGiven, given: &str, topics: &[Topic]) -> Option<Id> {
-    let find = |topic: &Topic| by_given.get(&(topic.clone(), given.into())).copied();
-    topics.iter().filter_map(find).min()
 }

@@ -1,5 +1,5 @@
 //! The history: it gives every kept event its id, in one total order, keeps it, feeds the hub, and answers
-//! "what came after id X on these topics?".
+//! "what came after id X for these selectors?".
 //!
 //! - An id is given in one place and only grows, across restarts too.
 //! - Publishing is acknowledged after the event has its id and is where the history keeps it; from then on every
@@ -27,6 +27,7 @@ pub use retention::{Bounds, TopicBounds};
 
 use crate::error::Error;
 use crate::event::{Event, Frame, Id};
+use crate::selector::Selector;
 use crate::topic::Topic;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -112,7 +113,8 @@ pub struct Kept {
 pub struct Part {
     /// The events, in the order of their ids.
     pub events: Vec<Kept>,
-    /// All events up to here are in this part or were before it.
+    /// All events up to here are in this part or were before it. Where it is not what was asked for, the next part goes on
+    /// from here.
     pub through: Id,
     /// Some of what came after the position asked for is no longer kept: the part begins after this edge.
     pub gap: Option<Id>,
@@ -178,7 +180,7 @@ pub struct TopicStatus {
 ///
 /// ```
 /// use callout::history::{History, Memory, Part, Receipt, Resume, Retracted, Status, TopicStatus};
-/// use callout::{Bounds, Draft, Error, Event, Id, Server, Start, Topic};
+/// use callout::{Bounds, Draft, Error, Event, Id, Selector, Server, Start, Topic};
 /// use std::sync::{Arc, Mutex};
 /// use std::time::Duration;
 ///
@@ -202,12 +204,12 @@ pub struct TopicStatus {
 ///         Ok(retracted)
 ///     }
 ///
-///     fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
-///         self.inner.resume(start, topics)
+///     fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error> {
+///         self.inner.resume(start, selectors)
 ///     }
 ///
-///     fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
-///         self.inner.read(after, through, topics)
+///     fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error> {
+///         self.inner.read(after, through, selectors)
 ///     }
 ///
 ///     fn status(&self) -> Status {
@@ -236,10 +238,10 @@ pub struct TopicStatus {
 /// ```
 pub trait History: Send + Sync {
     /// Gives the event its id, keeps it and hands it to the hub. When this returns, the event is where
-    /// this history keeps events. [`Error::Unavailable`]: it could not be kept, and will not appear.
+    /// this history keeps events. [`Error::unavailable`]: it could not be kept, and will not appear.
     ///
     /// An event whose publisher gave it an id under which the same is already kept, on all of its topics, is
-    /// answered as before and not kept again. [`Error::Conflict`]: something else is kept under that id.
+    /// answered as before and not kept again. [`Error::conflict`]: something else is kept under that id.
     fn publish(&self, event: Event) -> Result<Receipt, Error>;
 
     /// As [`History::publish`], for many events: they are kept in their order, and where keeping costs a commit they share
@@ -257,21 +259,23 @@ pub trait History: Send + Sync {
     /// `{"topic":"…","id":"…"}`; the topic is this one. Where all is taken back `id` is null and the event is the
     /// only one left on this topic; an event that also belongs to other topics is named to those by its id.
     ///
-    /// [`Error::NotFound`]: nothing with this id is kept on the topic. [`Error::Bad`]: it is a `retract` event.
-    /// [`Error::Unavailable`]: the retraction could not be kept, and nothing was taken back. Taking back all of a
+    /// [`Error::not_found`]: nothing with this id is kept on the topic. [`Error::bad`]: it is a `retract` event.
+    /// [`Error::unavailable`]: the retraction could not be kept, and nothing was taken back. Taking back all of a
     /// topic that keeps nothing is no error, and publishes nothing.
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error>;
 
-    /// Finds the position from which a stream on these topics goes on; a start of a kind that this history does not know
-    /// is [`Start::Live`]. An id that means several events of these
-    /// topics goes on from the oldest of them, or is told as a gap. [`Error::Unavailable`]: the history
-    /// cannot be read now.
-    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error>;
+    /// Finds the position from which a stream on the topics of these selectors goes on; a start of a kind that this
+    /// history does not know is [`Start::Live`]. An id that means several events of these
+    /// topics goes on from the oldest of them, or is told as a gap. What any of these topics has lost since that id is a
+    /// gap, also of topics of which nothing is kept any more; where it is not known whether a topic is one of them, it is a
+    /// gap too. [`Error::unavailable`]: the history cannot be read now.
+    fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error>;
 
-    /// Reads what is newer than `after` and not newer than `through` on these topics: at most
-    /// [`PART_EVENTS`] events and about [`PART_BYTES`] bytes. Runs on the caller's thread; errors as
-    /// [`History::resume`].
-    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error>;
+    /// Reads what is newer than `after` and not newer than `through` on the topics of these selectors: at most
+    /// [`PART_EVENTS`] events and about [`PART_BYTES`] bytes, each event once. A part may end before, also without an
+    /// event, where many events of other topics stand between; it is never longer than it takes to fill one. Runs on the
+    /// caller's thread; errors as [`History::resume`].
+    fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error>;
 
     /// How much is kept, and how the history is doing.
     fn status(&self) -> Status;
@@ -288,24 +292,22 @@ pub trait History: Send + Sync {
 /// An id is given in one place and only grows, across restarts too: its key is the time in nanoseconds, or one
 /// more than the last key where the clock stands still or went back. So ids also grow across restarts where
 /// nothing was kept, and the distance between two ids reveals nothing about what was published between them.
-/// [`Error::Unavailable`] where there is no id left, as after a clock that stood at July 2554.
+/// [`Error::unavailable`] where there is no id left, as after a clock that stood at July 2554.
 fn next_id(last: Id, now: SystemTime) -> Result<Id, Error> {
     let next = Id::from_key(to_nanos(now).max(last.key().saturating_add(1)));
     if next == Id::MAX {
-        return Err(Error::Unavailable(
-            "the event cannot be numbered: ids end in July 2554, and the clock stood there when the last was given"
-                .into(),
+        return Err(Error::unavailable(
+            "the event cannot be numbered: ids end in July 2554, and the clock stood there when the last was given",
         ));
     }
     Ok(next)
 }
 
 /// The first of an event's topics that a read is for.
-fn topic_of<'a>(names: impl IntoIterator<Item = &'a str>, asked: &[Topic]) -> Option<Topic> {
-    match asked {
-        [topic] => Some(topic.clone()),
-        _ => names.into_iter().find_map(|name| asked.iter().find(|topic| topic.as_str() == name)).cloned(),
-    }
+fn topic_of<'a>(names: impl IntoIterator<Item = &'a str>, asked: &[Selector]) -> Option<Topic> {
+    let name = names.into_iter().find(|name| asked.iter().any(|selector| selector.matches_name(name)))?;
+    let exact = asked.iter().filter_map(Selector::topic).find(|topic| topic.as_str() == name);
+    exact.cloned().or_else(|| Topic::kept(name).ok())
 }
 
 /// The present. Where the clock is of no use, the beginning of 1970: every time that a history notes can be written.
@@ -327,6 +329,7 @@ fn from_nanos(nanos: u64) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn an_id_is_larger_than_all_before_whatever_the_clock_says_and_none_is_given_past_the_last() {
@@ -335,8 +338,14 @@ mod tests {
         let far = from_nanos(u64::MAX);
         for clock in [UNIX_EPOCH, UNIX_EPOCH - day, far, far + day, far + 400_000 * day] {
             assert!(next_id(last, clock).is_ok_and(|id| id > last) || clock == far, "{clock:?}");
-            assert!(matches!(next_id(end, clock), Err(Error::Unavailable(_))), "{clock:?}");
-            assert!(matches!(next_id(Id::MAX, clock), Err(Error::Unavailable(_))), "{clock:?}");
+            assert!(
+                matches!(next_id(end, clock), Err(error) if error.kind() == ErrorKind::Unavailable),
+                "{clock:?}"
+            );
+            assert!(
+                matches!(next_id(Id::MAX, clock), Err(error) if error.kind() == ErrorKind::Unavailable),
+                "{clock:?}"
+            );
             // Such a time can be noted, and shown.
             let noted = from_nanos(to_nanos(clock));
             assert_eq!(humantime::format_rfc3339_millis(noted).to_string().len(), 24, "{clock:?}");

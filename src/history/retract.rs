@@ -39,9 +39,8 @@ pub(super) struct Plan {
 /// `retract` event goes to all of its topics.
 pub(super) fn one(topic: &Topic, candidate: Option<Candidate>) -> Result<Plan, Error> {
     let Some(Candidate { id, wire_id, topics, is_retract }) = candidate else {
-        return Err(Error::NotFound(
-            "no event with this id is kept on this topic: none was published, or it was let go or retracted"
-                .into(),
+        return Err(Error::not_found(
+            "no event with this id is kept on this topic: none was published, or it was let go or retracted",
         ));
     };
     if is_retract {

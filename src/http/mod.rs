@@ -235,7 +235,7 @@ fn answer(site: &dyn Site, request: &mut Request) -> Answer {
     catch_unwind(AssertUnwindSafe(|| site.answer(request))).unwrap_or_else(|_| {
         let what = format!("{} {} panicked", printable(request.method.as_str()), printable(request.path()));
         log::error!("{what}");
-        Answer::Full(Response::error(&Error::Internal(what)))
+        Answer::Full(Response::error(&Error::internal(what)))
     })
 }
 

@@ -49,7 +49,7 @@ impl Network {
 impl FromStr for Network {
     type Err = Error;
 
-    /// [`Error::Bad`] says what would be right. It is also given where bits are set behind the prefix, because
+    /// [`Error::bad`] says what would be right. It is also given where bits are set behind the prefix, because
     /// `10.0.0.1/8` may mean one address or sixteen million.
     fn from_str(text: &str) -> Result<Network, Error> {
         let wrong = || {

@@ -13,12 +13,11 @@ pub struct Target {
 
 impl Target {
     /// Reads the target of a request line (RFC 9112, section 3.2): a path, a whole address whose scheme and host are
-    /// left out, or `*`. [`Error::Bad`] for anything else.
+    /// left out, or `*`. [`Error::bad`] for anything else.
     pub fn parse(text: &str) -> Result<Target, Error> {
         if text.contains('#') {
-            return Err(Error::bad(
-                "a `#` cannot stand in the request's target: in a path or a query it is written `%23`",
-            ));
+            let error = Error::bad("a `#` cannot stand in the request's target");
+            return Err(error.hint("write it `%23` in a path or a query"));
         }
         let text = if text.starts_with('/') || text == "*" { text.into() } else { without_host(text)? };
         let path_bytes = text.find('?').unwrap_or(text.len());
@@ -41,7 +40,9 @@ fn without_host(address: &str) -> Result<Box<str>, Error> {
     let rest = address
         .split_once("://")
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"));
-    let (_, rest) = rest.ok_or_else(|| Error::bad("the request's target is not a path"))?;
+    let (_, rest) = rest.ok_or_else(|| {
+        Error::bad("the request's target is not a path").hint("ask for a path like `/topics/news`")
+    })?;
     let target = &rest[rest.find(['/', '?']).unwrap_or(rest.len())..];
     Ok(if target.starts_with('/') { target.into() } else { format!("/{target}").into() })
 }
@@ -58,7 +59,7 @@ impl Captures {
 }
 
 /// Compares a path with a route's pattern, segment by segment: `{name}` takes one segment, `{name...}`
-/// all that are left. None if the path is another's; [`Error::Bad`] if it is not percent-encoded UTF-8.
+/// all that are left. None if the path is another's; [`Error::bad`] if it is not percent-encoded UTF-8.
 pub fn capture(pattern: &'static str, path: &str) -> Result<Option<Captures>, Error> {
     // Up to its first name a pattern is a path like any other, and most differ within a few letters.
     let is_same = |(wanted, byte): &(u8, u8)| wanted == byte && *wanted != b'{';
@@ -105,10 +106,12 @@ pub(crate) fn is_pattern(text: &str) -> bool {
     true
 }
 
-/// Decodes a part of a path. [`Error::Bad`] if the result is not UTF-8.
+/// Decodes a part of a path. [`Error::bad`] if the result is not UTF-8.
 pub fn percent_decode(text: &str) -> Result<String, Error> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| Error::bad("the path is not percent-encoded UTF-8"))
+    decoded.map(String::from).map_err(|_| {
+        Error::bad("the path is not percent-encoded UTF-8").hint("encode names as UTF-8, then in percent")
+    })
 }
 
 #[cfg(test)]
@@ -132,7 +135,7 @@ mod tests {
         for wrong in ["", "a", "example.org:443", "file:///etc/passwd", "?a", "**"] {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
         }
-        assert!(Target::parse("/irc#general").unwrap_err().to_string().contains("%23"));
+        assert!(Target::parse("/irc#general").unwrap_err().problem().hint.contains("%23"));
     }
 
     #[test]

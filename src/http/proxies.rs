@@ -29,6 +29,11 @@ impl FromIterator<Network> for Proxies {
 }
 
 impl Proxies {
+    /// Whether no proxy is believed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The address of the client for whom `peer` sent a request with these header fields. Unless the peer is
     /// trusted, that is the peer itself, and the fields are not looked at.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {

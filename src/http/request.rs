@@ -74,9 +74,9 @@ impl Request {
         self.captures.get(name)
     }
 
-    /// What access has granted this request. [`Error::Internal`] outside a route's handler.
+    /// What access has granted this request. [`Error::internal`] outside a route's handler.
     pub fn grant(&self) -> Result<&Grant, Error> {
-        self.grant.as_ref().ok_or_else(|| Error::Internal("a request was handled without a grant".into()))
+        self.grant.as_ref().ok_or_else(|| Error::internal("a request was handled without a grant"))
     }
 
     /// The first value of a query parameter, decoded.
@@ -99,15 +99,18 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as text. [`Error::Bad`] if it is not UTF-8; [`Error::Length`], [`Error::ContentCoding`],
-    /// [`Error::Charset`] or [`Error::Multipart`] if it was not sent as plain UTF-8.
+    /// The body as text. [`Error::bad`] if it is not UTF-8; [`Error::media_type`] if it was not sent as plain
+    /// UTF-8; a 411 if its length is not known.
     pub fn text(&self) -> Result<&str, Error> {
         media::check_text(&self.headers)?;
-        std::str::from_utf8(&self.body).map_err(|_| Error::bad("the body is not UTF-8 text"))
+        std::str::from_utf8(&self.body).map_err(|_| {
+            Error::bad("the body is not UTF-8 text")
+                .hint("send text in UTF-8; other bytes can be sent in Base64")
+        })
     }
 
     /// The body as JSON. `example` shows the sender of a wrong body what a right one looks like.
-    /// [`Error::Bad`] if the body cannot be read as a `T`; [`Error::MediaType`] if its `Content-Type` is plainly
+    /// [`Error::bad`] if the body cannot be read as a `T`; [`Error::media_type`] if its `Content-Type` is plainly
     /// something else than JSON; other errors as [`Request::text`].
     pub fn json<T: DeserializeOwned>(&self, example: &str) -> Result<T, Error> {
         media::check_text(&self.headers)?;
@@ -115,7 +118,8 @@ impl Request {
         // Some editors and shells put a byte order mark before what they write.
         let json = self.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.body);
         serde_json::from_slice(json)
-            .map_err(|error| Error::bad(format!("the body has to be JSON like {example}: {error}")))
+            .map_err(|error| Error::bad(format!("the body is not the JSON that is taken here: {error}")))
+            .map_err(|error| error.hint(format!("send JSON like {example}")))
     }
 
     /// Whether the client prefers an event stream to JSON (`Accept`; RFC 9110, section 12.5.1). Where it

@@ -1,17 +1,16 @@
 //! A response, and its bytes.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::hub::chunk::Coding;
 use crate::os::clock::now;
 use http::StatusCode;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use httpdate::HttpDate;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
-
-/// When a client that was answered 503 may try again.
-const RETRY_AFTER_SECS: &str = "5";
 
 /// The room for the head and the opening of a stream, so that the buffer need not grow.
 const OPENING_BYTES: usize = 1024;
@@ -55,19 +54,24 @@ impl Response {
             Ok(body) => Response { body: body.into(), ..Response::empty(status) }
                 .with(CONTENT_TYPE, "application/json")
                 .with(CACHE_CONTROL, "no-store"),
-            Err(error) => Response::error(&Error::Internal(format!("failed to write JSON: {error}"))),
+            Err(error) => Response::error(&Error::internal(format!("failed to write JSON: {error}"))),
         }
     }
 
-    /// An error as JSON, `{"error":"…"}`, with the header field that its status requires, if any.
+    /// An error as JSON, `{"error":"…","reason":"…","hint":"…"}` ([`Problem`](crate::Problem)), with the header field that
+    /// its status requires, if any.
     pub fn error(error: &Error) -> Response {
-        let response = Response::json(error.status(), &serde_json::json!({ "error": error.to_string() }));
-        match error {
-            Error::Method { allow } => response.with(ALLOW, allow.clone()),
-            Error::Unauthorized => response.with(http::header::WWW_AUTHENTICATE, "Bearer"),
-            Error::Unavailable(_) | Error::Full => response.with(RETRY_AFTER, RETRY_AFTER_SECS),
-            _ => response,
+        let mut response = Response::json(error.status(), &error.problem());
+        if error.kind() == ErrorKind::Unauthorized {
+            response = response.with(WWW_AUTHENTICATE, "Bearer");
         }
+        if let Some(methods) = error.allow() {
+            response = response.with(ALLOW, methods.to_owned());
+        }
+        if let Some(secs) = error.retry_after_secs() {
+            response = response.with(RETRY_AFTER, secs.to_string());
+        }
+        response
     }
 
     /// The head that opens a stream.

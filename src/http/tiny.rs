@@ -186,7 +186,7 @@ fn convert_head(incoming: &tiny_http::Request, peer: SocketAddr) -> Result<Reque
         }
     }
     let method = incoming.method().to_string();
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Error::bad("not a method"))?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Error::bad("the method is not a word"))?;
     let target = Target::parse(incoming.url())?;
     Ok(Request::new(method, target, Version::HTTP_11, headers, peer))
 }
@@ -196,12 +196,14 @@ fn read_body(incoming: &mut tiny_http::Request, bytes_max: usize) -> Result<Vec<
     if incoming.body_length().is_none_or(|bytes| bytes <= bytes_max) {
         // One byte more than the limit shows that the body is too long.
         let mut reader = incoming.as_reader().take(bytes_max as u64 + 1);
-        reader.read_to_end(&mut body).map_err(|_| Error::bad("the body ended too early"))?;
+        reader.read_to_end(&mut body).map_err(|_| {
+            Error::bad("the body ended too early").hint("send as many bytes as `Content-Length` says")
+        })?;
         if body.len() <= bytes_max {
             return Ok(body);
         }
     }
-    Err(Error::TooLarge { bytes_max })
+    Err(Error::too_large(bytes_max))
 }
 
 fn convert(response: &Response) -> tiny_http::Response<io::Cursor<Vec<u8>>> {

@@ -35,7 +35,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// An answer of so many bytes. [`Error::Unavailable`] if there is no room for it.
+    /// An answer of so many bytes. [`Error::unavailable`] if there is no room for it.
     pub(super) fn hold(bytes: usize) -> Result<Waiting, Error> {
         ALL.hold(bytes)
     }
@@ -51,7 +51,7 @@ impl Bound {
         if bytes == 0 || others == 0 || others.saturating_add(bytes) <= bytes_max {
             return Ok(waiting);
         }
-        Err(Error::Unavailable("too many large answers are not being read at this moment".into()))
+        Err(Error::unavailable("too many large answers are not being read at this moment"))
     }
 }
 

@@ -1,9 +1,9 @@
-//! The hub: one thread that knows every client and which topics it subscribes to.
+//! The hub: one thread that knows every client and what it subscribes to.
 //!
 //! Everyone may wait for the hub; the hub waits for no one. It only ever sends without blocking, so a
 //! browser that stops reading cannot delay the others. It knows no HTTP, no page and no history.
 //!
-//! Clients that subscribe to the same topics in the same form are a group. What the inbox holds at one moment is gathered
+//! Clients that subscribe to the same selectors in the same form are a group. What the inbox holds at one moment is gathered
 //! into one batch per group, and each member gets the batch with one write: when it is quiet an event
 //! goes at once, when it is busy the cost per event falls.
 
@@ -12,12 +12,14 @@ mod queued;
 pub mod chunk;
 mod groups;
 pub mod outlet;
+mod prefixes;
 mod thread;
 pub mod wire;
 
 use crate::error::Error;
 use crate::event::{Count, Event, Form, Frame, Id};
 use crate::os::threads::{Threads, answer as answer_of};
+use crate::selector::Selector;
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use outlet::Outlet;
@@ -75,11 +77,11 @@ enum Message {
 /// A client that wants to be registered.
 struct Registration {
     id: ClientId,
-    topics: Arc<[Topic]>,
+    selectors: Arc<[Selector]>,
     form: Form,
     outlet: Arc<Outlet>,
-    /// Takes the last id that was passed on before.
-    live_after: Sender<Id>,
+    /// Takes the last id that was passed on before, and the selectors as its group has them.
+    registered: Sender<(Id, Arc<[Selector]>)>,
 }
 
 /// How many clients there are, and how many are behind, at one moment.
@@ -113,7 +115,9 @@ pub struct Survey {
 /// After a panic of that thread the server has failed and is about to end: events are no longer passed on, and no
 /// client can register.
 #[derive(Clone)]
-pub struct Hub {
+pub struct Hub(Arc<Handle>);
+
+struct Handle {
     inbox: Sender<Message>,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
@@ -147,33 +151,34 @@ impl Hub {
             let _running: Sender<()> = running;
             thread.run(messages);
         })?;
-        Ok(Hub { inbox, ended, counters })
+        Ok(Hub(Arc::new(Handle { inbox, ended, counters })))
     }
 
     /// Sets the newest id that was given, in this process or in one before. A history calls it once, before anything
     /// else: all that comes is newer. Waits while the inbox is full.
     pub fn begin_after(&self, last: Id) {
-        self.counters.last.store(last.key(), Release);
+        self.0.counters.last.store(last.key(), Release);
         self.send(Message::BeginAfter(last));
     }
 
-    /// Registers a client and waits until that is done. Events newer than [`Subscription::live_after`] reach its
-    /// outlet from now on, older ones do not. Dropping the subscription unregisters it. [`Error::Unavailable`]
-    /// where the hub has ended.
+    /// Registers a client, whose selectors are sorted and without doubles, and waits until that is done. Events newer than
+    /// [`Subscription::live_after`] reach its outlet from now on, older ones do not. Dropping the subscription unregisters
+    /// it. The selectors are given back as all clients with the same ones share them. [`Error::unavailable`] where the hub
+    /// has ended.
     #[doc(hidden)]
     pub fn register(
         &self,
         id: ClientId,
-        topics: Arc<[Topic]>,
+        selectors: Arc<[Selector]>,
         form: Form,
         outlet: Arc<Outlet>,
-    ) -> Result<Subscription, Error> {
-        let (live_after, answers) = bounded(1);
-        let registration = Registration { id, topics, form, outlet, live_after };
+    ) -> Result<(Subscription, Arc<[Selector]>), Error> {
+        let (registered, answers) = bounded(1);
+        let registration = Registration { id, selectors, form, outlet, registered };
         self.send(Message::Register(registration));
-        let stopped = || Error::Unavailable("the hub has stopped".into());
-        let live_after = answer_of(&answers, &self.ended).map_err(|_| stopped())?;
-        Ok(Subscription { id, live_after, hub: self.clone() })
+        let stopped = || Error::unavailable("the hub has stopped");
+        let (live_after, selectors) = answer_of(&answers, &self.0.ended).map_err(|_| stopped())?;
+        Ok((Subscription { id, live_after, hub: self.clone() }, selectors))
     }
 
     /// Passes on an event that is kept under this id, as the bytes that the history keeps. Waits while the inbox is
@@ -196,7 +201,7 @@ impl Hub {
         let (answer, answers) = bounded(1);
         self.send(Message::Survey(answer));
         // A hub that has ended has no clients.
-        answer_of(&answers, &self.ended).unwrap_or_default()
+        answer_of(&answers, &self.0.ended).unwrap_or_default()
     }
 
     /// Ends all streams, present and future, each with its own retry delay.
@@ -209,25 +214,25 @@ impl Hub {
     #[doc(hidden)]
     pub fn last(&self) -> Id {
         // Acquire pairs with the release in `flush`: whoever sees an id sees that it was passed on.
-        Id::from_key(self.counters.last.load(Acquire))
+        Id::from_key(self.0.counters.last.load(Acquire))
     }
 
     /// What the hub has counted.
     #[doc(hidden)]
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.0.counters
     }
 
     /// Sums up the browsers that an event was passed on to. Blocks until the hub is done with the event.
     #[doc(hidden)]
     pub fn count(&self, counts: &Receiver<usize>) -> usize {
-        std::iter::from_fn(|| answer_of(counts, &self.ended).ok()).sum()
+        std::iter::from_fn(|| answer_of(counts, &self.0.ended).ok()).sum()
     }
 
     fn send(&self, message: Message) {
         // Sending fails only after the hub's thread has panicked. Then the server ends, and a caller that waits for
         // an answer waits no longer.
-        let _ = self.inbox.send(message);
+        let _ = self.0.inbox.send(message);
     }
 }
 

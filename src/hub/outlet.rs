@@ -151,8 +151,8 @@ struct State {
     sent_at: Instant,
     /// Bytes sent straight.
     straight_bytes: u64,
-    /// The stream's own thread, while it has one that waits.
-    thread: Option<Thread>,
+    /// The stream's own thread, while it has one that waits. In a box, since most streams have none.
+    thread: Option<Box<Thread>>,
 }
 
 struct Thread {
@@ -233,9 +233,9 @@ impl Outlet {
         let _queued = Some((chunk.queue(), Queued::entry()));
         state.queue.push_back(Piece { frame: chunk.frame().clone(), range, _queued });
         state.queued_bytes += bytes;
-        if let Some(Thread { queued, .. }) = &state.thread {
+        if let Some(thread) = &state.thread {
             // Full means that the thread is about to look already.
-            let _ = queued.try_send(());
+            let _ = thread.queued.try_send(());
         }
         taken
     }
@@ -278,7 +278,7 @@ impl Outlet {
         }
         // One message each is enough: whoever takes it looks at all there is.
         let ((queued, is_queued), (gone, is_gone)) = (bounded(1), bounded(1));
-        state.thread = Some(Thread { queued, gone });
+        state.thread = Some(Box::new(Thread { queued, gone }));
         Some(Signals { queued: is_queued, gone: is_gone })
     }
 
@@ -341,9 +341,9 @@ impl Outlet {
             None => {}
         }
         state.end = Some(end);
-        if let Some(Thread { gone, .. }) = &state.thread {
+        if let Some(thread) = &state.thread {
             // Full means that the thread is about to look already.
-            let _ = gone.try_send(());
+            let _ = thread.gone.try_send(());
             return;
         }
         // Whoever looks after the stream has a lock of its own.

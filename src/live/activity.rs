@@ -141,7 +141,7 @@ impl Activity {
         }
     }
 
-    /// One more subscriber until the guard is dropped. The first one starts the ticker; [`Error::Internal`] where
+    /// One more subscriber until the guard is dropped. The first one starts the ticker; [`Error::internal`] where
     /// the system has no thread left for it.
     pub fn subscribe(&self) -> Result<Subscriber, Error> {
         let mut ticker = self.service.ticker.lock();
@@ -153,7 +153,7 @@ impl Activity {
             self.service.measure(&mut ticker);
             let service = self.service.clone();
             let started = self.service.threads.spawn_essential("activity", move || service.run());
-            started.map_err(|error| Error::Internal(format!("failed to start the ticker: {error}")))?;
+            started.map_err(|error| Error::internal(format!("failed to start the ticker: {error}")))?;
             ticker.is_running = true;
         }
         Ok(subscriber)

@@ -160,7 +160,7 @@ impl State {
             return Ok(());
         }
         let json = catch_unwind(AssertUnwindSafe(&self.read))
-            .unwrap_or_else(|_| Err(Error::Internal(format!("reading `{}` panicked", self.topic))))?;
+            .unwrap_or_else(|_| Err(Error::internal(format!("reading `{}` panicked", self.topic))))?;
         let topics = vec![self.topic.clone()];
         let draft = |data| Draft { topics, name: Some("data".into()), data, ..Draft::default() };
         let event = json.map_or_else(Event::end, |data| Event::new(draft(data)).expect("its name is valid"));

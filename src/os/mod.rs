@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod sync;
 pub(crate) mod deadline;
 pub(crate) mod kernel;
+pub(crate) mod random;
 pub(crate) mod memory;
 pub mod threads;
 pub(crate) mod pool;

@@ -8,7 +8,8 @@ use crate::http::{Answer, Request};
 /// Streams statistics and activity, the statistics at once.
 pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
     let Some(activity) = &app.activity else {
-        return Err(Error::NotFound("this server runs with --no-activity: it shows no activity".into()));
+        return Err(Error::not_found("this server runs with --no-activity: it shows no activity")
+            .hint("read the server's figures at `/healthz`, or have it started without --no-activity"));
     };
     let mut stream = app.ephemeral_stream(request)?;
     let subscriber = activity.subscribe()?;

@@ -6,7 +6,7 @@
 
 use super::name::visible;
 use crate::app::{App, PageState};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::event::Draft;
 use crate::history::Start;
 use crate::http::{Answer, Request, Response};
@@ -38,7 +38,7 @@ impl PageState for Chat {
     fn start(app: &App) -> Result<Chat, Error> {
         let (publisher, hub) = (app.publisher.clone(), app.hub.clone());
         let presence = Presence::start(publisher, hub, &app.threads, Topic::new(TOPIC)?);
-        let failed = |error| Error::Internal(format!("failed to start the presence: {error}"));
+        let failed = |error| Error::internal(format!("failed to start the presence: {error}"));
         Ok(Chat { presence: presence.map_err(failed)? })
     }
 }
@@ -76,7 +76,7 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let sent: Message = request.json(r#"{"user":"…","message":"…"}"#)?;
     let user = check_user(&sent.user)?;
     if sent.message.trim().is_empty() {
-        return Err(Error::bad("`message` is empty"));
+        return Err(Error::bad("`message` is empty").hint("give the text as `message`"));
     }
     let at = humantime::format_rfc3339_millis(now()).to_string();
     let data = json!({ "user": user, "message": sent.message, "at": at }).to_string();
@@ -84,21 +84,23 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&json!({ "succeeded": true, "message": "OK" })))
 }
 
-/// The chat's own form of an error, with the status that fits.
+/// The chat's own form of an error, with the status that fits, beside the form that all errors have.
 pub fn failure(error: &Error) -> Response {
-    let body = json!({ "succeeded": false, "errorMessage": error.to_string() });
+    let Problem { error: refused, reason, hint } = error.problem();
+    let body = json!({ "succeeded": false, "errorMessage": reason, "error": refused, "reason": reason, "hint": hint });
     Response { body: body.to_string().into_bytes().into(), ..Response::error(error) }
 }
 
 /// The name as it is shown: without characters that cannot be seen, by which it could look like another name.
 fn check_user(name: &str) -> Result<String, Error> {
     if name.trim().is_empty() {
-        return Err(Error::bad("who are you? give a name as `user`"));
+        return Err(Error::bad("`user` is missing or empty").hint("give your name as `user`"));
     }
     visible(name).filter(|user| user.chars().count() <= USER_CHARS_MAX).ok_or_else(|| {
         let max = USER_CHARS_MAX;
         Error::bad(format!(
             "`user` has at most {max} characters, all of which can be seen: no control or format characters"
         ))
+        .hint("choose a shorter or plainer name")
     })
 }

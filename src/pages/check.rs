@@ -28,7 +28,7 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
 /// 1970. Answers `{"id":"…","reached":1,"at":…}`: the event's id and time, and how many streams it reached.
 pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     if request.body.len() > BODY_BYTES_MAX {
-        return Err(Error::TooLarge { bytes_max: BODY_BYTES_MAX });
+        return Err(Error::too_large(BODY_BYTES_MAX));
     }
     // A clock that stands before 1970 is shown as that moment, which is wrong enough to be noticed.
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;

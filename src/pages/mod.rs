@@ -103,7 +103,7 @@ impl FromIterator<Page> for Pages {
 impl FromStr for Pages {
     type Err = Error;
 
-    /// Reads `chat,posts`, `all` or `none`. [`Error::Bad`] names what is no page.
+    /// Reads `chat,posts`, `all` or `none`. [`Error::bad`] names what is no page.
     fn from_str(text: &str) -> Result<Pages, Error> {
         match text {
             "all" => return Ok(Pages::all()),

@@ -37,7 +37,8 @@ pub fn subscribe(app: &App, request: &Request) -> Result<Answer, Error> {
 /// and were passed it.
 pub fn notify(app: &App, request: &Request) -> Result<Answer, Error> {
     let Notification { event, data, id } = request.json(r#"{"event":"…","data":"…"}"#)?;
-    let data = data.ok_or_else(|| Error::bad("`data` is missing"))?;
+    let data =
+        data.ok_or_else(|| Error::bad("`data` is missing").hint("give a text or any other JSON as `data`"))?;
     let data = match data.get() {
         // Text is sent without its quotes.
         text if text.starts_with('"') => {

@@ -86,7 +86,7 @@ pub fn feeds_topic(_request: &Request) -> Result<Vec<Topic>, Error> {
 /// The topic of the feed that the path names.
 pub fn feed_topic(request: &Request) -> Result<Vec<Topic>, Error> {
     // A name that cannot be in a topic cannot be a tag either.
-    let topic = topics::feed(&feed_name(request)).map_err(|_| Error::NotFound(NO_FEED.into()))?;
+    let topic = topics::feed(&feed_name(request)).map_err(|_| Error::not_found(NO_FEED))?;
     Ok(vec![topic])
 }
 
@@ -161,7 +161,8 @@ impl List {
         let (limit, before) = (request.query("limit"), request.query("before"));
         if request.wants_events() {
             if limit.is_some() || before.is_some() {
-                return Err(Error::bad("a stream shows the newest posts; `limit` and `before` are for JSON"));
+                return Err(Error::bad("a stream shows the newest posts; `limit` and `before` are for JSON")
+                    .hint("leave them out, or send `Accept: application/json`"));
             }
             return Ok(List::Stream);
         }
@@ -185,7 +186,7 @@ fn stream(app: &App, request: &Request, subscriber: Subscriber) -> Result<Answer
 }
 
 fn post_id(request: &Request) -> Result<PostId, Error> {
-    PostId::parse(request.capture("post")).ok_or_else(|| Error::NotFound(NO_POST.into()))
+    PostId::parse(request.capture("post")).ok_or_else(|| Error::not_found(NO_POST))
 }
 
 /// The versions that `If-Match` names (RFC 9110, section 13.1.1); none if any version will do. A proxy that

@@ -63,12 +63,12 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let NewMessage { data, kind } = request.json(r#"{"data":"…","type":"red"}"#)?;
     let kind = visible(&kind).filter(|kind| kind.chars().count() <= TYPE_CHARS_MAX).ok_or_else(|| {
         Error::bad(format!(
-            "`type` has 1 to {TYPE_CHARS_MAX} characters, no control or format characters among them; `red`, `yellow` and `blue` \
-             columns of their own"
+            "`type` has 1 to {TYPE_CHARS_MAX} characters, no control or format characters among them"
         ))
+        .hint("use `red`, `yellow` or `blue`, which have columns of their own, or another short word")
     })?;
     if data.trim().is_empty() {
-        return Err(Error::bad("`data` is empty"));
+        return Err(Error::bad("`data` is empty").hint("give the message as `data`"));
     }
     let wall = app.state::<Wall>()?;
     let mut newest = wall.newest.lock();
@@ -98,9 +98,9 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
 /// were let go or lost. A browser that comes back with one of those must not find another message under it.
 fn newest_number(app: &App, topic: Topic) -> Result<u64, Error> {
     const { assert!(PART_EVENTS >= 1, "one part holds the newest message") };
-    let topics = [topic];
-    let after = app.history.resume(&Start::Latest(1), &topics)?.after;
-    let part = app.history.read(after, app.hub.last(), &topics)?;
+    let selectors = [topic.into()];
+    let after = app.history.resume(&Start::Latest(1), &selectors)?.after;
+    let part = app.history.read(after, app.hub.last(), &selectors)?;
     let newest = part.events.last().and_then(|kept| decode(&kept.frame)?.id.parse().ok());
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     Ok(u64::try_from(millis).unwrap_or(0).max(newest.unwrap_or(0)))

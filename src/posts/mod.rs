@@ -75,7 +75,7 @@ impl PostService {
         Ok(service)
     }
 
-    /// Keeps a new post. Errors as [`store::PostStore::create`], and [`Error::Unavailable`] where its tags would make
+    /// Keeps a new post. Errors as [`store::PostStore::create`], and [`Error::unavailable`] where its tags would make
     /// too many feeds.
     pub fn create(&self, new: NewPost) -> Result<Post, Error> {
         let running = self.running()?;
@@ -101,9 +101,9 @@ impl PostService {
         running.note_change(id)
     }
 
-    /// A post. [`Error::NotFound`] if there is no post of this id.
+    /// A post. [`Error::not_found`] if there is no post of this id.
     pub fn post(&self, id: PostId) -> Result<Post, Error> {
-        self.running()?.stores.posts.get(id)?.ok_or_else(|| Error::NotFound(NO_POST.into()))
+        self.running()?.stores.posts.get(id)?.ok_or_else(|| Error::not_found(NO_POST))
     }
 
     /// The newest posts. Errors as [`store::PostStore::newest`].
@@ -116,11 +116,11 @@ impl PostService {
         self.running()?.stores.feeds.list(after)
     }
 
-    /// The newest posts of a feed. [`Error::NotFound`] if there is no feed of this name; other errors as
+    /// The newest posts of a feed. [`Error::not_found`] if there is no feed of this name; other errors as
     /// [`store::FeedStore::feed`].
     pub fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Feed, Error> {
         let feed = self.running()?.stores.feeds.feed(name, before, limit)?;
-        feed.ok_or_else(|| Error::NotFound(NO_FEED.into()))
+        feed.ok_or_else(|| Error::not_found(NO_FEED))
     }
 
     /// Subscribes to a post: the guard of its snapshot, which ends when the post is deleted.
@@ -193,13 +193,13 @@ impl PostService {
         }
     }
 
-    /// The stores, which are opened where they are not open yet. [`Error::Unavailable`] where that fails, and once the
+    /// The stores, which are opened where they are not open yet. [`Error::unavailable`] where that fails, and once the
     /// service is closed.
     fn running(&self) -> Result<Arc<Running>, Error> {
         let mut state = self.state.lock();
         let known = match &*state {
             State::Open(running) => return Ok(running.clone()),
-            State::Closed => return Err(Error::Unavailable("the server is stopping".into())),
+            State::Closed => return Err(Error::unavailable("the server is stopping")),
             State::Unopened { failure } => failure.clone(),
         };
         match self.run().map(Arc::new) {
@@ -216,7 +216,7 @@ impl PostService {
                     log::error!("{why}");
                 }
                 *state = State::Unopened { failure: Some(why) };
-                Err(Error::Unavailable("posts are not available now; the server's log says why".into()))
+                Err(Error::unavailable("posts are not available now; the server's log says why"))
             }
         }
     }
@@ -236,9 +236,8 @@ impl Running {
         if self.stores.feeds.has_room(tags)? {
             return Ok(());
         }
-        Err(Error::Unavailable(format!(
-            "there is no room for a new tag: at most {FEEDS_MAX} are in use; use one that is there"
-        )))
+        let full = format!("there is no room for a new tag: at most {FEEDS_MAX} are in use");
+        Err(Error::unavailable(full).hint("use tags that other posts have"))
     }
 
     /// The post has changed. The filing thread notes the same when it handles the event; but a client that has
@@ -251,12 +250,13 @@ impl Running {
 }
 
 fn to_json(value: impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(&value).map_err(|error| Error::Internal(format!("failed to write JSON: {error}")))
+    serde_json::to_string(&value).map_err(|error| Error::internal(format!("failed to write JSON: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::history::{Bounds, memory::Memory};
     use crate::hub::Hub;
 
@@ -273,14 +273,14 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("callout-closed-{}", std::process::id()));
         let unopened = service(StoreAddress::Folder(folder.clone())).expect("nothing is opened");
         unopened.close(Duration::from_secs(10));
-        assert!(matches!(unopened.create(new()), Err(Error::Unavailable(_))));
+        assert!(matches!(unopened.create(new()), Err(error) if error.kind() == ErrorKind::Unavailable));
         assert!(unopened.status().is_none() && !folder.exists());
 
         let open = service(StoreAddress::Memory).expect("it opens");
         let post = open.create(new()).expect("it is kept");
         open.close(Duration::from_secs(10));
-        assert!(matches!(open.create(new()), Err(Error::Unavailable(_))));
-        assert!(matches!(open.post(post.id), Err(Error::Unavailable(_))));
+        assert!(matches!(open.create(new()), Err(error) if error.kind() == ErrorKind::Unavailable));
+        assert!(matches!(open.post(post.id), Err(error) if error.kind() == ErrorKind::Unavailable));
         open.close(Duration::from_secs(10));
     }
 }

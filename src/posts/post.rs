@@ -83,7 +83,7 @@ impl Post {
         Post { id, title, content: text, author, tags, version: 1, created, updated: created }
     }
 
-    /// The post after this edit; the same post if the edit changes nothing. [`Error::Precondition`] if the
+    /// The post after this edit; the same post if the edit changes nothing. [`Error::precondition`] if the
     /// edit is meant for another version.
     pub(in crate::posts) fn edited(&self, edit: Edit) -> Result<Post, Error> {
         self.check_version(edit.versions.as_deref())?;
@@ -99,14 +99,13 @@ impl Post {
         Ok(post)
     }
 
-    /// [`Error::Precondition`] if versions are named and the post is at none of them.
+    /// [`Error::precondition`] if versions are named and the post is at none of them.
     pub(in crate::posts) fn check_version(&self, versions: Option<&[u64]>) -> Result<(), Error> {
         if versions.is_none_or(|versions| versions.contains(&self.version)) {
             return Ok(());
         }
-        Err(Error::Precondition(format!(
-            "the post has changed since the version named in `If-Match`: it is at version {} now; \
-             read it again",
+        Err(Error::precondition(format!(
+            "the post has changed since the version named in `If-Match`: it is at version {} now",
             self.version
         )))
     }
@@ -128,7 +127,7 @@ pub struct NewPost {
 }
 
 impl NewPost {
-    /// Checks the fields. [`Error::Bad`] names the field that is refused, and says why.
+    /// Checks the fields. [`Error::bad`] names the field that is refused, and says why.
     pub fn new(title: &str, content: String, author: &str) -> Result<NewPost, Error> {
         Ok(NewPost {
             title: check_line("title", title, TITLE_CHARS_MAX)?,
@@ -155,7 +154,7 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// Checks the fields. A field that is none stays as it is. [`Error::Bad`] names the field that is
+    /// Checks the fields. A field that is none stays as it is. [`Error::bad`] names the field that is
     /// refused, and says why.
     pub fn new(
         title: Option<&str>,
@@ -163,7 +162,7 @@ impl Edit {
         versions: Option<Vec<u64>>,
     ) -> Result<Edit, Error> {
         if title.is_none() && content.is_none() {
-            return Err(Error::bad("the edit changes nothing: give a `title`, a `content` or both"));
+            return Err(Error::bad("the edit changes nothing").hint("give a `title`, a `content` or both"));
         }
         Ok(Edit {
             title: title.map(|title| check_line("title", title, TITLE_CHARS_MAX)).transpose()?,

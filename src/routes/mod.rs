@@ -9,7 +9,7 @@ pub use route::{Handler, Route, Topics, delete, get, patch, post};
 
 use crate::app::App;
 use crate::client::{Client, EndedStream, Step, come_back};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::http::path::capture;
 use crate::http::path::percent_decode;
 use crate::http::{Answer, Answered, Request, Response, Site, printable};
@@ -122,22 +122,24 @@ impl Router {
                     return Ok(Answer::Full(response));
                 }
             } else if request.method != Method::OPTIONS {
-                return Err(Error::bad("only OPTIONS has the target `*`"));
+                return Err(
+                    Error::bad("only OPTIONS has the target `*`").hint("name a path, such as `/topics/news`")
+                );
             }
         }
         let allow = allow(&allowed);
         if request.method != Method::OPTIONS {
-            return Err(Error::Method { allow });
+            return Err(Error::method(allow));
         }
         let preflight = self.app.access.origins.preflight(&request.headers, &allow);
         Ok(Answer::Full(Response::empty(StatusCode::NO_CONTENT).with(ALLOW, allow).with_all(preflight)))
     }
 }
 
-/// A request's path as everybody may see it: where a part of it names a user, or a topic of a server that has
-/// a publish token, its route's pattern.
-pub(crate) fn shown_path(routes: &[Route], has_token: bool, path: &str) -> String {
-    let is_secret = |pattern: &str| pattern.contains("{id}") || (pattern.contains("{topic...}") && has_token);
+/// A request's path as everybody may see it: where a part of it names a user, or anything on a server that
+/// has rules, its route's pattern.
+pub(crate) fn shown_path(routes: &[Route], has_rules: bool, path: &str) -> String {
+    let is_secret = |pattern: &str| pattern.contains("{id}") || (pattern.contains('{') && has_rules);
     let route = routes.iter().find(|route| matches!(capture(route.path, path), Ok(Some(_))));
     route.map(|route| route.path).filter(|pattern| is_secret(pattern)).unwrap_or(path).to_owned()
 }
@@ -154,14 +156,14 @@ fn allow(methods: &[&Method]) -> String {
 
 /// The answer to a request that failed, in the form that its route's clients expect.
 fn refusal(error: &Error, request: &Request) -> Response {
-    if let Error::Internal(cause) = error {
+    if let Some(cause) = error.cause() {
         // A cause may quote what the client sent.
         let cause: String = cause.escape_debug().take(CAUSE_CHARS_MAX).collect();
         log::error!("{} {}: {cause}", printable(request.method.as_str()), printable(request.path()));
     }
-    match error {
+    match error.kind() {
         // Any other status would stop an EventSource for good.
-        Error::Full if request.wants_events() => {
+        ErrorKind::Full if request.wants_events() => {
             let retry_millis = fastrand::u32(FULL_RETRY_MILLIS);
             Response {
                 body: come_back(retry_millis).into_bytes().into(),
@@ -169,7 +171,7 @@ fn refusal(error: &Error, request: &Request) -> Response {
                 ..Response::stream()
             }
         }
-        error if request.path() == CHAT_MESSAGE => chat::failure(error),
-        error => Response::error(error),
+        _ if request.path() == CHAT_MESSAGE => chat::failure(error),
+        _ => Response::error(error),
     }
 }

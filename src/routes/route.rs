@@ -6,20 +6,27 @@ use crate::error::Error;
 use crate::http::path::is_pattern;
 use crate::http::{Answer, QUERY_BYTES_MAX, Request};
 use crate::pages::Page;
+use crate::selector::Selector;
 use crate::topic::{TOPIC_BYTES_MAX, TOPICS_MAX, Topic};
 use http::Method;
 use serde::Deserialize;
 
 // They fit into a query however long they are, each byte of them percent-encoded.
-const _: () = assert!(TOPICS_MAX * ("&topic=".len() + 3 * TOPIC_BYTES_MAX) <= QUERY_BYTES_MAX);
+const _: () = assert!(TOPICS_MAX * ("&topic=".len() + 3 * (TOPIC_BYTES_MAX + "*".len())) <= QUERY_BYTES_MAX);
 
 /// Makes an answer of a request. Runs on the request's thread and may block.
 pub type Handler = Box<dyn Fn(&App, &Request) -> Result<Answer, Error> + Send + Sync>;
 
-/// Finds the topics that a request is about.
-type Find = dyn Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync;
+/// Finds in a request what it is about: topics, or their names as they stand there.
+enum Find {
+    Topics(Box<Finder<Topic>>),
+    Names(Box<Finder<String>>),
+}
 
-/// Says which topics a request is about.
+type Finder<T> = dyn Fn(&Request) -> Result<Vec<T>, Error> + Send + Sync;
+
+/// Says which topics a request is about. Where a route subscribes, what stands in the request may also be a
+/// [`Selector`] of many topics (`rooms/*`).
 ///
 /// ```
 /// use callout::{Answer, Start, Topic, Topics, get};
@@ -30,7 +37,7 @@ type Find = dyn Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync;
 /// let route = route.subscribes(room);
 /// ```
 pub struct Topics {
-    find: Box<Find>,
+    find: Find,
     source: Source,
 }
 
@@ -53,25 +60,25 @@ impl Topics {
 
     /// The topic that stands in this part of the path.
     pub fn in_path(capture: &'static str) -> Topics {
-        let topics = Topics::from(move |request| Ok(vec![Topic::public(request.capture(capture))?]));
+        let topics = Topics::named(move |request| Ok(vec![request.capture(capture).to_owned()]));
         Topics { source: Source::InPath(capture), ..topics }
     }
 
     /// The topics that stand in this query parameter, 1 to [`TOPICS_MAX`].
     pub fn in_query(parameter: &'static str) -> Topics {
-        Topics::from(move |request| public_topics(request.query_all(parameter).collect()))
+        Topics::named(move |request| check_count(request.query_all(parameter).collect()))
     }
 
     /// The topics that stand in the query, as `topic`, and in the body: `{"topics":["a","b"]}`, or a form like the
     /// query. 1 to [`TOPICS_MAX`] in all.
     pub(super) fn in_body() -> Topics {
-        Topics::from(|request| {
+        Topics::named(|request| {
             let mut names: Vec<String> = request.query_all("topic").collect();
             // A request that names nothing in the query has a body, also where its length is missing.
             if names.is_empty() || !request.body.is_empty() {
                 names.extend(names_in_body(request)?);
             }
-            public_topics(names)
+            check_count(names)
         })
     }
 
@@ -83,7 +90,28 @@ impl Topics {
     /// The topics that a function finds in the request: in its path, its query, a form or JSON. It runs before
     /// the handler.
     pub fn from(find: impl Fn(&Request) -> Result<Vec<Topic>, Error> + Send + Sync + 'static) -> Topics {
-        Topics { find: Box::new(find), source: Source::Request }
+        Topics { find: Find::Topics(Box::new(find)), source: Source::Request }
+    }
+
+    /// The same for names that are not checked yet.
+    fn named(find: impl Fn(&Request) -> Result<Vec<String>, Error> + Send + Sync + 'static) -> Topics {
+        Topics { find: Find::Names(Box::new(find)), source: Source::Request }
+    }
+
+    /// What the request publishes to.
+    fn to_publish(&self, request: &Request) -> Result<Vec<Topic>, Error> {
+        match &self.find {
+            Find::Topics(find) => find(request),
+            Find::Names(find) => each_once(find(request)?, Topic::public),
+        }
+    }
+
+    /// What the request subscribes to.
+    fn to_subscribe(&self, request: &Request) -> Result<Vec<Selector>, Error> {
+        match &self.find {
+            Find::Topics(find) => Ok(find(request)?.into_iter().map(Selector::from).collect()),
+            Find::Names(find) => each_once(find(request)?, Selector::public),
+        }
     }
 }
 
@@ -107,27 +135,33 @@ fn names_in_body(request: &Request) -> Result<Vec<String>, Error> {
 
 /// Other fields of the body would be ignored, so they are refused.
 fn not_topics() -> Error {
-    Error::bad(
-        "the body names topics only, as `topic=a&topic=b` or `{\"topics\":[\"a\",\"b\"]}`; the rest belongs into the query",
-    )
+    let error = Error::bad("the body names something other than topics");
+    error.hint("send `topic=a&topic=b` or `{\"topics\":[\"a\",\"b\"]}`, and the rest in the query")
 }
 
-/// The topics of these names, each once.
-fn public_topics(names: Vec<String>) -> Result<Vec<Topic>, Error> {
+/// Refuses none and too many.
+fn check_count(names: Vec<String>) -> Result<Vec<String>, Error> {
     if names.is_empty() || names.len() > TOPICS_MAX {
         let count = names.len();
-        return Err(Error::bad(format!(
-            "a request names 1 to {TOPICS_MAX} topics (`?topic=a&topic=b`), this one names {count}"
-        )));
+        let error = Error::bad(format!("a request names 1 to {TOPICS_MAX} topics, this one names {count}"));
+        return Err(error.hint("name each topic as `?topic=a&topic=b`"));
     }
-    let mut topics = Vec::with_capacity(names.len());
+    Ok(names)
+}
+
+/// What these names mean, each once.
+fn each_once<T: PartialEq>(
+    names: Vec<String>,
+    parse: impl Fn(&str) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut found = Vec::with_capacity(names.len());
     for name in names {
-        let topic = Topic::public(&name)?;
-        if !topics.contains(&topic) {
-            topics.push(topic);
+        let parsed = parse(&name)?;
+        if !found.contains(&parsed) {
+            found.push(parsed);
         }
     }
-    Ok(topics)
+    Ok(found)
 }
 
 /// A line of the table of routes. [`get`], [`post`], [`patch`] and [`delete`] make one.
@@ -217,11 +251,11 @@ impl Route {
 
     /// What the request asks for by taking this route.
     pub(super) fn wanted(&self, request: &Request) -> Result<Wanted, Error> {
-        let topics =
-            |topics: &Option<Topics>| topics.as_ref().map_or(Ok(Vec::new()), |topics| (topics.find)(request));
+        let publish = self.publishes.as_ref().map(|topics| topics.to_publish(request));
+        let subscribe = self.subscribes.as_ref().map(|topics| topics.to_subscribe(request));
         Ok(Wanted {
-            publish: topics(&self.publishes)?,
-            subscribe: topics(&self.subscribes)?,
+            publish: publish.transpose()?.unwrap_or_default(),
+            subscribe: subscribe.transpose()?.unwrap_or_default(),
             action: self.action,
         })
     }

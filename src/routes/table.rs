@@ -21,7 +21,7 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         get("/healthz", health::show),
         get("/healthz/live", health::live),
         get("/healthz/ready", health::ready),
-        get("/history", history::topics).needs(Action::History),
+        get("/history", history::topics).needs(Action::HistoryList),
         get("/history/{topic...}", history::events).needs(Action::History),
 
         get("/topics", topics::subscribe).subscribes(Topics::in_query("topic")),

@@ -135,8 +135,13 @@ impl Builder {
     }
 
     fn start_with(self, threads: &Threads) -> Result<Server, StartError> {
-        let Builder { config, routes: own, listener, history } = self;
+        let Builder { mut config, routes: own, listener, history } = self;
+        // A socket that was given says itself where it listens.
+        let given = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        config.listen = given.unwrap_or(config.listen);
         settings::check(&config)?;
+        let rules = settings::rules(&config)?;
+        let is_exposed = config.exposure().is_some();
         settings::check_routes(&own)?;
         let hub = Hub::start(threads).map_err(StartError::Threads)?;
         let history = match history {
@@ -153,13 +158,13 @@ impl Builder {
             PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
         let stats = Stats::new(hub.clone(), history.clone(), permits.clone());
-        let access =
-            Access::new(config.publish_token, Hosts::new(config.hosts), Origins::new(config.origins));
+        let access = Access::new(rules, Hosts::new(config.hosts), Origins::new(config.origins), is_exposed);
+        let access = Arc::new(access);
         let hidden: Vec<&str> = config.pages.off().map(Page::name).collect();
         let routes = routes(own, &config.pages);
         let activity = (config.activity && config.pages.has(Page::Activity)).then(|| {
-            let (routes, has_token) = (routes.clone(), !access.is_open());
-            let shown_path = Box::new(move |path: &str| shown_path(&routes, has_token, path));
+            let (routes, access) = (routes.clone(), access.clone());
+            let shown_path = Box::new(move |path: &str| shown_path(&routes, !access.is_open(), path));
             let (publisher, hub) = (publisher.clone(), hub.clone());
             Activity::new(publisher, hub, stats.clone(), threads.clone(), shown_path)
         });
@@ -178,38 +183,66 @@ impl Builder {
             draining: AtomicBool::new(false),
         });
         let router = Arc::new(Router { app: app.clone(), routes });
-        // A socket that was given says itself where it listens.
-        let given = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let address = given.unwrap_or(config.listen);
+        let address = config.listen;
         let (limits, proxies) = (config.limits, config.trusted_proxies);
-        let socket = listener.map_or_else(|| listen(address), with_blocking);
         let at = |address: SocketAddr| move |cause: io::Error| StartError::Listen { address, cause };
-        let started =
-            socket.map_err(at(address)).and_then(|socket| -> Result<Arc<dyn Listener>, StartError> {
-                if config.listener == ListenerKind::TinyHttp {
-                    let tiny = Tiny::start(socket, router, limits, proxies, threads).map_err(at(address))?;
-                    return Ok(Arc::new(tiny));
-                }
-                let port = socket.local_addr().map_err(at(address))?.port();
-                let mut sockets = vec![socket];
-                for mut further in config.listen_also {
-                    if further.port() == 0 {
-                        further.set_port(port);
-                    }
-                    match listen_beside(further).map_err(at(further))? {
-                        Some(socket) => sockets.push(socket),
-                        None => {
-                            log::warn!("not listening on {further}: this machine does not have the address")
-                        }
-                    }
-                }
-                let direct = Direct::start(sockets, router, limits, proxies, threads).map_err(at(address))?;
-                Ok(Arc::new(direct))
-            });
+        let further = match config.listener {
+            ListenerKind::Direct => &config.listen_also[..],
+            ListenerKind::TinyHttp => &[],
+        };
+        let sockets = match listener {
+            Some(given) => {
+                with_blocking(given).map_err(at(address)).and_then(|socket| beside(socket, further))
+            }
+            None => listen_on_all(address, further),
+        };
+        let started = sockets.and_then(|mut sockets| -> Result<Arc<dyn Listener>, StartError> {
+            if config.listener == ListenerKind::TinyHttp {
+                let socket = sockets.swap_remove(0);
+                let tiny = Tiny::start(socket, router, limits, proxies, threads).map_err(at(address))?;
+                return Ok(Arc::new(tiny));
+            }
+            let direct = Direct::start(sockets, router, limits, proxies, threads).map_err(at(address))?;
+            Ok(Arc::new(direct))
+        });
         started.map(|listener| Server::new(app.clone(), listener)).inspect_err(|_| {
             super::close_stores(&app, Some(std::time::Instant::now()));
         })
     }
+}
+
+/// How often another port is chosen, where the one that is free on the first address is not free on a further one.
+const PORTS_TRIED: usize = 8;
+
+/// Sockets that listen on this address and on the further ones.
+fn listen_on_all(address: SocketAddr, further: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let socket = listen(address).map_err(|cause| StartError::Listen { address, cause })?;
+        match beside(socket, further) {
+            Err(StartError::Listen { cause, .. })
+                if cause.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && tried < PORTS_TRIED => {
+            }
+            sockets => return sockets,
+        }
+    }
+}
+
+/// The socket, and beside it those of the further addresses; port 0 is the port of the first.
+fn beside(socket: TcpListener, further: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut sockets = vec![socket];
+    for &(mut address) in further {
+        if address.port() == 0 {
+            let first = sockets[0].local_addr().map_err(|cause| StartError::Listen { address, cause })?;
+            address.set_port(first.port());
+        }
+        match listen_beside(address).map_err(|cause| StartError::Listen { address, cause })? {
+            Some(socket) => sockets.push(socket),
+            None => log::warn!("not listening on {address}: this machine does not have the address"),
+        }
+    }
+    Ok(sockets)
 }
 
 /// The socket of a program, which may have been made for an async runtime: the threads that accept wait in `accept`.

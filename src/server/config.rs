@@ -1,6 +1,6 @@
 //! The settings of a server.
 
-use crate::access::{Origin, Secret};
+use crate::access::{Origin, Rule, Secret};
 use crate::history::{Address, Bounds, Durability};
 use crate::http::{CONNECTIONS_MAX, Limits, Proxies};
 use crate::pages::Pages;
@@ -51,6 +51,9 @@ pub struct Config {
     pub listener: ListenerKind,
     /// What publishing through the topic API needs, if anything: visible ASCII characters, and no blanks.
     pub publish_token: Option<Secret>,
+    /// Who may do what. Without any, and without a publish token, everything is open; with one, everything is closed that
+    /// none opens.
+    pub rules: Vec<Rule>,
     /// Names of this server, beside those of the machine itself, that a loopback connection may ask for: without scheme,
     /// port and path.
     pub hosts: Vec<String>,
@@ -86,6 +89,7 @@ impl Default for Config {
             listen_also: Vec::new(),
             listener: ListenerKind::default(),
             publish_token: None,
+            rules: Vec::new(),
             hosts: Vec::new(),
             origins: Vec::new(),
             ephemeral: Vec::new(),
@@ -98,6 +102,56 @@ impl Default for Config {
             pages: Pages::default(),
             activity: true,
             streams_max: STREAMS_MAX,
+        }
+    }
+}
+
+impl Config {
+    /// Why others than this machine can reach the server, as errors say it; none if they cannot. Behind a proxy on this
+    /// machine the whole internet comes from loopback.
+    pub fn exposure(&self) -> Option<String> {
+        let mut addresses = self.listen_also.iter().chain([&self.listen]);
+        if let Some(address) = addresses.find(|address| !address.ip().to_canonical().is_loopback()) {
+            return Some(format!("it listens on {address}"));
+        }
+        if let Some(host) = self.hosts.first() {
+            return Some(format!("it is asked for as {host}, by --host"));
+        }
+        (!self.trusted_proxies.is_empty()).then(|| "a proxy is in front, by --trusted-proxy".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_exposed_beyond_loopback_and_behind_a_proxy() {
+        let listens = |text: &str| Config { listen: text.parse().unwrap(), ..Config::default() };
+        for (config, why) in [
+            (Config::default(), None),
+            (listens("127.0.0.9:80"), None),
+            (listens("[::1]:80"), None),
+            (listens("[::ffff:127.0.0.1]:80"), None),
+            (listens("0.0.0.0:80"), Some("it listens on 0.0.0.0:80")),
+            (listens("192.0.2.1:80"), Some("it listens on 192.0.2.1:80")),
+            (
+                Config { listen_also: vec!["[::]:80".parse().unwrap()], ..Config::default() },
+                Some("it listens on [::]:80"),
+            ),
+            (
+                Config { hosts: vec!["push.example.org".into()], ..Config::default() },
+                Some("it is asked for as push.example.org, by --host"),
+            ),
+            (
+                Config {
+                    trusted_proxies: ["127.0.0.1".parse().unwrap()].into_iter().collect(),
+                    ..Config::default()
+                },
+                Some("a proxy is in front, by --trusted-proxy"),
+            ),
+        ] {
+            assert_eq!(config.exposure().as_deref(), why);
         }
     }
 }

@@ -9,7 +9,7 @@ pub use builder::Builder;
 pub use config::{Config, ListenerKind};
 pub use error::{Failure, StartError};
 
-use crate::access::Grant;
+use crate::access::{Grant, Rule, Rules, Secret};
 use crate::app::App;
 use crate::error::Error;
 use crate::event::Draft;
@@ -87,8 +87,8 @@ impl Server {
     }
 
     /// Publishes an event, as a `POST` would, to any topic: keeps it, or broadcasts it if all its topics are ephemeral.
-    /// Blocks until the event has its id and is where the history keeps it. [`Error::Bad`] says what in the draft
-    /// cannot be sent, [`Error::Conflict`] that another event is kept under its id, [`Error::Unavailable`] that it
+    /// Blocks until the event has its id and is where the history keeps it. [`Error::bad`] says what in the draft
+    /// cannot be sent, [`Error::conflict`] that another event is kept under its id, [`Error::unavailable`] that it
     /// cannot be kept now.
     pub fn publish(&self, draft: Draft) -> Result<Receipt, Error> {
         let grant = Grant::of_program(&draft.topics);
@@ -96,10 +96,17 @@ impl Server {
     }
 
     /// Broadcasts an event that is ephemeral by nature, to any topic, and counts the streams that it reached.
-    /// Blocks until the hub has passed it on. [`Error::Bad`] says what in the draft cannot be sent.
+    /// Blocks until the hub has passed it on. [`Error::bad`] says what in the draft cannot be sent.
     pub fn broadcast(&self, draft: Draft) -> Result<usize, Error> {
         let grant = Grant::of_program(&draft.topics);
         self.app().publisher.broadcast_counted(&grant, draft)
+    }
+
+    /// Puts these rules, and this publish token, in the place of those that there are. What asks from now on is answered
+    /// by them. [`Error::bad`] says which rule is wrong; then those from before stay.
+    pub fn set_rules(&self, rules: &[Rule], publish_token: Option<&Secret>) -> Result<(), Error> {
+        self.app().access.reload(Rules::new(rules, publish_token)?);
+        Ok(())
     }
 
     /// What handlers are given.

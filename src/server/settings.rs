@@ -2,7 +2,7 @@
 //! both are held to the same.
 
 use super::{Config, StartError};
-use crate::access::{Hosts, Secret};
+use crate::access::{Hosts, Rules, Secret};
 use crate::routes::Route;
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -87,7 +87,7 @@ impl<T: PartialOrd + Copy + Debug> Setting<T> {
 }
 
 /// Refuses settings that cannot be meant: they would end each connection at once, or keep nothing.
-pub(super) fn check(config: &Config) -> Result<(), StartError> {
+pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     let Config { limits, bounds, streams_max, .. } = config;
     HEARTBEAT.check(limits.pace.heartbeat)?;
     WRITE_DEADLINE.check(limits.pace.write_deadline)?;
@@ -115,6 +115,12 @@ pub(super) fn check(config: &Config) -> Result<(), StartError> {
         Some(folder) if !folder.is_dir() => Err(wrong("www", &format!("{folder:?}"), "a folder")),
         _ => Ok(()),
     }
+}
+
+/// The rights that follow from the rules.
+pub(crate) fn rules(config: &Config) -> Result<Rules, StartError> {
+    let rules = Rules::new(&config.rules, config.publish_token.as_ref());
+    rules.map_err(|error| StartError::Setting { name: "rules", why: format!("is wrong: {error}") })
 }
 
 /// Refuses routes that could never be answered as they are meant.

@@ -101,7 +101,7 @@ test("a server that is full is told from a stream that is held up, and the rest 
 
 test("the headline is the worst finding: publishing is refused", async (test) => {
   const callout = await serve(test);
-  const words = JSON.stringify({ error: "this host is not served" });
+  const words = JSON.stringify({ error: "the host is unknown", reason: "this host is not served", hint: "name another" });
   const url = await proxied(test, callout, (asked, answer, pass) => {
     if (asked.method === "POST") say(answer, 403, words, { "content-type": "application/json" });
     else pass();
@@ -111,7 +111,7 @@ test("the headline is the worst finding: publishing is refused", async (test) =>
   const page = await window.tab(`${url}/check.html`);
   await done(page);
   const said = await findings(page);
-  assert.match(said.pace.join(), /^bad,.*403: this host is not served/);
+  assert.match(said.pace.join(), /^bad,.*403: this host is not served; name another\./);
   assert.deepEqual([said.presence[0], said.resume[0], said.replay[0], said.clock[0]], ["none", "none", "none", "none"]);
   assert.match(await page.textContent("#summary"), /^Something is wrong: “Events arrive at once”/);
 });

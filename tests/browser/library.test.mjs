@@ -32,7 +32,7 @@ async function connect(wanted) {
   window.stream = connect(wanted);
   stream.on("*", (event) => seen.push(event.name === "message" ? event.data : `${event.name} ${event.data}`));
   stream.on("state", (event) => states.push(event.data));
-  stream.on("error", (event) => errors.push([event.status, event.data]));
+  stream.on("error", (event) => errors.push([event.status, event.data, event.hint ?? ""]));
 }
 
 const seen = (page) => page.evaluate(() => seen.join());
@@ -119,6 +119,40 @@ test("an event says its topic, of one topic and of several, live and in a replay
   await has("rooms/ü 1: hello,news: rain", several);
   await has("news: rain", one);
   await has("rooms/ü 1: hello,news: rain", await tab("topics?topic=news&topic=rooms/%C3%BC%201&with=topic&last=2"));
+});
+
+test("tabs share the stream of a prefix, and each event says its topic, live, in a replay and after the leader", async (test) => {
+  const callout = await serve(test);
+  const window = await open(test);
+  const tab = async (wanted) => {
+    const page = await subscribe(window, callout, wanted);
+    await page.evaluate(() => {
+      window.told = [];
+      stream.on("*", ({ name, topic, data }) => told.push(`${topic}: ${name === "message" ? data : name}`));
+    });
+    await isLive(page);
+    return page;
+  };
+  const says = (page) => page.evaluate(() => told.join());
+  const tell = (text, ...pages) =>
+    until(`all are told ${text}`, async () => (await all(pages, says)).every((said) => said === text));
+  const wanted = { topics: ["rooms/*"] };
+  const pages = [await tab(wanted), await tab(wanted), await tab(wanted)];
+  await isShared(callout);
+  await callout.publish("rooms/1", "one");
+  await callout.publish("lobby", "no");
+  await callout.publish("rooms/ü 2", "two");
+  await tell("rooms/1: one,rooms/ü 2: two", ...pages);
+
+  const [leader, followers] = await parts(pages);
+  await leader.close();
+  await callout.publish("rooms/3", "three");
+  await isLive(...followers);
+  await tell("rooms/1: one,rooms/ü 2: two,rooms/3: three", ...followers);
+  const both = await tab({ topics: ["lobby", "rooms/3*"] });
+  await callout.publish("lobby", "four");
+  await tell("lobby: four", both);
+  await tell("rooms/1: one,rooms/ü 2: two,rooms/3: three", ...followers);
 });
 
 test("a tab that freezes closes its stream, and catches up when it resumes", async (test) => {
@@ -307,7 +341,7 @@ test("a stream that stalls is noticed", async (test) => {
 test("what is no stream is reported, and the stream reconnects", async (test) => {
   const callout = await serve(test);
   const answers = [
-    (answer) => say(answer, 503, JSON.stringify({ error: "not now" }), { "content-type": "application/json" }),
+    (answer) => say(answer, 503, JSON.stringify({ error: "full", reason: "not now", hint: "come back later" }), { "content-type": "application/json" }),
     (answer) => say(answer, 502, "<h1>Bad gateway</h1>"),
     // A login page, which never ends.
     (answer) => answer.writeHead(200, { "content-type": "text/html" }).write("<form>Log in"),
@@ -321,7 +355,7 @@ test("what is no stream is reported, and the stream reconnects", async (test) =>
   const page = await subscribe(window, { url });
   await isLive(page);
   const [busy, away, login] = await page.evaluate(() => errors);
-  assert.deepEqual([busy, away], [[503, "not now"], [502, "status 502"]]);
+  assert.deepEqual([busy, away], [[503, "not now", "come back later"], [502, "status 502", ""]]);
   assert.equal(login[0], 200);
   assert.match(login[1], /text\/html/);
   await callout.publish("news", "1");

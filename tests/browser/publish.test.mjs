@@ -72,7 +72,7 @@ test("what callout did not answer itself is published again, and arrives once", 
 
 test("what callout refuses is not published again, and neither is what has no id", async (test) => {
   let count = 0;
-  const words = JSON.stringify({ error: "the disk is full" });
+  const words = JSON.stringify({ error: "not now", reason: "the disk is full", hint: "make room" });
   const { page } = await behind(test, (asked, answer) => {
     count += 1;
     if (count === 1) return say(answer, 503, words, { "content-type": "application/json" });

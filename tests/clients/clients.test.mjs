@@ -118,9 +118,9 @@ testEach("a publisher repeats what was not answered, under the same id, and noth
     const { pathname, searchParams } = new URL(request.url, "http://callout");
     asked.push([request.method, decodeURIComponent(pathname), searchParams.get("id"), body, request.headers.authorization]);
     if (asked.length === 1) return request.socket.destroy();
-    if (asked.length === 2) return response.writeHead(503).end('{"error":"the disk is full"}');
+    if (asked.length === 2) return response.writeHead(503).end('{"error":"not now","reason":"the disk is full","hint":"make room"}');
     if (asked.length === 3) return response.end('{"id":"the one","duplicate":true}');
-    response.writeHead(401).end('{"error":"the token is wrong"}');
+    response.writeHead(401).end('{"error":"no credential","reason":"the token is wrong","hint":"send another"}');
   });
   const env = { CALLOUT_PUBLISH_TOKEN: "secret" };
   const published = await client.publish(url, TOPIC, "hello", env);

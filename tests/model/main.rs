@@ -25,7 +25,7 @@ mod client;
 mod parser;
 
 use callout::os::threads::Threads;
-use callout::{access, error, history, topic};
+use callout::{access, error, history, selector, topic};
 use shuttle::scheduler::RandomScheduler;
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 

@@ -32,6 +32,11 @@ pub(in crate::cli) static COMMAND: Command = Command {
     about: "start the server",
     flags: &[
         Flag {
+            name: "config",
+            value: "FILE",
+            help: "a file in TOML with rules, and with flags as keys (keep_events = 1000);\n`callout check-config FILE` checks it",
+        },
+        Flag {
             name: "listen",
             value: "ADDRESS",
             help: "where to listen (a port alone is on this machine only, and of a name the\nfirst IPv4 address is taken); 127.0.0.1:8080",
@@ -187,7 +192,8 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
                 _ => None,
             },
         )?,
-        publish_token: flags.publish_token()?.map(Secret::new),
+        publish_token: flags.secret("publish-token")?.map(Secret::new),
+        rules: default.rules,
         hosts: flags.list("host").into_iter().map(host).collect::<Result<_, _>>()?,
         origins: flags.list("cors").into_iter().map(origin).collect::<Result<_, _>>()?,
         ephemeral: flags.list("ephemeral").into_iter().map(ephemeral).collect::<Result<_, _>>()?,

@@ -1,5 +1,6 @@
 //! `callout serve`: the server, its log and its signals.
 
+pub(super) mod file;
 mod flags;
 
 pub(super) use flags::COMMAND;
@@ -31,7 +32,20 @@ const START_REST: Duration = Duration::from_millis(50);
 /// The exit code after an essential thread has panicked.
 const EXIT_FAILED: i32 = 70;
 
-pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
+/// What a signal asks for.
+enum Wish {
+    Stop,
+    Reload,
+}
+
+pub(super) fn run(given: &Flags) -> Result<(), Failure> {
+    let file = file::read(given)?;
+    let flags = &file.flags.clone();
+    if file.configuration.tickets.is_some() || !file.configuration.jwts.is_empty() {
+        return Err(Failure::Work(
+            "this version takes no tickets and no JWTs; `[tickets]` and `[[jwt]]` have to go".into(),
+        ));
+    }
     // More threads than processors do not allocate at the same time, and what leaves no heap is given back.
     let processors = available_parallelism().map_or(1, NonZero::get);
     limit_heaps(if address_space_max().is_some() { 1 } else { processors });
@@ -47,7 +61,9 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     // Each stream takes a descriptor, and the soft limit is often far below the hard one. If it cannot be raised,
     // the server works with what there is.
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let config = flags::config(flags, usize::try_from(descriptors).unwrap_or(usize::MAX))?;
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let has_file = file.path.is_some();
+    let config = file.config(descriptors)?;
     let work = |error: std::io::Error| Failure::Work(error.to_string());
     stderr_log::start(level).map_err(work)?;
     // Asked before the signals are set up: once a terminal is closed, nothing tells that there was one.
@@ -61,7 +77,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let openness = openness(&config);
     let server = Server::builder().config(config).start().map_err(|why| Failure::Work(why.to_string()))?;
     // Before the start line: whoever has read it may send one.
-    let stop = wait_for_signals(signals, has_terminal).map_err(work)?;
+    let wishes = wait_for_signals(signals, has_terminal, has_file).map_err(work)?;
     let start_line =
         format!("callout {} listening on http://{}\n", env!("CARGO_PKG_VERSION"), server.address());
     // Standard output may be closed, or a pipe that is full: then the thread waits, and the server does not.
@@ -71,34 +87,63 @@ pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     // Threads that have just been started run code too, until they come to rest.
     std::thread::sleep(START_REST);
     give_back_code();
-    select! {
-        recv(stop) -> _ => {
-            if !drain_delay.is_zero() {
-                log::info!("not ready any more, draining in {}", humantime::format_duration(drain_delay));
-                server.announce_stop();
-                select! {
-                    recv(server.failure()) -> _ => exit(EXIT_FAILED),
-                    default(drain_delay) => {}
-                }
+    loop {
+        select! {
+            recv(wishes) -> wish => match wish {
+                Ok(Wish::Reload) => reload(&server, given, descriptors),
+                // Without the thread that waits for signals nothing could stop the server any more.
+                Ok(Wish::Stop) | Err(_) => drain(&server, drain_delay, grace),
+            },
+            // The log has the thread's name and what it said. Dropping the server closes the stores.
+            recv(server.failure()) -> _ => {
+                drop(server);
+                exit(EXIT_FAILED)
             }
-            log::info!("draining");
-            if !server.stop(grace) {
-                log::warn!("some requests were still open after the grace time");
-            }
-            exit(0);
-        }
-        // The log has the thread's name and what it said. Dropping the server closes the stores.
-        recv(server.failure()) -> _ => {
-            drop(server);
-            exit(EXIT_FAILED)
         }
     }
 }
 
-/// Waits for signals on a thread of its own, so that a second one is heard during a drain. Sends one message when
-/// the server is to stop: for SIGTERM and SIGINT, and for SIGHUP if it was started on a terminal.
-fn wait_for_signals(mut signals: Signals, has_terminal: bool) -> std::io::Result<Receiver<()>> {
-    let (stop, stops) = bounded(1);
+/// Ends the process when everybody has been told to come back later.
+fn drain(server: &Server, delay: Duration, grace: Duration) -> ! {
+    if !delay.is_zero() {
+        log::info!("not ready any more, draining in {}", humantime::format_duration(delay));
+        server.announce_stop();
+        select! {
+            recv(server.failure()) -> _ => exit(EXIT_FAILED),
+            default(delay) => {}
+        }
+    }
+    log::info!("draining");
+    if !server.stop(grace) {
+        log::warn!("some requests were still open after the grace time");
+    }
+    exit(0)
+}
+
+/// Reads the rules again. Those from before stay if the file is wrong.
+fn reload(server: &Server, given: &Flags, descriptors: usize) {
+    let read = || -> Result<Config, Failure> { file::read(given)?.config(descriptors) };
+    let taken = read().map_err(Failure::text).and_then(|config| {
+        let rules = server.set_rules(&config.rules, config.publish_token.as_ref());
+        rules.map(|()| config.rules.len()).map_err(|error| error.to_string())
+    });
+    match taken {
+        Ok(count) => {
+            log::info!("the rules were read again: there are {count}; other settings wait for the next start")
+        }
+        Err(why) => log::error!("the rules were not read again, and those from before stay: {why}"),
+    }
+}
+
+/// Waits for signals on a thread of its own, so that a second one is heard during a drain. Says once that the server is to
+/// stop: for SIGTERM and SIGINT, and for SIGHUP if it was started on a terminal. Otherwise SIGHUP reads the file again.
+fn wait_for_signals(
+    mut signals: Signals,
+    has_terminal: bool,
+    has_file: bool,
+) -> std::io::Result<Receiver<Wish>> {
+    // One is enough: a second wish to reload while the first waits is the same.
+    let (wish, wishes) = bounded(1);
     spawn("signals", move || {
         let mut is_stopping = false;
         for signal in signals.forever() {
@@ -107,25 +152,31 @@ fn wait_for_signals(mut signals: Signals, has_terminal: bool) -> std::io::Result
                 SIGTERM | SIGINT if is_stopping => exit(128 + signal),
                 // The terminal was closed. The kernel and a shell may both say so.
                 SIGHUP if has_terminal && is_stopping => {}
+                SIGHUP if !has_terminal && has_file && !is_stopping => _ = wish.try_send(Wish::Reload),
                 SIGHUP if !has_terminal => log::info!("signal {signal} is ignored"),
                 SIGTERM | SIGINT | SIGHUP => {
                     is_stopping = true;
                     // The main thread waits for it.
-                    let _ = stop.send(());
+                    let _ = wish.send(Wish::Stop);
                 }
                 _ => log::info!("signal {signal} is ignored"),
             }
         }
     })?;
-    Ok(stops)
+    Ok(wishes)
 }
 
-/// Lines for the log at the start: what is open to whom.
+/// Lines for the log at the start: what is open to whom, and a warning where strangers may do everything.
 fn openness(config: &Config) -> Vec<(Level, String)> {
     let pages = &config.pages;
-    let beyond =
-        config.listen_also.iter().chain([&config.listen]).find(|address| !address.ip().is_loopback());
+    let has_rules = !config.rules.is_empty();
     let publishing = match config.publish_token {
+        _ if has_rules => {
+            return vec![(
+                Level::Info,
+                "open is what the rules open; `callout check-config` lists it".into(),
+            )];
+        }
         Some(_) => "publishing to topics, notifying and the history need the publish token",
         None => "publishing to topics, notifying and the history are open to everybody",
     };
@@ -133,9 +184,12 @@ fn openness(config: &Config) -> Vec<(Level, String)> {
         (Level::Info, format!("{publishing}; every topic can be read by everybody")),
         (Level::Info, format!("pages open to everybody: {pages} (--pages)")),
     ];
-    if let (None, Some(listen)) = (&config.publish_token, beyond) {
-        let why = format!("anybody who can reach {listen} may publish; --publish-token would change that");
-        lines.push((Level::Warn, why));
+    if let (None, Some(why)) = (&config.publish_token, config.exposure()) {
+        let open = "may publish to every topic and read it, notify every user and read what is for them";
+        lines.push((
+            Level::Warn,
+            format!("others can reach this server ({why}), and there are no rules: anybody {open}; rules in a file (--config), or --publish-token, would change that"),
+        ));
     }
     lines
 }

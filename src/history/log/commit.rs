@@ -15,7 +15,6 @@ use crate::history::{EVENT_OVERHEAD_BYTES, Receipt, Retracted, given, next_id, n
 use crate::hub::Dispatch;
 use crate::topic::Topic;
 use std::collections::{HashMap, HashSet};
-use std::slice;
 use std::time::Duration;
 
 /// How much is read at once where one event is wanted.
@@ -153,7 +152,7 @@ impl Drafted<'_> {
         {
             return Ok(Some(self.outcome.added[position].frame.clone()));
         }
-        let found = self.index.find_given(given, slice::from_ref(topic));
+        let found = self.index.given_on(topic, given);
         let Some(place) = found.and_then(|id| self.index.place(id)) else { return Ok(None) };
         let (event, _) = event_at(&mut self.window, &place.segment, place.offset, PIECE_BYTES)?;
         // Two that are alike only by their hashes are not the same.
@@ -173,7 +172,7 @@ impl Drafted<'_> {
         if let Some(added) = self.outcome.added.iter().find(is_it) {
             return Ok(Some(added.to_candidate()));
         }
-        let given = self.index.find_given(asked, slice::from_ref(topic));
+        let given = self.index.given_on(topic, asked);
         let Some(id) = given.or_else(|| Id::parse(asked)) else { return Ok(None) };
         let is_on_topic = self.index.on(topic.as_str()).is_some_and(|list| list.binary_search(&id).is_ok());
         (is_on_topic && !self.taken.contains(&id)).then(|| self.read_candidate(id)).transpose()
@@ -196,7 +195,7 @@ impl Drafted<'_> {
         let (event, _) = event_at(&mut self.window, &place.segment, place.offset, PIECE_BYTES)?;
         // Those topics that have lost it are not told.
         let lists = |topic: &&str| self.index.on(topic).is_some_and(|list| list.binary_search(&id).is_ok());
-        let topics = event.topics().filter(lists).filter_map(|topic| Topic::new(topic).ok()).collect();
+        let topics = event.topics().filter(lists).filter_map(|topic| Topic::kept(topic).ok()).collect();
         Ok(Candidate::new(id, event.given, topics, event.frame.unwrap_or_default()))
     }
 }

@@ -25,6 +25,7 @@ use crate::history::edges::Edges;
 use crate::history::{
     Kept, PART_BYTES, PART_EVENTS, Part, TOPICS_PART, TopicStatus, from_nanos, now, to_nanos, topic_of,
 };
+use crate::selector::Selector;
 use crate::topic::Topic;
 use redb::{Database, ReadableDatabase, ReadableTable, TableError};
 use std::collections::BTreeMap;
@@ -189,7 +190,7 @@ fn numbers(database: &Database) -> Result<(Id, Edges), redb::Error> {
         Ok(lost) => {
             for entry in lost.iter()? {
                 let (topic, id) = entry?;
-                let topic = str::from_utf8(topic.value()).ok().and_then(|topic| Topic::new(topic).ok());
+                let topic = str::from_utf8(topic.value()).ok().and_then(|topic| Topic::kept(topic).ok());
                 edges.note(&topic.ok_or_else(torn)?, Id::from_key(to_number(id.value())?));
             }
         }
@@ -302,9 +303,9 @@ pub(super) fn older(directory: &Path) -> Result<Option<Older>, String> {
 
 impl Older {
     /// As [`crate::history::History::read`].
-    pub(super) fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Part {
-        let is_on =
-            |row: &&Row| topics.iter().any(|topic| row.topics.iter().any(|name| name == topic.as_str()));
+    pub(super) fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Part {
+        let is_named = |name: &String| selectors.iter().any(|selector| selector.matches_name(name));
+        let is_on = |row: &&Row| row.topics.iter().any(is_named);
         let from = self.0.partition_point(|row| row.id <= after);
         let rows = self.0[from..].iter().take_while(|row| row.id <= through).filter(is_on);
         let (mut part, mut bytes) = (Part::default(), 0);
@@ -313,7 +314,7 @@ impl Older {
                 return part;
             }
             bytes += frame.len();
-            let Some(topic) = topic_of(row.topics.iter().map(String::as_str), topics) else { continue };
+            let Some(topic) = topic_of(row.topics.iter().map(String::as_str), selectors) else { continue };
             part.events.push(Kept { id: row.id, at: row.at, topic, frame: frame.as_slice().into() });
             part.through = row.id;
         }

@@ -10,7 +10,9 @@ use super::segment::{Segment, Window};
 use super::segments::Segments;
 use crate::event::Id;
 use crate::history::edges::Edges;
+use crate::history::lists::{MERGED_MAX, named};
 use crate::history::retention::{Row, Shelf};
+use crate::selector::Selector;
 use crate::topic::Topic;
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -77,7 +79,9 @@ pub(super) struct Index {
     pub(super) lists: Slab<VecDeque<Id>>,
     by_given: ByGiven,
     /// Of several events that were retracted under the same id, the oldest.
-    pub(super) by_given_retracted: ByGiven,
+    by_given_retracted: ByGiven,
+    /// How many events were retracted under an id, by its hash with the topic that nobody has.
+    retracted_under: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
     hashes: RandomState,
     pub(super) edges: Edges,
     pub(super) segments: Segments,
@@ -94,6 +98,7 @@ impl Index {
             lists: Slab::new(),
             by_given: ByGiven::default(),
             by_given_retracted: ByGiven::default(),
+            retracted_under: HashMap::default(),
             hashes: RandomState::new(),
             edges,
             segments: Segments::default(),
@@ -144,22 +149,58 @@ impl Index {
         rest.map(|(topic, number)| (topic, &self.lists[*number]))
     }
 
-    /// These topics have lost no event that is newer than this.
-    pub(super) fn edge(&self, topics: &[Topic]) -> Id {
-        topics.iter().map(|topic| self.edges.of(topic, self.oldest_on(topic))).max().unwrap_or_default()
+    /// The lists of the topics of these selectors.
+    pub(super) fn lists<'a>(&'a self, selectors: &'a [Selector]) -> impl Iterator<Item = &'a VecDeque<Id>> {
+        let named = selectors.iter().flat_map(|selector| named(&self.topics, selector));
+        named.map(|(_, number)| &self.lists[*number])
     }
 
-    /// The oldest event on one of these topics that is kept under this id of its publisher.
-    pub(super) fn find_given(&self, given: &str, topics: &[Topic]) -> Option<Id> {
-        let found = topics.iter().filter_map(|topic| self.by_given.get(&self.hash(topic.as_str(), given)));
-        found.copied().filter(|id| self.knows(*id)).min()
+    /// Whether these selectors name more topics than can be merged.
+    pub(super) fn are_many(&self, selectors: &[Selector]) -> bool {
+        let have_prefix = selectors.iter().any(|selector| selector.prefix().is_some());
+        have_prefix && self.lists(selectors).nth(MERGED_MAX).is_some()
     }
 
-    /// The same among those that are retracted.
-    pub(super) fn find_given_retracted(&self, given: &str, topics: &[Topic]) -> Option<Id> {
-        let found =
-            topics.iter().filter_map(|topic| self.by_given_retracted.get(&self.hash(topic.as_str(), given)));
-        found.copied().filter(|id| self.knows(*id)).min()
+    /// The topics of these selectors have lost no event that is newer than this.
+    pub(super) fn edge(&self, selectors: &[Selector]) -> Id {
+        let edge = |selector: &Selector| match selector.topic() {
+            Some(topic) => self.edges.of(topic, self.oldest_on(topic)),
+            None => self.edges.of_prefix(selector),
+        };
+        selectors.iter().map(edge).max().unwrap_or_default()
+    }
+
+    /// The event that a topic keeps under this id of its publisher.
+    pub(super) fn given_on(&self, topic: &Topic, given: &str) -> Option<Id> {
+        self.known_under(&self.by_given, topic, given)
+    }
+
+    /// The oldest event on a topic of these selectors that is kept under this id of its publisher, and the same of those
+    /// that are retracted. None if that cannot be said: nothing names the topics of what was retracted, so one that has no
+    /// other event may be a prefix's.
+    pub(super) fn find_given(&self, given: &str, selectors: &[Selector]) -> Option<(Option<Id>, Option<Id>)> {
+        let (mut kept, mut retracted, mut is_sure) = (Vec::new(), Vec::new(), true);
+        for selector in selectors {
+            if let Some(topic) = selector.topic() {
+                kept.extend(self.given_on(topic, given));
+                retracted.extend(self.known_under(&self.by_given_retracted, topic, given));
+            } else if Id::parse(given).is_none() {
+                // No publisher's id looks like one of ours, so this is not done for each browser that comes back.
+                for (topic, _) in named(&self.topics, selector) {
+                    kept.extend(self.given_on(topic, given));
+                    retracted.extend(self.known_under(&self.by_given_retracted, topic, given));
+                }
+                is_sure = false;
+            }
+        }
+        retracted.sort_unstable();
+        retracted.dedup();
+        is_sure |= self.retracted_under.get(&self.hash("", given)).copied().unwrap_or(0) == retracted.len();
+        is_sure.then(|| (kept.into_iter().min(), retracted.first().copied()))
+    }
+
+    fn known_under(&self, by_given: &ByGiven, topic: &Topic, given: &str) -> Option<Id> {
+        by_given.get(&self.hash(topic.as_str(), given)).copied().filter(|id| self.knows(*id))
     }
 
     pub(super) fn hash(&self, topic: &str, given: &str) -> u64 {
@@ -227,10 +268,26 @@ impl Index {
 
     fn note_given_retracted(&mut self, id: Id, row: &Row) {
         let Some(given) = &row.given else { return };
+        *self.retracted_under.entry(self.hash("", given)).or_default() += 1;
         for topic in row.topics.iter() {
             let hash = self.hash(topic.as_str(), given);
             let oldest = self.by_given_retracted.entry(hash).or_insert(id);
             *oldest = id.min(*oldest);
+        }
+    }
+
+    /// Forgets that an event was retracted under an id of its publisher.
+    pub(super) fn forget_given_retracted(&mut self, id: Id, given: &str, topics: &[Topic]) {
+        for topic in topics {
+            let hash = self.hash(topic.as_str(), given);
+            remove_given(&mut self.by_given_retracted, hash, id);
+        }
+        let hash = self.hash("", given);
+        if let Some(count) = self.retracted_under.get_mut(&hash) {
+            *count -= 1;
+            if *count == 0 {
+                self.retracted_under.remove(&hash);
+            }
         }
     }
 
@@ -301,7 +358,7 @@ impl Index {
 }
 
 /// Removes an event from what is found by its publisher's id, unless another one bears the same.
-pub(super) fn remove_given(by_given: &mut ByGiven, hash: u64, id: Id) {
+fn remove_given(by_given: &mut ByGiven, hash: u64, id: Id) {
     if by_given.get(&hash) == Some(&id) {
         by_given.remove(&hash);
     }

@@ -66,6 +66,7 @@ use crate::error::Error;
 use crate::event::{Event, Id};
 use crate::hub::Hub;
 use crate::os::threads::Threads;
+use crate::selector::Selector;
 use crate::topic::Topic;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fault::Fault;
@@ -182,17 +183,17 @@ impl History for Log {
         self.inbox.retract(Retraction { topic: topic.clone(), id: id.map(str::to_owned) })
     }
 
-    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
+    fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error> {
         let handed = self.shared.view.lock().handed;
         let index = &self.shared.kept.read().index;
-        let found = reading::find(index, start, topics, handed);
-        let after = found.unwrap_or_else(|| index.edge(topics));
-        let position = reading::position(index, after, topics).to_string();
+        let found = reading::find(index, start, selectors, handed);
+        let after = found.unwrap_or_else(|| index.edge(selectors));
+        let position = reading::position(index, after, selectors).to_string();
         Ok(Resume { after, position, gap: found.is_none() })
     }
 
-    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
-        reading::read(&self.shared.kept, after, through, topics).map_err(unreadable)
+    fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error> {
+        reading::read(&self.shared.kept, after, through, selectors).map_err(unreadable)
     }
 
     fn status(&self) -> Status {
@@ -223,7 +224,7 @@ impl Drop for Log {
 
 fn unreadable(fault: Fault) -> Error {
     log::error!("the history cannot be read: {fault}");
-    Error::Unavailable(format!("the history cannot be read now: {fault}"))
+    Error::unavailable(format!("the history cannot be read now: {fault}"))
 }
 
 /// The way to read what a server that is stopped has kept. Nothing is changed by it.
@@ -251,10 +252,10 @@ impl Archive {
     }
 
     /// As [`History::read`].
-    pub fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, String> {
+    pub fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, String> {
         match &self.0 {
-            Source::Log(kept) => reading::read(kept, after, through, topics).map_err(|fault| fault.0),
-            Source::Older(older) => Ok(older.read(after, through, topics)),
+            Source::Log(kept) => reading::read(kept, after, through, selectors).map_err(|fault| fault.0),
+            Source::Older(older) => Ok(older.read(after, through, selectors)),
         }
     }
 

@@ -1,12 +1,15 @@
 //! How the log is read: positions and topics come from the index, texts from the segments, on the reader's own thread.
 
 use super::Kept as Locked;
+use super::entry::Condition;
 use super::fault::Fault;
 use super::index::{Index, Place};
 use super::segment::Window;
 use super::shelf::event_at;
 use crate::event::{Frame, Id};
-use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus, lists, topic_of};
+use crate::history::lists::{self, WALKED_MAX};
+use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus, topic_of};
+use crate::selector::Selector;
 use crate::topic::Topic;
 use parking_lot::RwLock;
 use std::collections::VecDeque;
@@ -20,23 +23,23 @@ const RECORD_BYTES: u64 = 512;
 
 /// The id after which a stream goes on; none if it asks for an id that is unknown or too old. `last` is the newest
 /// event that was handed to the hub.
-pub(super) fn find(index: &Index, start: &Start, topics: &[Topic], last: Id) -> Option<Id> {
+pub(super) fn find(index: &Index, start: &Start, selectors: &[Selector], last: Id) -> Option<Id> {
     match start {
         Start::Live => Some(last),
-        Start::Earliest => Some(lists::earliest(of(index, topics), index.edge(topics))),
+        Start::Earliest => Some(lists::earliest(index.lists(selectors), index.edge(selectors))),
         Start::Latest(count) => {
-            Some(lists::before_latest(of(index, topics), *count, last, index.edge(topics)))
+            Some(lists::before_latest(index.lists(selectors), *count, last, index.edge(selectors)))
         }
         // Nobody can have seen an event that is kept and was not yet handed to the hub.
-        Start::After(asked) => find_asked(index, asked, topics).filter(|id| *id <= last),
+        Start::After(asked) => find_asked(index, asked, selectors).filter(|id| *id <= last),
     }
 }
 
-/// The id that a browser says it saw last: its publisher's on one of these topics, or one of ours that was given out and
+/// The id that a browser says it saw last: its publisher's on a topic of these selectors, or one of ours that was given out and
 /// after which nothing is missing.
-fn find_asked(index: &Index, asked: &str, topics: &[Topic]) -> Option<Id> {
-    match (index.find_given(asked, topics), index.find_given_retracted(asked, topics)) {
-        (None, None) => Id::parse(asked).filter(|&id| id == index.edge(topics) || index.knows(id)),
+fn find_asked(index: &Index, asked: &str, selectors: &[Selector]) -> Option<Id> {
+    match index.find_given(asked, selectors)? {
+        (None, None) => Id::parse(asked).filter(|&id| id == index.edge(selectors) || index.knows(id)),
         // The id was used again after it was retracted. Nothing says which of the two events the browser saw, so it is
         // told of a gap rather than left with one.
         (Some(_), Some(_)) => None,
@@ -44,31 +47,31 @@ fn find_asked(index: &Index, asked: &str, topics: &[Topic]) -> Option<Id> {
     }
 }
 
-/// The newest id at or before `after` on these topics; else the edge of what they have lost.
-pub(super) fn position(index: &Index, after: Id, topics: &[Topic]) -> Id {
-    let newest = topics.iter().filter_map(|topic| {
-        let list = index.on(topic.as_str())?;
-        list.partition_point(|&id| id <= after).checked_sub(1).map(|position| list[position])
-    });
-    newest.max().unwrap_or_else(|| index.edge(topics))
-}
-
-/// The lists of these topics.
-fn of<'a>(index: &'a Index, topics: &[Topic]) -> impl Iterator<Item = &'a VecDeque<Id>> {
-    topics.iter().filter_map(|topic| index.on(topic.as_str()))
+/// The newest id at or before `after` on the topics of these selectors, or the edge of what they have lost if that is
+/// newer, or if there is none.
+pub(super) fn position(index: &Index, after: Id, selectors: &[Selector]) -> Id {
+    let (newest, edge) = (lists::newest_through(index.lists(selectors), after), index.edge(selectors));
+    newest.max(Some(edge).filter(|edge| *edge <= after)).unwrap_or(edge)
 }
 
 /// As [`crate::history::History::read`].
-pub(super) fn read(kept: &RwLock<Locked>, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Fault> {
-    let (mut part, places) = {
+pub(super) fn read(
+    kept: &RwLock<Locked>,
+    after: Id,
+    through: Id,
+    selectors: &[Selector],
+) -> Result<Part, Fault> {
+    let (mut part, places, through) = {
         let index = &kept.read().index;
-        let edge = index.edge(topics);
-        if let Some(older) = lists::requested(of(index, topics), after, through, edge) {
+        // Most reads are behind all edges.
+        let edge = if after < index.edges.newest() { index.edge(selectors) } else { Id::default() };
+        if let Some(older) = lists::requested(index.lists(selectors), after, through, edge) {
             let places: Vec<Place> = older.into_iter().filter_map(|id| index.place(id)).collect();
-            return read_older(&places, topics, edge.min(through));
+            return read_older(&places, selectors, edge.min(through));
         }
         let gap = (after < edge).then_some(edge);
-        (Part { gap, ..Part::default() }, wanted(index, after, through, topics))
+        let (places, end) = wanted(index, after, through, selectors);
+        (Part { gap, ..Part::default() }, places, end)
     };
     let (mut window, mut bytes) = (Window::default(), 0);
     for (position, place) in places.iter().enumerate() {
@@ -77,23 +80,27 @@ pub(super) fn read(kept: &RwLock<Locked>, after: Id, through: Id, topics: &[Topi
         }
         let is_there = window.holds(&place.segment, place.offset);
         let piece_bytes = if is_there { 0 } else { piece_bytes(&places[position..]) };
-        let kept = read_event(&mut window, place, topics, piece_bytes)?;
+        let Some(kept) = read_event(&mut window, place, selectors, piece_bytes)? else { continue };
         bytes += kept.frame.len();
         part.events.push(kept);
         part.through = place.id;
     }
-    part.through = through.max(after);
+    // Where a part ends does not depend on events that are not in it.
+    if through.is_all || part.events.is_empty() {
+        part.through = through.id.max(after);
+    }
     Ok(part)
 }
 
 /// What a request asks for of the time before the edge: the newest of it, which stands here.
-fn read_older(places: &[Place], topics: &[Topic], through: Id) -> Result<Part, Fault> {
+fn read_older(places: &[Place], selectors: &[Selector], through: Id) -> Result<Part, Fault> {
     let (mut events, mut window, mut bytes) = (Vec::new(), Window::default(), 0);
     for place in places {
         if bytes >= PART_BYTES {
             break;
         }
-        let kept = read_event(&mut window, place, topics, RECORD_BYTES as usize)?;
+        let kept = read_event(&mut window, place, selectors, RECORD_BYTES as usize)?;
+        let Some(kept) = kept else { continue };
         bytes += kept.frame.len();
         events.push(kept);
     }
@@ -101,37 +108,45 @@ fn read_older(places: &[Place], topics: &[Topic], through: Id) -> Result<Part, F
     Ok(Part { events, through, gap: None })
 }
 
-/// The event that stands at this place, for a read of these topics.
+/// The event that stands at this place, if it is on a topic of these selectors.
 fn read_event(
     window: &mut Window,
     place: &Place,
-    topics: &[Topic],
+    selectors: &[Selector],
     piece_bytes: usize,
-) -> Result<Kept, Fault> {
+) -> Result<Option<Kept>, Fault> {
     let (event, _) = event_at(window, &place.segment, place.offset, piece_bytes)?;
-    let frame = event.frame.filter(|_| event.id == place.id);
-    match (frame, topic_of(event.topics(), topics)) {
-        (Some(frame), Some(topic)) => {
-            Ok(Kept { id: place.id, at: event.at, topic, frame: Frame::from(frame) })
-        }
-        _ => Err(Fault::damaged(&place.segment.path, "another event stands where one should")),
-    }
+    let Some(frame) = event.frame.filter(|_| event.id == place.id) else {
+        return Err(Fault::damaged(&place.segment.path, "another event stands where one should"));
+    };
+    let kept = |topic| Kept { id: place.id, at: event.at, topic, frame: Frame::from(frame) };
+    Ok(topic_of(event.topics(), selectors).map(kept))
 }
 
-/// Where the events of a part stand, and one more.
-fn wanted(index: &Index, after: Id, through: Id, topics: &[Topic]) -> Vec<Place> {
-    let mut ids: Vec<Id> = of(index, topics)
-        .flat_map(|list| {
-            let from = list.partition_point(|&id| id <= after);
-            list.range(from..).take_while(|&&id| id <= through).take(PART_EVENTS + 1)
-        })
-        .copied()
-        .collect();
-    if topics.len() > 1 {
-        ids.sort_unstable();
-        ids.dedup();
+/// Up to where the places of a part go.
+struct Through {
+    id: Id,
+    /// That is as far as was asked for.
+    is_all: bool,
+}
+
+/// Where the events of a part stand, and one more; or where all events stand among which they are, if the selectors name
+/// more topics than can be merged.
+fn wanted(index: &Index, after: Id, through: Id, selectors: &[Selector]) -> (Vec<Place>, Through) {
+    let all = Through { id: through, is_all: true };
+    if !index.are_many(selectors) {
+        let ids = lists::oldest(index.lists(selectors), PART_EVENTS + 1, (after, through));
+        return (ids.into_iter().filter_map(|id| index.place(id)).collect(), all);
     }
-    ids.into_iter().take(PART_EVENTS + 1).filter_map(|id| index.place(id)).collect()
+    let from = index.entries.partition_point(|entry| entry.id() <= after);
+    let rest = index.entries.range(from..).map(|entry| entry.id()).take_while(|id| *id <= through);
+    let walked: Vec<Id> = rest.take(WALKED_MAX).collect();
+    let is_kept = |id: &Id| index.condition(*id) == Some(Condition::Kept);
+    let places = walked.iter().copied().filter(is_kept).filter_map(|id| index.place(id)).collect();
+    match walked.last() {
+        Some(&id) if walked.len() == WALKED_MAX => (places, Through { id, is_all: false }),
+        _ => (places, all),
+    }
 }
 
 /// How much is read at once for the first of these records: up to the last of those that stand close together.

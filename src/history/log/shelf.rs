@@ -2,7 +2,7 @@
 
 use super::entry::{Condition, Entry};
 use super::fault::Fault;
-use super::index::{Index, Oldest, remove_given};
+use super::index::{Index, Oldest};
 use super::record::{EventRecord, Record};
 use super::segment::{Segment, Window};
 use crate::event::Id;
@@ -100,19 +100,18 @@ impl Shelf for Index {
     }
 
     fn remove(&mut self, id: Id, row: &Row) {
+        let Some(position) = self.position(id) else { return };
         if row.is_retracted {
+            if let Some(given) = &row.given {
+                self.forget_given_retracted(id, given, &row.topics);
+            }
             for topic in row.topics.iter() {
-                if let Some(given) = &row.given {
-                    let hash = self.hash(topic.as_str(), given);
-                    remove_given(&mut self.by_given_retracted, hash, id);
-                }
                 // What the topic still lists may be older, and is not lost.
                 if self.oldest_on(topic).is_none_or(|oldest| oldest > id) {
                     self.edges.note(topic, id);
                 }
             }
         }
-        let Some(position) = self.position(id) else { return };
         self.segments.note_gone(self.entries[position].segment, row.record_bytes);
         self.entries[position].set_condition(Condition::Removed);
         self.holes += 1;
@@ -141,7 +140,7 @@ fn row(
     is_retracted: bool,
     known: impl Fn(&str) -> Option<Topic>,
 ) -> (Row, usize) {
-    let topics = event.topics().filter_map(|name| known(name).or_else(|| Topic::new(name).ok())).collect();
+    let topics = event.topics().filter_map(|name| known(name).or_else(|| Topic::kept(name).ok())).collect();
     let frame_bytes = event.frame.map_or(0, <[u8]>::len);
     let kept_bytes = if is_retracted { 0 } else { frame_bytes };
     let row = Row {

@@ -45,7 +45,7 @@ impl State {
         let mut edges = Edges::new(Id::from_key(rest.number()?));
         while !rest.0.is_empty() {
             let id = Id::from_key(rest.number()?);
-            edges.note(&Topic::new(rest.topic()?).ok()?, id);
+            edges.note(&Topic::kept(rest.topic()?).ok()?, id);
         }
         Some(State { first, previous_end, edges, passed, boot: Boot { id, uptime } })
     }

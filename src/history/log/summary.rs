@@ -128,7 +128,7 @@ impl Summary {
 
     /// The topics, by their numbers.
     pub(super) fn topics(&self) -> Option<Vec<Topic>> {
-        self.topics.iter().map(|topic| Topic::new(topic).ok()).collect()
+        self.topics.iter().map(|topic| Topic::kept(topic).ok()).collect()
     }
 
     /// What is in the segment, in its order; a piece that is none where the summary is not what was written.

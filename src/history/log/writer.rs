@@ -105,7 +105,7 @@ impl Writer {
         self.try_again();
         let answers = self
             .commit_and_broadcast(&batch.jobs, hub)
-            .map_err(|why| Error::Unavailable(format!("it could not be kept, try again later: {why}")));
+            .map_err(|why| Error::unavailable(format!("it could not be kept, try again later: {why}")));
         batch.answer(answers);
     }
 

@@ -13,6 +13,10 @@ const TRAILER_BYTES_MAX: usize = 4 * 1024;
 /// The longest line that announces a chunk, with its extensions. A longer one is answered 400.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 
+/// How chunks are written.
+const CHUNKS: &str =
+    "write each chunk as its size in hexadecimal, CRLF, so many bytes, CRLF; and `0`, CRLF, CRLF at the end";
+
 /// A body that is being read.
 #[derive(Debug)]
 pub(super) struct Body {
@@ -35,11 +39,11 @@ enum Stage {
 }
 
 impl Body {
-    /// A body of at most `bytes_max` bytes. [`Error::TooLarge`] if it is known to be longer; what is over the limit is
+    /// A body of at most `bytes_max` bytes. [`Error::too_large`] if it is known to be longer; what is over the limit is
     /// neither read nor given room.
     pub(super) fn new(framing: Framing, bytes_max: usize) -> Result<Body, Error> {
         let stage = match framing {
-            Framing::Length(bytes) if bytes > bytes_max => return Err(Error::TooLarge { bytes_max }),
+            Framing::Length(bytes) if bytes > bytes_max => return Err(Error::too_large(bytes_max)),
             Framing::Length(bytes) => Stage::Length(bytes),
             Framing::Chunked => Stage::Size,
         };
@@ -61,7 +65,7 @@ impl Body {
                     self.stage = match chunk_size(&line)? {
                         0 => Stage::Trailer(0),
                         bytes if bytes > (self.bytes_max - self.taken.len()) as u64 => {
-                            return Err(Error::TooLarge { bytes_max: self.bytes_max });
+                            return Err(Error::too_large(self.bytes_max));
                         }
                         bytes => Stage::Chunk(bytes as usize),
                     };
@@ -69,7 +73,7 @@ impl Body {
                 Stage::Chunk(bytes) => {
                     let Some(chunk) = take(source, bytes + 2) else { return Ok(None) };
                     let Some(chunk) = chunk.strip_suffix(b"\r\n") else {
-                        return Err(Error::bad("a chunk is longer than its size says"));
+                        return Err(Error::bad("a chunk is longer than its size says").hint(CHUNKS));
                     };
                     self.taken.extend_from_slice(chunk);
                     self.stage = Stage::Size;
@@ -100,7 +104,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, Error> {
     let is_plain = line[0].is_ascii_hexdigit() && line.iter().filter(|&&byte| byte == b'\r').count() == 1;
     match httparse::parse_chunk_size(line) {
         Ok(httparse::Status::Complete((_, bytes))) if is_plain => Ok(bytes),
-        _ => Err(Error::bad("the size of a chunk is not a hexadecimal number")),
+        _ => Err(Error::bad("the size of a chunk is not a hexadecimal number").hint(CHUNKS)),
     }
 }
 
@@ -109,12 +113,12 @@ fn read_line(source: &mut Source, bytes_max: usize) -> Result<Option<Vec<u8>>, E
     let end = source.buffered().iter().position(|&byte| byte == b'\n');
     let bytes = end.map_or(source.buffered().len(), |index| index + 1);
     if bytes > bytes_max {
-        return Err(Error::bad("a line between the chunks is too long"));
+        return Err(Error::bad("a line between the chunks is too long").hint(CHUNKS));
     }
     let line = end.and_then(|_| take(source, bytes));
     match line {
         Some(line) if !line.ends_with(b"\r\n") => {
-            Err(Error::bad("a line between the chunks does not end in CRLF"))
+            Err(Error::bad("a line between the chunks does not end in CRLF").hint(CHUNKS))
         }
         line => Ok(line),
     }

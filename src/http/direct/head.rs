@@ -3,7 +3,7 @@
 //! Everything here is a pure function of bytes. A head that could be read in two ways is refused, so that
 //! nobody can smuggle a second request past a proxy that reads it in the other way.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::http::{HEAD_BYTES_MAX, HEADERS_MAX, QUERY_BYTES_MAX, Request, Target};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -13,6 +13,9 @@ use std::net::SocketAddr;
 
 /// More fields than a request usually has: the room that is tried first.
 const HEADERS_USUAL: usize = 24;
+
+/// What to do where the bytes are no HTTP.
+const SPEAK_HTTP: &str = "send an HTTP/1.1 request, without TLS unless a proxy in front takes it off";
 
 type Field<'a> = httparse::Header<'a>;
 
@@ -44,7 +47,7 @@ impl Head {
     pub(super) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Option<Head>, Error> {
         let mut few = [const { MaybeUninit::uninit() }; HEADERS_USUAL];
         match Head::parse_into(bytes, peer, &mut few) {
-            Err(Error::HeadTooLarge) => {
+            Err(error) if error.kind() == ErrorKind::HeadTooLarge => {
                 // On the heap, because the part of a stack that was touched once stays with a stream for
                 // its life.
                 let mut many = Vec::with_capacity(HEADERS_MAX);
@@ -63,26 +66,34 @@ impl Head {
         let head_bytes = match parsed.parse_with_uninit_headers(bytes, fields) {
             Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
             Ok(httparse::Status::Partial) if bytes.len() >= bytes_max(bytes) => {
-                return Err(Error::HeadTooLarge);
+                return Err(Error::head_too_large());
             }
             Ok(httparse::Status::Partial) => return refuse_bare_lf(bytes).map(|()| None),
-            Err(httparse::Error::TooManyHeaders) => return Err(Error::HeadTooLarge),
+            Err(httparse::Error::TooManyHeaders) => return Err(Error::head_too_large()),
             // What was wrong with the line can be told when all of it is there.
             Err(httparse::Error::Version) if !bytes.contains(&b'\n') && bytes.len() < HEAD_BYTES_MAX => {
                 return Ok(None);
             }
             Err(httparse::Error::Version) if has_blank_in_target(bytes) => {
-                let right = "in a path or a query it is written `%20`";
-                return Err(Error::bad(format!("a blank cannot stand in the request's target: {right}")));
+                let error = Error::bad("a blank cannot stand in the request's target");
+                return Err(error.hint("write it `%20` in a path or a query"));
             }
-            Err(httparse::Error::Version) => return Err(Error::Version),
-            Err(error) => return Err(Error::bad(format!("this is not an HTTP request: {error}"))),
+            Err(httparse::Error::Version) => {
+                return Err(Error::new(ErrorKind::Version, "only HTTP/1.0 and HTTP/1.1 are spoken here"));
+            }
+            Err(error) => {
+                return Err(Error::bad(format!("this is not an HTTP request: {error}")).hint(SPEAK_HTTP));
+            }
         };
         if head_bytes > HEAD_BYTES_MAX && head_bytes > bytes_max(bytes) {
-            return Err(Error::HeadTooLarge);
+            return Err(Error::head_too_large());
         }
         refuse_bare_lf(&bytes[..head_bytes])?;
-        let method = parsed.method.unwrap_or_default().parse().map_err(|_| Error::bad("not a method"))?;
+        let method = parsed
+            .method
+            .unwrap_or_default()
+            .parse()
+            .map_err(|_| Error::bad("the method is not a word").hint(SPEAK_HTTP))?;
         let target = Target::parse(parsed.path.unwrap_or_default())?;
         let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
         let request = Request::new(method, target, version, headers(parsed.headers)?, peer);
@@ -96,7 +107,8 @@ impl Head {
 /// Some take a lone LF for the end of a line, others do not.
 fn refuse_bare_lf(bytes: &[u8]) -> Result<(), Error> {
     if memchr_iter(b'\n', bytes).any(|index| index == 0 || bytes[index - 1] != b'\r') {
-        return Err(Error::bad("a line of the head ends in LF; HTTP's line end is CRLF"));
+        let error = Error::bad("a line of the head ends in LF; HTTP's line end is CRLF");
+        return Err(error.hint("end each line of the head with CRLF"));
     }
     Ok(())
 }
@@ -135,9 +147,11 @@ fn headers(fields: &[Field]) -> Result<HeaderMap, Error> {
 /// RFC 9112, section 3.2.
 fn check_host(request: &Request) -> Result<(), Error> {
     match request.headers.get_all(HOST).iter().count() {
-        0 if request.version == Version::HTTP_11 => Err(Error::bad("HTTP/1.1 needs the header `Host`")),
+        0 if request.version == Version::HTTP_11 => {
+            Err(Error::bad("HTTP/1.1 needs the header `Host`").hint("send `Host` with the server's name"))
+        }
         0 | 1 => Ok(()),
-        _ => Err(Error::bad("the header `Host` was sent more than once")),
+        _ => Err(Error::bad("the header `Host` was sent more than once").hint("send it once")),
     }
 }
 
@@ -147,10 +161,14 @@ fn framing(request: &Request) -> Result<Framing, Error> {
     let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
     match (lengths.next(), codings.next()) {
         (None, None) => Ok(Framing::Length(0)),
-        (Some(_), Some(_)) => Err(Error::bad("`Content-Length` and `Transfer-Encoding` exclude each other")),
+        (Some(_), Some(_)) => {
+            let error = Error::bad("`Content-Length` and `Transfer-Encoding` exclude each other");
+            Err(error.hint("send one of them"))
+        }
         (Some(length), None) => {
             if lengths.next().is_some() {
-                return Err(Error::bad("the header `Content-Length` was sent more than once"));
+                let error = Error::bad("the header `Content-Length` was sent more than once");
+                return Err(error.hint("send it once"));
             }
             let digits = length.as_bytes();
             let text = length.to_str().unwrap_or_default();
@@ -162,10 +180,14 @@ fn framing(request: &Request) -> Result<Framing, Error> {
         }
         (None, Some(coding)) => {
             if request.version == Version::HTTP_10 {
-                return Err(Error::bad("HTTP/1.0 has no `Transfer-Encoding`"));
+                let error = Error::bad("HTTP/1.0 has no `Transfer-Encoding`");
+                return Err(error.hint("send `Content-Length`, or use HTTP/1.1"));
             }
             if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                return Err(Error::Coding);
+                return Err(Error::new(
+                    ErrorKind::Coding,
+                    "the only `Transfer-Encoding` understood here is `chunked`",
+                ));
             }
             Ok(Framing::Chunked)
         }
@@ -176,7 +198,10 @@ fn expects_continue(request: &Request) -> Result<bool, Error> {
     let mut expected = request.headers.get_all(EXPECT).iter().peekable();
     let expects = expected.peek().is_some();
     if expected.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return Err(Error::Expectation);
+        return Err(Error::new(
+            ErrorKind::Expectation,
+            "the only `Expect` understood here is `100-continue`",
+        ));
     }
     Ok(expects && request.version == Version::HTTP_11)
 }

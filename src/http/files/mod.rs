@@ -24,6 +24,9 @@ static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/www.rs")
 /// A page may load what this server serves and nothing else.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// What to do where a path is no route and no file.
+const NO_ROUTE: &str = "check the path: topics are at `/topics/NAME`, pages and files at `/`";
+
 /// The files under `www/`, some of them hidden.
 pub struct Files {
     embedded: HashMap<&'static str, File>,
@@ -60,9 +63,10 @@ impl Files {
     }
 
     /// Answers with the file of this name (`sse.html`), or 304 if the browser has it.
-    /// [`Error::NotFound`] if there is none.
+    /// [`Error::not_found`] if there is none.
     pub fn answer(&self, request: &Request, name: &str) -> Result<Response, Error> {
-        let missing = || Error::NotFound(format!("there is no `{}` here", printable(request.path())));
+        let missing =
+            || Error::not_found(format!("there is no `{}` here", printable(request.path()))).hint(NO_ROUTE);
         if self.hidden.iter().any(|page| page == page_of(name)) {
             return Err(missing());
         }
@@ -156,7 +160,7 @@ fn read(folder: &Path, name: &str) -> Result<Option<(Vec<u8>, Waiting)>, Error> 
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some((bytes, waiting))),
         Err(error) if is_no_file(error.kind()) => Ok(None),
-        Err(error) => Err(Error::Internal(format!("failed to read {name:?}: {error}"))),
+        Err(error) => Err(Error::internal(format!("failed to read {name:?}: {error}"))),
     }
 }
 

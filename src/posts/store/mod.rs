@@ -47,14 +47,14 @@ pub const NO_POST: &str = "there is no post of this id";
 pub const NO_FEED: &str = "there is no feed of this name: no post has this tag";
 
 /// The posts, and the events that report their changes. All methods may be called from any thread and block
-/// until they are done. [`Error::Unavailable`] from any of them: it cannot be done now, and was not done.
+/// until they are done. [`Error::unavailable`] from any of them: it cannot be done now, and was not done.
 pub trait PostStore: Send + Sync {
-    /// Keeps a new post, under an id that no other post has, and its event. [`Error::Unavailable`] also
+    /// Keeps a new post, under an id that no other post has, and its event. [`Error::unavailable`] also
     /// where there are [`POSTS_MAX`] posts.
     fn create(&self, new: NewPost) -> Result<Post, Error>;
 
     /// Edits a post and gives the post as it is then. An edit that changes nothing makes no new version and
-    /// no event. [`Error::NotFound`] if there is no such post; [`Error::Precondition`] if the edit is meant
+    /// no event. [`Error::not_found`] if there is no such post; [`Error::precondition`] if the edit is meant
     /// for another version. Comparing the version and changing the post are one step.
     fn edit(&self, id: PostId, edit: Edit) -> Result<Post, Error>;
 
@@ -65,7 +65,7 @@ pub trait PostStore: Send + Sync {
     fn get(&self, id: PostId) -> Result<Option<Post>, Error>;
 
     /// The newest posts in the order of their creation, at most `limit` and about [`LIST_BYTES`]; only posts older than `before` if
-    /// that is given. [`Error::Bad`] if there is no post `before`.
+    /// that is given. [`Error::bad`] if there is no post `before`.
     fn newest(&self, before: Option<PostId>, limit: usize) -> Result<PostList, Error>;
 
     /// The oldest events that were not handled yet, at most [`EVENTS_MAX`], in the order of their numbers.
@@ -105,7 +105,7 @@ pub trait FeedStore: Send + Sync {
     fn has_room(&self, tags: &[String]) -> Result<bool, Error>;
 
     /// The newest posts of a feed, at most `limit` and about [`LIST_BYTES`]; only the posts behind `before` in it if that is given.
-    /// None if there is no such feed; [`Error::Bad`] if `before` is not in it.
+    /// None if there is no such feed; [`Error::bad`] if `before` is not in it.
     fn feed(&self, name: &str, before: Option<PostId>, limit: usize) -> Result<Option<Feed>, Error>;
 }
 

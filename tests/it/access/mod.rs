@@ -1,6 +1,8 @@
 //! Who may publish and read, and from which sites.
 
 mod hosts; // names under which the server is asked for
+mod leaks; // what is refused is seen nowhere
 mod origins; // CORS
 mod retract; // who may retract events
+mod rules; // what rules give, and what refusals say
 mod site; // requests that pages of other sites make a browser send

@@ -258,6 +258,22 @@ fn listen_prints_events_as_they_come() {
 }
 
 #[test]
+fn listen_takes_prefixes_and_says_by_which_topic_each_event_came() {
+    let server = server();
+    let at = server.address();
+    let mut listening = Listening::start(&["rooms/*", "news", "--json", "--since", "earliest"], &url(at));
+    for (topic, data) in [("rooms/1", "one"), ("other", "no"), ("news", "two"), ("rooms/2/x", "three")] {
+        publish(at, &format!("/topics/{topic}"), data);
+    }
+    for (topic, data) in [("rooms/1", "one"), ("news", "two"), ("rooms/2/x", "three")] {
+        let event = listening.json();
+        assert_eq!((event["topic"].as_str(), event["data"].as_str()), (Some(topic), Some(data)));
+    }
+    let refused = complaint(&output(&["listen", "$*", "--url", &url(at)]), 1);
+    assert!(refused.contains("400") && refused.contains('$'), "{refused}");
+}
+
+#[test]
 fn listen_comes_back_when_the_server_was_killed_and_started_again() {
     // An address of its own, so that no other test's connection takes the port in between.
     let server = Program::serve(&["--listen", "127.0.0.72:0"]);

@@ -4,8 +4,8 @@ use crate::support::{Browser, get, publish, until};
 use callout::event::Id;
 use callout::history::{Memory, Part, Receipt, Resume, Retracted, Status, TopicStatus};
 use callout::{
-    Answer, Bounds, Config, Draft, Error, Event, History, Hub, Pages, Server, Start, StartError, Topic,
-    Topics, get as get_route,
+    Answer, Bounds, Config, Draft, Error, Event, History, Hub, Pages, Selector, Server, Start, StartError,
+    Topic, Topics, get as get_route,
 };
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -32,12 +32,12 @@ impl History for Own {
         (self.publish)(&self.inner, event)
     }
 
-    fn resume(&self, start: &Start, topics: &[Topic]) -> Result<Resume, Error> {
-        self.inner.resume(start, topics)
+    fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error> {
+        self.inner.resume(start, selectors)
     }
 
-    fn read(&self, after: Id, through: Id, topics: &[Topic]) -> Result<Part, Error> {
-        self.inner.read(after, through, topics)
+    fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error> {
+        self.inner.read(after, through, selectors)
     }
 
     fn retract(&self, topic: &Topic, id: Option<&str>) -> Result<Retracted, Error> {

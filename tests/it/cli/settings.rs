@@ -1,6 +1,7 @@
 //! The values of flags and of variables: what is refused, and how it is said.
 
 use super::commands::{callout, complaint, output, text};
+use crate::support::Program;
 use std::process::Stdio;
 
 #[test]
@@ -55,17 +56,36 @@ fn what_a_shell_would_have_taken_off_a_variables_value_is_refused_and_shown() {
 #[test]
 fn a_variable_that_callout_does_not_know_is_named_without_its_value() {
     let mut command = callout(&["publish", "t", "x", "--url", "http://127.0.0.71:1"]);
-    command.env("CALLOUT_TOKEN", "sesame").env("CALLOUT_PUBLISH_TOKEN", "sesame");
+    command
+        .env("CALLOUT_EVENTS", "sesame")
+        .env("CALLOUT_TOKEN", "sesame")
+        .env("CALLOUT_PUBLISH_TOKEN", "sesame");
     // Those that Kubernetes sets for a service named `callout`, and one of another command.
     command.env("CALLOUT_PORT_8080_TCP_ADDR", "10.0.0.1").env("CALLOUT_SERVICE_HOST", "10.0.0.1");
     command.env("CALLOUT_HEARTBEAT", "15s");
     let output = command.stdout(Stdio::piped()).output().unwrap();
     let notes = text(&output.stderr);
     let unknown =
-        "callout: the variable CALLOUT_TOKEN is unknown and has no effect; is CALLOUT_PUBLISH_TOKEN meant?";
+        "callout: the variable CALLOUT_EVENTS is unknown and has no effect; is CALLOUT_KEEP_EVENTS meant?";
     assert_eq!(notes.lines().next(), Some(unknown));
     assert_eq!(notes.lines().filter(|line| line.contains("variable")).count(), 1, "{notes}");
     assert!(!notes.contains("sesame"), "{notes}");
+}
+
+#[test]
+fn a_server_says_that_the_token_of_the_other_commands_does_not_close_it() {
+    let notes = |own: Option<&str>| {
+        let mut command = callout(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("CALLOUT_TOKEN", "sesame").envs(own.map(|token| ("CALLOUT_PUBLISH_TOKEN", token)));
+        let program = Program::start(command);
+        program.signal("TERM");
+        program.wait().1
+    };
+    let note = "callout: the variable CALLOUT_TOKEN is for publish, listen and history, and closes nothing here; is \
+                CALLOUT_PUBLISH_TOKEN meant?\n";
+    let (open, closed) = (notes(None), notes(Some("sesame")));
+    assert!(open.contains(note) && !open.contains("sesame"), "{open}");
+    assert!(!closed.contains("CALLOUT_TOKEN"), "{closed}");
 }
 
 #[test]

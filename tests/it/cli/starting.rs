@@ -63,3 +63,26 @@ fn a_data_folder_that_is_made_and_its_files_are_for_their_owner_only() {
     assert_eq!(mode(), 0o750);
     std::fs::remove_dir_all(parent).unwrap();
 }
+
+#[test]
+fn a_server_that_others_can_reach_without_rules_warns_once_of_what_is_open() {
+    let warnings = |flags: &[&str]| -> Vec<String> {
+        let program = Program::serve(flags);
+        program.signal("TERM");
+        let log = program.wait().1;
+        log.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect()
+    };
+    for (flags, why) in [
+        (&["--host", "push.example.org"][..], "it is asked for as push.example.org, by --host"),
+        (&["--trusted-proxy", "127.0.0.1"], "a proxy is in front, by --trusted-proxy"),
+    ] {
+        let said = warnings(flags);
+        let open = format!(
+            "others can reach this server ({why}), and there are no rules: anybody may publish to every topic and read it, \
+             notify every user and read what is for them; rules in a file (--config), or --publish-token, would change that"
+        );
+        assert!(said.len() == 1 && said[0].ends_with(&open), "{said:?}");
+        assert_eq!(warnings(&[flags, &["--publish-token", "sesame"]].concat()), [""; 0]);
+    }
+    assert_eq!(warnings(&[]), [""; 0]);
+}

@@ -1,10 +1,9 @@
 //! A disc that fails: publishing and retracting are refused with the reason, nothing else stops, and nothing that was
 //! refused ever appears.
 
-use super::{draft, everything, start, topics};
+use super::{draft, everything, selectors, start, topics};
 use crate::support::drive::{Drive, Survives};
 use crate::support::{Browser, PATIENCE, Raw, grant, until};
-use callout::Error;
 use callout::client::{Client, Pace, Stream};
 use callout::event::Id;
 use callout::history::log::Log;
@@ -13,6 +12,7 @@ use callout::hub::chunk::Coding;
 use callout::hub::wire::Wire;
 use callout::hub::{Dispatch, Hub};
 use callout::os::threads::Threads;
+use callout::{Error, ErrorKind};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -79,14 +79,16 @@ fn publishing_is_refused_with_the_reason_while_the_disc_fails_and_works_again_by
         for number in 0..3 {
             let refused = disk.publish(draft(&["t"], Some("mine"), &format!("refused {number}")));
             match refused {
-                Err(Error::Unavailable(reason)) => assert!(reason.contains(words), "{reason}"),
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    assert!(error.to_string().contains(words), "{error}");
+                }
                 other => panic!("{other:?}"),
             }
             let failure = disk.status().failure.expect("it is known");
             assert!(failure.contains(words), "{failure}");
         }
         let live =
-            disk.resume(&Start::Live, &topics(&["t"])).expect("a stream that wants nothing old begins");
+            disk.resume(&Start::Live, &selectors(&["t"])).expect("a stream that wants nothing old begins");
         assert!((live.gap, live.position) == (false, first.clone()));
         mend(&disc);
         publish_when_it_can(&disk, "mine", "after");
@@ -148,9 +150,9 @@ fn retract(disk: &Log) -> Result<Retracted, Error> {
 fn check_not_retracted(disk: &Log) {
     assert_eq!((data(disk), disk.status().events), (vec!["first".into(), "second".into()], 2));
     assert_eq!(everything(disk, &["u"]).len(), 1);
-    let topics = topics(&["t"]);
-    let resumed = disk.resume(&Start::After("mine".into()), &topics).expect("it can be read");
-    let part = disk.read(resumed.after, Id::MAX, &topics).expect("it can be read");
+    let selectors = selectors(&["t"]);
+    let resumed = disk.resume(&Start::After("mine".into()), &selectors).expect("it can be read");
+    let part = disk.read(resumed.after, Id::MAX, &selectors).expect("it can be read");
     assert_eq!((resumed.gap, part.events.len()), (false, 1));
 }
 
@@ -166,7 +168,9 @@ fn a_retraction_that_is_refused_takes_nothing_back() {
         let disk = start_with_two(&disc);
         let words = fail(&disc, way);
         match retract(&disk) {
-            Err(Error::Unavailable(reason)) => assert!(reason.contains(words), "{reason}"),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                assert!(error.to_string().contains(words), "{error}");
+            }
             other => panic!("{other:?}"),
         }
         check_not_retracted(&start_on(&disc.cut(disc.log().len(), Survives::Everything)));
@@ -222,7 +226,7 @@ fn many_who_publish_and_read_while_the_disc_fails_do_not_lock_each_other_up() {
         thread::spawn(move || {
             while publishing.load(SeqCst) {
                 // The history may be readable or not, but it has to answer.
-                let _ = disk.resume(&Start::After(old.clone()), &topics(&["t"]));
+                let _ = disk.resume(&Start::After(old.clone()), &selectors(&["t"]));
             }
             done.send(()).expect("the test waits");
         });

@@ -2,7 +2,7 @@
 
 use super::seeing::history;
 use super::{Folder, callout, serve};
-use crate::support::{Browser, Program, get, post, publish, until};
+use crate::support::{Browser, Program, get, post, publish, said, until};
 use callout::history::log::NAME;
 use callout::posts::store::embedded;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ fn a_folder_that_is_removed_under_a_server_is_noticed_before_the_next_acknowledg
         fs::rename(folder.path(), &away).unwrap();
         let refused = post(at, "/topics/t", "refused");
         assert_eq!((refused.status, create(&program)), (503, 503), "{durability}");
-        let reason = refused.json()["error"].as_str().expect("a reason").to_owned();
+        let reason = said(&refused);
         assert!(reason.contains(folder.file().to_str().unwrap()) && reason.contains("removed"), "{reason}");
         assert!(get(at, "/healthz").json()["history"]["failure"].is_string());
         assert!(!folder.path().exists(), "it is not made again");

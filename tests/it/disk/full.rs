@@ -2,7 +2,7 @@
 
 use super::{Folder, serve};
 use crate::support::strace::{has_strace, under_strace};
-use crate::support::{Browser, Program, get, post, publish, until};
+use crate::support::{Browser, Program, get, post, publish, said, until};
 use std::fs;
 use std::process::Command;
 
@@ -78,7 +78,7 @@ fn check_full_disk(durability: &str) {
         assert!(witness.next().data.starts_with(&number));
         acknowledged.push(number);
     };
-    let reason = refusal.json()["error"].as_str().expect("a reason").to_owned();
+    let reason = said(&refusal);
     assert!(refusal.status == 503 && reason.contains("No space left"), "{reason}");
     let large = || post(program.address, "/topics/t", "x".repeat(EVENT_BYTES)).status;
     assert_eq!([large(), large()], [503, 503]);
@@ -156,7 +156,7 @@ fn syncs_that_fail_refuse_publishing_until_they_work_again() {
             assert_eq!(witness.next().data, data);
             acknowledged.push(data);
         } else {
-            let reason = answer.json()["error"].as_str().expect("a reason").to_owned();
+            let reason = said(&answer);
             assert!(answer.status == 503 && reason.contains("Input/output error"), "{reason}");
             assert_eq!(get(program.address, "/healthz").status, 200);
             refusals += 1;

@@ -22,6 +22,7 @@ use callout::history::log::{Log, NAME, Opener};
 use callout::history::{Bounds, Durability, History, PART_EVENTS};
 use callout::hub::Hub;
 use callout::os::threads::Threads;
+use callout::selector::Selector;
 use callout::topic::Topic;
 use std::fs;
 use std::path::PathBuf;
@@ -104,6 +105,10 @@ pub fn topics(names: &[&str]) -> Vec<Topic> {
     names.iter().map(|name| Topic::new(name).expect("a valid topic")).collect()
 }
 
+pub fn selectors(texts: &[&str]) -> Vec<Selector> {
+    texts.iter().map(|text| text.parse().expect("a valid selector")).collect()
+}
+
 /// An event, to be published.
 pub fn draft(names: &[&str], given: Option<&str>, data: &str) -> Event {
     let id = given.map(str::to_owned);
@@ -111,11 +116,11 @@ pub fn draft(names: &[&str], given: Option<&str>, data: &str) -> Event {
     Event::new(draft).expect("a valid event")
 }
 
-/// All that is kept on these topics, as a browser would see it.
-pub fn everything(history: &dyn History, names: &[&str]) -> Vec<(Id, Seen)> {
-    let (topics, mut after, mut kept) = (topics(names), Id::default(), Vec::new());
+/// All that is kept on the topics of these selectors, as a browser would see it.
+pub fn everything(history: &dyn History, texts: &[&str]) -> Vec<(Id, Seen)> {
+    let (selectors, mut after, mut kept) = (selectors(texts), Id::default(), Vec::new());
     loop {
-        let part = history.read(after, Id::MAX, &topics).expect("it can be read");
+        let part = history.read(after, Id::MAX, &selectors).expect("it can be read");
         assert!(part.events.len() <= PART_EVENTS);
         after = part.through;
         kept.extend(part.events.iter().map(|kept| (kept.id, seen(&kept.frame))));

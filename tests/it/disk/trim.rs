@@ -1,7 +1,7 @@
 //! Trimming: commits that add events trim old ones, by count, bytes and age. A browser that comes from beyond the edge
 //! is told, and the file does not grow much beyond what is kept.
 
-use super::{Folder, draft, everything, serve, start, topics};
+use super::{Folder, draft, everything, selectors, serve, start};
 use crate::support::{Browser, PATIENCE, Program, get, publish, until};
 use callout::history::log::{Log, opener};
 use callout::history::{Bounds, Durability, History, Start};
@@ -95,7 +95,7 @@ fn what_is_too_old_goes_with_the_next_event() {
         everything(&disk, &["t"]).is_empty() && disk.status().events > 0
     });
     // A browser that saw it has missed nothing.
-    assert!(!disk.resume(&Start::After(old), &topics(&["t"])).unwrap().gap);
+    assert!(!disk.resume(&Start::After(old), &selectors(&["t"])).unwrap().gap);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::hostile::{HIDDEN, exchange, responses};
 use crate::support::witness::Witness;
-use crate::support::{Browser, Program, get, post, publish, request, server, status};
+use crate::support::{Browser, Program, get, post, publish, request, said, server, status};
 use serde_json::json;
 
 #[test]
@@ -37,7 +37,7 @@ fn a_multipart_form_is_refused_with_what_to_do_and_not_published() {
     for path in ["/topics/t", "/topics?topic=t", "/notify/ann", "/subscribe"] {
         let head = format!("POST {path} HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=x");
         let answer = request(at, &head, form);
-        let text = answer.json()["error"].as_str().unwrap().to_owned();
+        let text = said(&answer);
         assert!(answer.status == 415 && text.contains("send the text"), "{path}: {answer:?}");
     }
     assert_eq!(get(at, "/history").json()["topics"], json!([]));
@@ -56,7 +56,7 @@ fn text_in_another_charset_is_refused_and_nothing_is_kept() {
         for (path, body) in [("/topics/t", &b"h\0i\0"[..]), ("/notify/ann", br#"{"data":"x"}"#)] {
             let head = format!("POST {path} HTTP/1.1\r\nContent-Type: text/plain; charset={charset}");
             let answer = request(at, &head, body);
-            let text = answer.json()["error"].as_str().unwrap().to_owned();
+            let text = said(&answer);
             assert!(answer.status == 415 && text.contains("UTF-8"), "{path} {charset}: {answer:?}");
         }
     }

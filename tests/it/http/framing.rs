@@ -4,7 +4,7 @@ use crate::support::hostile::{
     BODY_BYTES_MAX, HIDDEN, assert_dripping_is_refused, attack, chunked, exchange, responses,
 };
 use crate::support::witness::{AT_ONCE, Witness};
-use crate::support::{Program, Raw, post, server, server_with, status};
+use crate::support::{Program, Raw, post, said, server, server_with, status};
 use socket2::SockRef;
 use std::io::Write;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn a_body_over_the_limit_is_refused_and_not_published() {
     let body = "x".repeat(BODY_BYTES_MAX);
     let answer = post(program.address, "/topics/attacked", format!("{body}x"));
     assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
-    assert!(answer.json()["error"].as_str().unwrap().contains("65536"));
+    assert!(said(&answer).contains("65536"));
     witness.assert_calm();
     assert_eq!(post(program.address, "/topics/witness", &body).status, 200);
     assert_eq!(witness.next_data(), body, "the limit itself is allowed");
@@ -194,7 +194,7 @@ fn a_refused_sender_that_goes_on_sending_still_reads_its_answer() {
         raw.socket().set_read_timeout(Some(AT_ONCE)).unwrap();
         raw.send(attack(&format!("Content-Length: {length}"), ""));
         let answer = raw.answer();
-        assert_eq!((answer.status, answer.json()["error"].is_string()), (413, true));
+        assert!(answer.status == 413 && !said(&answer).is_empty(), "{answer:?}");
         // A reset would destroy the answer on its way to a sender that is farther away.
         for _ in 0..32 {
             let mut socket = raw.socket();

@@ -1,7 +1,7 @@
 //! Is it alive, is it ready, and how long it stays: what supervisors and load balancers ask.
 
 use crate::support::witness::AT_ONCE;
-use crate::support::{Browser, Program, Raw, get, post, server, until};
+use crate::support::{Browser, Program, Raw, get, post, said, server, until};
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ fn a_server_is_live_and_ready_until_it_is_about_to_stop() {
     server.announce_stop();
     let answer = get(at, "/healthz/ready");
     assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
-    assert!(answer.json()["error"].as_str().unwrap().contains("draining"));
+    assert!(said(&answer).contains("draining"));
     assert_eq!((get(at, "/healthz/live").status, get(at, "/healthz").status), (200, 200));
     // Everything else goes on.
     let mut browser = Browser::open(at, "/topics/t");
@@ -85,13 +85,10 @@ fn a_file_that_may_not_grow_refuses_publishing_and_ends_nothing() {
         acknowledged += 1;
         assert!(acknowledged < 300, "the file may grow");
     };
-    let reason = refusal.json()["error"].as_str().unwrap().to_owned();
+    let reason = said(&refusal);
     assert!(refusal.status == 503 && reason.contains("File too large"), "{reason}");
     let ready = get(program.address, "/healthz/ready");
-    assert!(
-        ready.status == 503 && ready.json()["error"].as_str().unwrap().contains("File too large"),
-        "{ready:?}"
-    );
+    assert!(ready.status == 503 && said(&ready).contains("File too large"), "{ready:?}");
     assert_eq!(get(program.address, "/healthz/live").status, 200);
     assert_eq!(post(program.address, "/topics/now", "streams go on").status, 200);
     browser.raw.socket().set_read_timeout(Some(Duration::from_secs(5))).unwrap();

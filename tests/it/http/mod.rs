@@ -7,6 +7,7 @@ mod clients; // the client's address, also behind a proxy
 mod connections; // deadlines, limits and room for connections
 mod encodings; // bodies that are compressed, or begin with a byte order mark
 mod ending; // nothing is left of a listener that ended
+mod errors; // every status that is an error, in one form
 mod files; // the files under `www/`
 mod framing; // heads that could be read in two ways
 mod heads; // heads good and bad, and how long a connection lasts

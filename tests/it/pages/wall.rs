@@ -1,7 +1,7 @@
 //! The message wall: named events, numbered, and the last hundred for a newcomer.
 
 use crate::disk::Folder;
-use crate::support::{Answer, Browser, get, post, request, server, server_with};
+use crate::support::{Answer, Browser, get, post, request, said, server, server_with};
 use callout::history::Address;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -80,10 +80,10 @@ fn an_invalid_message_is_refused_with_the_reason_and_nobody_sees_it() {
         (r#"{"data":"x","type":"error"}"#, 400, "`error`"),
         (r#"{"data":"x","type":"red\nid: 9"}"#, 400, "control"),
         (&long, 400, "`type`"),
-        (&large, 413, "too large"),
+        (&large, 413, "at most 65536 bytes"),
     ] {
         let answer = post(at, "/messages", body);
-        let said = answer.json()["error"].as_str().expect("an explanation").to_owned();
+        let said = said(&answer);
         assert!(answer.status == status && said.contains(why), "{body:.60}: {answer:?}");
     }
     let text =

@@ -42,7 +42,7 @@ fn deleting_what_is_not_there_is_404() {
         for method in ["DELETE", "GET"] {
             let answer = request(at, &format!("{method} /api/posts/{id} HTTP/1.1\r\nIf-Match: \"1\""), "");
             assert_eq!(answer.status, 404, "{method} {id}: {answer:?}");
-            assert_eq!(answer.json()["error"], "there is no post of this id");
+            assert_eq!(answer.json()["reason"], "there is no post of this id");
         }
     }
     assert_eq!(patch(at, &path(&post), "", &json!({ "title": "t" })).status, 404);
@@ -58,7 +58,7 @@ fn a_post_that_has_changed_since_the_named_version_is_not_deleted() {
     for (tag, status) in [("\"1\"", 412), ("\"other\"", 412), ("1", 400)] {
         assert_eq!(try_to(tag).status, status, "{tag}");
     }
-    assert!(text(&try_to("\"1\"").json()["error"]).contains("version 2"));
+    assert!(text(&try_to("\"1\"").json()["reason"]).contains("version 2"));
     assert_eq!(read(at, &path(&post)), post);
     for tag in ["\"2\"", "W/\"2\"", "*", "\"9\", \"2\""] {
         let post = edit(at, &create(at, "first #go"), "second #go");
@@ -109,7 +109,7 @@ fn a_deleted_post_makes_room_for_another() {
     let try_to = || post(at, "/api/posts", r#"{"title":"t","content":"c","author":"a"}"#);
     let refused = try_to();
     assert_eq!(refused.status, 503, "{refused:?}");
-    assert!(text(&refused.json()["error"]).contains("at most 100000 posts"), "{refused:?}");
+    assert!(text(&refused.json()["reason"]).contains("at most 100000 posts"), "{refused:?}");
     delete(at, &post_one);
     assert_eq!(try_to().status, 201);
     assert_eq!(try_to().status, 503);

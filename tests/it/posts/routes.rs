@@ -1,7 +1,7 @@
 //! The routes of the posts, and every status that they answer.
 
 use super::{all_posts, create, edit, feeds, ids, patch, path, read, settle, text, whole_feed};
-use crate::support::{Browser, get, post, request, server};
+use crate::support::{Browser, get, post, request, said, server};
 use humantime::format_rfc3339_millis;
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -88,11 +88,11 @@ fn an_invalid_post_is_refused_with_the_field_and_the_reason() {
         (with("content", &"x".repeat(10_001)), 400, "`content` has 10001 characters; at most 10000"),
         (with("content", &tags), 400, "`content` has more than 20 tags"),
         (with("content", &format!("#{}", "x".repeat(101))), 400, "a tag in `content` has 101"),
-        (with("content", &"x".repeat(1_000_000)), 413, "too large"),
+        (with("content", &"x".repeat(1_000_000)), 413, "at most 65536 bytes"),
         ("{\"title\":\"\\ud800\",\"content\":\"c\",\"author\":\"a\"}".into(), 400, "JSON like"),
     ] {
         let answer = post(at, "/api/posts", &body);
-        let said = answer.json()["error"].as_str().expect("an explanation").to_owned();
+        let said = said(&answer);
         assert!(answer.status == status && said.contains(why), "{body:.80}: {answer:?}");
     }
     assert_eq!(
@@ -105,7 +105,7 @@ fn an_invalid_post_is_refused_with_the_field_and_the_reason() {
     // The largest fields that are accepted.
     for (field, largest) in [("title", 200), ("author", 80), ("content", 10_000)] {
         let answer = post(at, "/api/posts", with(field, &"\u{1f600}".repeat(largest)));
-        assert_eq!(answer.status, 201, "{field}: {}", answer.json()["error"]);
+        assert_eq!(answer.status, 201, "{field}: {}", answer.json()["reason"]);
     }
 }
 
@@ -124,7 +124,7 @@ fn an_invalid_edit_is_refused_and_changes_nothing() {
         (json!("text"), "JSON like"),
     ] {
         let answer = patch(at, &path(&post), "", &body);
-        let said = answer.json()["error"].as_str().expect("an explanation").to_owned();
+        let said = said(&answer);
         assert!(answer.status == 400 && said.contains(why), "{body}: {answer:?}");
     }
     let large = patch(at, &path(&post), "", &json!({ "content": "x".repeat(1_000_000) }));
@@ -152,7 +152,7 @@ fn what_is_not_there_is_404_as_json_and_as_a_stream() {
         for accept in ["application/json", "text/event-stream"] {
             let answer = request(at, &format!("GET {path} HTTP/1.1\r\nAccept: {accept}"), "");
             assert_eq!(answer.status, 404, "{path} {accept}: {answer:?}");
-            assert!(answer.json()["error"].is_string(), "{answer:?}");
+            said(&answer);
         }
     }
     let gone = patch(at, "/api/posts/00000000-0000-4000-8000-000000000000", "", &json!({ "title": "t" }));
@@ -212,7 +212,7 @@ fn of_two_editors_the_second_is_told_that_the_post_was_changed() {
     assert_eq!(say("\"1\"", "ann's #go").status, 200);
     let stale = say("\"1\"", "bob's #go");
     assert_eq!(stale.status, 412);
-    assert!(text(&stale.json()["error"]).contains("version 2"), "{stale:?}");
+    assert!(text(&stale.json()["reason"]).contains("version 2"), "{stale:?}");
     assert_eq!(read(at, &path(&post))["content"], "ann's #go");
     for (tag, status) in [
         ("\"2\"", 200),
@@ -291,7 +291,7 @@ fn a_feed_is_read_in_parts_newest_first() {
     ] {
         let answer = get(at, &format!("/api/feeds/go?{query}"));
         assert_eq!(answer.status, 400, "{query}: {answer:?}");
-        assert!(text(&answer.json()["error"]).contains(why), "{query}: {answer:?}");
+        assert!(text(&answer.json()["reason"]).contains(why), "{query}: {answer:?}");
     }
     let stream = request(at, "GET /api/feeds/go?limit=5 HTTP/1.1\r\nAccept: text/event-stream", "");
     assert_eq!(stream.status, 400, "{stream:?}");
@@ -322,7 +322,7 @@ fn all_posts_are_listed_newest_first_also_without_tags() {
     ] {
         let answer = get(at, &format!("/api/posts?{query}"));
         assert_eq!(answer.status, 400, "{query}: {answer:?}");
-        assert!(text(&answer.json()["error"]).contains(why), "{query}: {answer:?}");
+        assert!(text(&answer.json()["reason"]).contains(why), "{query}: {answer:?}");
     }
     let stream = request(at, "GET /api/posts?limit=5 HTTP/1.1\r\nAccept: text/event-stream", "");
     assert_eq!(stream.status, 400, "{stream:?}");

@@ -139,7 +139,7 @@ fn past_the_last_feed_only_tags_that_are_there_are_taken_until_one_goes() {
     };
     let refused = try_to("#second #third");
     assert_eq!(refused.status, 503, "{refused:?}");
-    assert!(text(&refused.json()["error"]).contains("at most 100000"), "{refused:?}");
+    assert!(text(&refused.json()["reason"]).contains("at most 100000"), "{refused:?}");
     assert_eq!(try_to("#second").status, 201);
     settle(at);
     assert_eq!(try_to("#third").status, 503);

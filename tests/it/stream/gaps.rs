@@ -1,7 +1,7 @@
 //! What happens between a stream's request and its first live event: a history that fails, that lets events go, or
 //! that is ahead of the hub; and a drain. Here each of it happens at the moment that is the worst.
 
-use crate::disk::{Folder, draft, everything, topics};
+use crate::disk::{Folder, draft, everything, selectors, topics};
 use crate::support::{PATIENCE, Raw, grant, until};
 use callout::client::{Client, Pace, Stream};
 use callout::event::{Event, Form, Id};
@@ -15,7 +15,7 @@ use callout::hub::outlet::Outlet;
 use callout::hub::wire::Wire;
 use callout::hub::{ClientId, Dispatch, Hub};
 use callout::os::threads::Threads;
-use callout::{Error, Topic};
+use callout::{Error, Selector, Topic};
 use socket2::SockRef;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -50,11 +50,11 @@ impl<F: Fn(Id, Id) -> Result<Part, Error> + Send + Sync> History for Scripted<F>
         unreachable!("nobody retracts")
     }
 
-    fn resume(&self, _start: &Start, _topics: &[Topic]) -> Result<Resume, Error> {
+    fn resume(&self, _start: &Start, _selectors: &[Selector]) -> Result<Resume, Error> {
         Ok(Resume { after: Id::default(), position: Id::default().to_string(), gap: false })
     }
 
-    fn read(&self, after: Id, through: Id, _topics: &[Topic]) -> Result<Part, Error> {
+    fn read(&self, after: Id, through: Id, _selectors: &[Selector]) -> Result<Part, Error> {
         self.0(after, through)
     }
 
@@ -119,7 +119,7 @@ fn nothing_that_waits_is_sent_when_the_history_fails_before_the_gap_to_it_is_clo
         own.broadcast(next);
         // The event is queued for the stream, and what came before it cannot be read.
         until("the hub has passed it on", || own.last() == id(newest.load(Relaxed)));
-        Err(Error::Unavailable("the disk fails".into()))
+        Err(Error::unavailable("the disk fails"))
     });
     let all = stream(&hub, history).everything();
     assert!(!all.contains("data:"), "{all}");
@@ -176,7 +176,7 @@ fn hold_up(hub: &Hub) -> TcpStream {
     SockRef::from(&socket).set_linger(Some(10 * PATIENCE)).unwrap();
     let outlet = Outlet::new(Some(Arc::new(socket)), Coding::Identity, None);
     // The hub is the only one that still holds the outlet when it is told to let go of it.
-    drop(hub.register(ClientId(u64::MAX), topics(&["held up"]).into(), Form::Plain, Arc::new(outlet)));
+    drop(hub.register(ClientId(u64::MAX), selectors(&["held up"]).into(), Form::Plain, Arc::new(outlet)));
     peer
 }
 
@@ -209,7 +209,7 @@ fn readers_do_not_wait_for_publishers_that_wait_for_the_hub_and_what_was_not_han
                 thread::yield_now();
             }
             let (newest, _) = everything(&*reader, &["t"]).pop().expect("they are kept");
-            let resume = |start| reader.resume(&start, &topics(&["t"])).expect("it can be read");
+            let resume = |start| reader.resume(&start, &selectors(&["t"])).expect("it can be read");
             let seen = resume(Start::After(newest.to_string()));
             let live = resume(Start::Live);
             let latest = resume(Start::Latest(1));
@@ -222,7 +222,7 @@ fn readers_do_not_wait_for_publishers_that_wait_for_the_hub_and_what_was_not_han
         publishing.join().expect("all are kept");
         let (newest, _) = everything(&*history, &["t"]).pop().expect("they are kept");
         until("all are passed on, in their order", || hub.last() == newest);
-        let live = history.resume(&Start::Live, &topics(&["t"])).expect("it can be read");
+        let live = history.resume(&Start::Live, &selectors(&["t"])).expect("it can be read");
         assert_eq!((live.after, live.gap), (newest, false));
     }
 }

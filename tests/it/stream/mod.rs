@@ -11,5 +11,6 @@ mod memory; // what many streams may hold together
 mod outlet; // straight into the socket, or through a thread
 mod replay; // coming back with an id
 mod restart; // a server that was killed and is there again
+mod selectors; // streams of prefixes
 mod shortage; // no descriptors, no threads, no memory
 mod topics; // the topic API

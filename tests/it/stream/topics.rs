@@ -2,19 +2,12 @@
 
 use crate::support::witness::{AT_ONCE, Witness};
 use crate::support::{
-    Answer, Browser, Raw, Seen, get, post, publish, request, server, server_with, status, until,
+    Browser, Raw, Seen, get, post, publish, request, said, server, server_with, status, until,
 };
 use callout::{Draft, Event, Topic};
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::net::SocketAddr;
-
-/// The explanation in a refusal.
-fn refusal(answer: &Answer) -> String {
-    let why = answer.json()["error"].as_str().unwrap_or_default().to_owned();
-    assert!(!why.is_empty(), "no explanation: {answer:?}");
-    why
-}
 
 /// A query for this many topics.
 fn many(count: usize) -> String {
@@ -58,9 +51,9 @@ fn a_stream_listens_to_a_hundred_topics_and_not_to_more() {
     for path in [many(101), "/topics".into(), "/topics?topic=".into()] {
         let answer = get(at, &path);
         assert_eq!(answer.status, 400, "{answer:?}");
-        refusal(&answer);
+        said(&answer);
     }
-    assert!(refusal(&get(at, &many(101))).contains("100"));
+    assert!(said(&get(at, &many(101))).contains("100"));
     let answer = get(at, &many(10_000));
     assert!(matches!(answer.status, 400 | 431), "{answer:?}");
 }
@@ -120,11 +113,11 @@ fn what_cannot_be_sent_is_refused_with_the_reason_and_not_published() {
     ] {
         let answer = post(at, &format!("/topics/t?{query}"), "never");
         assert_eq!(answer.status, 400, "{query}: {answer:?}");
-        refusal(&answer);
+        said(&answer);
     }
     let answer = post(at, "/topics/t", [b'a', 0xff, b'b']);
     assert_eq!(answer.status, 400);
-    assert!(refusal(&answer).contains("UTF-8"));
+    assert!(said(&answer).contains("UTF-8"));
     publish(at, "/topics/t", "probe");
     assert_eq!(listener.next().data, "probe");
     assert_eq!(server.app().history.status().events, 1);
@@ -138,7 +131,7 @@ fn the_topics_of_callouts_own_pages_are_not_for_everyone() {
         assert_eq!(post(at, &format!("/topics/{topic}"), "x").status, 400, "{topic}");
         let answer = get(at, &format!("/topics/{topic}"));
         assert_eq!(answer.status, 400, "{topic}");
-        assert!(refusal(&answer).contains('$'));
+        assert!(said(&answer).contains('$'));
         assert_eq!(get(at, &format!("/topics?topic=a&topic={topic}")).status, 400, "{topic}");
     }
 }
@@ -169,7 +162,7 @@ fn slashes_and_percent_encoding_lead_to_the_topic_that_is_meant() {
         let (one, several) = (format!("/topics/{topic}"), format!("/topics?topic={topic}"));
         for answer in [post(at, &one, "x"), get(at, &one), get(at, &several)] {
             assert_eq!(answer.status, 400, "{topic}: {answer:?}");
-            refusal(&answer);
+            said(&answer);
         }
     }
 }
@@ -191,7 +184,7 @@ fn publishing_needs_the_token_and_nothing_else_does() {
         let answer = request(at, &format!("POST /topics/t HTTP/1.1{header}"), "never");
         assert_eq!(answer.status, 401, "{header}: {answer:?}");
         assert_eq!(answer.header("www-authenticate"), Some("bearer"));
-        refusal(&answer);
+        said(&answer);
     }
     for scheme in ["Bearer", "bearer"] {
         let head = format!("POST /topics/t HTTP/1.1\r\nAuthorization: {scheme} sesame");
@@ -375,7 +368,7 @@ fn topics_are_named_in_the_body_as_json_or_as_a_form() {
         for path in ["QUERY /topics", "POST /subscribe"] {
             let answer = request(at, &format!("{path} HTTP/1.1"), body);
             assert_eq!(answer.status, 400, "{path} {body}: {answer:?}");
-            refusal(&answer);
+            said(&answer);
         }
     }
 }

@@ -9,12 +9,14 @@ pub mod strace; // the program with system calls that fail
 pub mod witness; // a browser that sees whether the server stays calm
 mod browser; // an open stream
 mod parser; // an event stream, read as a browser reads it
+mod problem; // the form of all errors
 mod program; // the program `callout serve`
 mod raw; // a connection, and whole requests on it
 mod server; // a server in this process
 
 pub use browser::Browser;
 pub use parser::{Parser, Seen};
+pub use problem::{assert_problem, said};
 pub use program::Program;
 pub use raw::{Answer, Raw, get, header_names, narrow_socket, post, publish, request, status};
 pub use server::{grant, joined, server, server_with};

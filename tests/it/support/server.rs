@@ -25,6 +25,7 @@ pub fn server_with(change: impl FnOnce(&mut Config)) -> Server {
 
 /// What lets a stream subscribe to these topics.
 pub fn grant(subscribe: Vec<Topic>) -> Grant {
+    let subscribe = subscribe.into_iter().map(Into::into).collect();
     let wanted = Wanted { subscribe, ..Wanted::default() };
     Access::default().grant(&HeaderMap::new(), [127, 0, 0, 1].into(), wanted).expect("everybody may")
 }

@@ -13,7 +13,7 @@ pub mod wire;
 use crate::error::Error;
 use crate::event::{Form, Frame, Id};
 use crate::os::sync::{Condvar, Mutex};
-use crate::topic::Topic;
+use crate::selector::Selector;
 use chunk::Chunk;
 use outlet::{Batch, End, Outlet};
 use std::collections::VecDeque;
@@ -69,16 +69,16 @@ impl Hub {
     pub fn register(
         &self,
         id: ClientId,
-        _: Arc<[Topic]>,
+        selectors: Arc<[Selector]>,
         _: Form,
         outlet: Arc<Outlet>,
-    ) -> Result<Subscription, Error> {
+    ) -> Result<(Subscription, Arc<[Selector]>), Error> {
         let live_after = Arc::new(LiveAfter::default());
         self.send(Message::Register(id, outlet, live_after.clone()));
         let mut set = live_after.id.lock();
         loop {
             if let Some(live_after) = *set {
-                return Ok(Subscription { id, live_after, hub: self.clone() });
+                return Ok((Subscription { id, live_after, hub: self.clone() }, selectors));
             }
             live_after.is_set.wait(&mut set);
         }

@@ -142,7 +142,8 @@ impl Connection {
     /// Answers what cannot be read any further, and ends the connection.
     pub(super) fn refuse(&mut self, error: &Error, request: Option<&Request>) {
         let began = Instant::now();
-        let bytes = self.shared.site.refuse(error, request).encode(true, true);
+        let with_body = request.is_none_or(|request| request.method != Method::HEAD);
+        let bytes = self.shared.site.refuse(error, request).encode(true, with_body);
         // A peer that does not take the answer goes without.
         let _ = send_now(&self.socket, &bytes);
         let (method, path) = request.map_or(("-", "-"), |request| (request.method.as_str(), request.path()));

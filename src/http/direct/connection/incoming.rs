@@ -51,8 +51,8 @@ impl Connection {
                 Some(Wait::Bytes(until))
             }
             None => {
-                let full = "too much comes in slowly at this moment; send it again, or quicker";
-                self.refuse(&Error::Unavailable(full.into()), None);
+                let full = Error::unavailable("too many requests come in slowly at this moment");
+                self.refuse(&full.hint("send it again later, or quicker"), None);
                 None
             }
         }
@@ -101,9 +101,12 @@ impl Connection {
                     return Ok(head);
                 }
                 if self.source.buffered().len() > HEAD_BYTES_MAX && self.long_head.is_none() {
-                    let full = "too many long requests come at this moment; topics can be named in the body of `QUERY /topics`";
+                    let full = || {
+                        let error = Error::unavailable("too many long requests come at this moment");
+                        error.hint("try again later, or name the topics in the body of `QUERY /topics`")
+                    };
                     let permit = self.shared.long_heads.take();
-                    self.long_head = Some(permit.map_err(|_| Error::Unavailable(full.into()))?);
+                    self.long_head = Some(permit.map_err(|_| full())?);
                 }
             }
             let until = deadline.map_or(*idle_until, |deadline| deadline.at());
@@ -118,7 +121,7 @@ impl Connection {
                 Err(_) if Instant::now() < until => return Err(Unread::Wait(until)),
                 // Nothing has come, so there is nothing to answer.
                 Err(_) if self.source.buffered().is_empty() => return Err(Unread::Closed),
-                Err(_) => return Err(Error::Timeout("request's head").into()),
+                Err(_) => return Err(Error::timeout("request's head").into()),
             }
         }
     }
@@ -142,7 +145,7 @@ impl Connection {
                         }
                         Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(Unread::Closed),
                         Err(_) if Instant::now() < until => return Err(Unread::Wait(until)),
-                        Err(_) => Error::Timeout("body"),
+                        Err(_) => Error::timeout("body"),
                     }
                 }
                 Err(error) => error,

@@ -14,8 +14,8 @@ type Outcome<T> = Result<Result<T, Error>, redb::Error>;
 
 pub(super) fn create(txn: &WriteTransaction, new: NewPost) -> Outcome<Post> {
     if txn.open_table(POSTS)?.len()? >= POSTS_MAX {
-        let full = format!("there is no room: at most {POSTS_MAX} posts are kept; delete one first");
-        return Ok(Err(Error::Unavailable(full)));
+        let full = Error::unavailable(format!("there is no room: at most {POSTS_MAX} posts are kept"));
+        return Ok(Err(full.hint("delete a post first")));
     }
     let mut id = PostId::random();
     // Two random UUIDs are never the same in practice; if they were, the older post would be lost.
@@ -29,7 +29,7 @@ pub(super) fn create(txn: &WriteTransaction, new: NewPost) -> Outcome<Post> {
 
 pub(super) fn edit(txn: &WriteTransaction, id: PostId, edit: Edit) -> Outcome<Post> {
     let before: Option<Post> = read_row(&txn.open_table(POSTS)?, &post_key(id))?;
-    let Some(before) = before else { return Ok(Err(Error::NotFound(NO_POST.into()))) };
+    let Some(before) = before else { return Ok(Err(Error::not_found(NO_POST))) };
     let post = match before.edited(edit) {
         Ok(post) => post,
         Err(error) => return Ok(Err(error)),
@@ -43,7 +43,7 @@ pub(super) fn edit(txn: &WriteTransaction, id: PostId, edit: Edit) -> Outcome<Po
 pub(super) fn delete(txn: &WriteTransaction, id: PostId, versions: Option<&[u64]>) -> Outcome<()> {
     let key = post_key(id);
     let post: Option<Post> = read_row(&txn.open_table(POSTS)?, &key)?;
-    let Some(post) = post else { return Ok(Err(Error::NotFound(NO_POST.into()))) };
+    let Some(post) = post else { return Ok(Err(Error::not_found(NO_POST))) };
     if let Err(error) = post.check_version(versions) {
         return Ok(Err(error));
     }

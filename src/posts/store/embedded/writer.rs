@@ -73,7 +73,7 @@ impl Writer {
         let is_durable = jobs.iter().any(|job| matches!(job.durability(), Durability::Immediate));
         let durability = if is_durable { Durability::Immediate } else { Durability::None };
         let committed = self.commit(&mut jobs, durability).map_err(|failure| {
-            Error::Unavailable(format!("nothing was written, try again later: {failure}"))
+            Error::unavailable(format!("nothing was written, try again later: {failure}"))
         });
         jobs.into_iter().for_each(|job| job.answer(committed.clone()));
     }

@@ -7,7 +7,8 @@
 //! | `js`, `html` | node parses the module, and the server has the files that it imports |
 //! | `rust` | the document is compiled with the documentation tests |
 //! | `nginx`, `caddy`, `haproxy` | the program takes it, where it is installed; the braces match |
-//! | `ini`, `toml` | each line is a section or sets something |
+//! | `toml` | a configuration file that is right, and the one of the commands behind it |
+//! | `ini`, and `toml` of a package | each line is a section or sets something |
 //!
 //! Any other kind fails.
 
@@ -96,6 +97,10 @@ fn check(path: &Path) {
             "html" => check_page(&shell, block),
             "rust" => check_is_compiled(path),
             "nginx" | "caddy" | "haproxy" => check_configuration(&shell.folder, block),
+            "toml" if !block.text.contains("[dependencies]") => {
+                fs::write(shell.folder.0.join("callout.toml"), &block.text).unwrap();
+                must_succeed(shell.command("callout check-config callout.toml", shell.server.address), block);
+            }
             "ini" | "toml" => {
                 let is_known =
                     |line: &str| line.starts_with('[') && line.ends_with(']') || line.contains('=');

@@ -116,7 +116,7 @@ impl Shell {
     }
 
     /// `sh -c` with this line, for the server at this address.
-    fn command(&self, line: &str, address: SocketAddr) -> Command {
+    pub(super) fn command(&self, line: &str, address: SocketAddr) -> Command {
         let program = Path::new(env!("CARGO_BIN_EXE_callout")).parent().expect("it is in a folder");
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("sh");
