@@ -156,7 +156,10 @@ pub mod server;
 #[doc(hidden)]
 pub mod cli;
 
-pub use access::{Action, Area, Caller, Digest, Grant, Identity, Origin, Pattern, Rights, Rule, Secret, Who};
+pub use access::{
+    Action, Algorithm, Area, Caller, Digest, Grant, Identity, Issuer, JwtKey, JwtKeys, Key, Origin, Pattern,
+    Rights, Rule, Secret, TicketKeys, Who,
+};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::{Error, ErrorKind, Problem};

@@ -31,12 +31,18 @@ pub struct Claims {
     pub by: Option<String>,
     /// What tells it from all others.
     pub id: String,
+    /// What tells the key that signed it from all others.
+    pub signer: String,
 }
 
 /// What tells a credential from all others: a hash of what was signed. The signature is not a part of it, since there are
 /// algorithms with more than one valid signature for a text.
 pub(super) fn id(signed: &str) -> String {
-    base64::encode(&Sha256::digest(signed.as_bytes())[..ID_BYTES])
+    hash(signed.as_bytes())
+}
+
+pub(super) fn hash(bytes: &[u8]) -> String {
+    base64::encode(&Sha256::digest(bytes)[..ID_BYTES])
 }
 
 /// Whether this can be the name of a user.

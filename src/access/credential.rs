@@ -34,13 +34,22 @@ pub enum Place {
 
 /// A credential, not looked at yet. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credential {
+pub struct Presented {
     /// Where it was found.
     pub place: Place,
     text: String,
 }
 
-impl Credential {
+impl Presented {
+    /// One that came in no request.
+    pub(crate) fn of(text: String) -> Presented {
+        Presented::new(Place::Bearer, text)
+    }
+
+    pub(super) fn new(place: Place, text: String) -> Presented {
+        Presented { place, text }
+    }
+
     /// The credential itself.
     pub fn text(&self) -> &str {
         &self.text
@@ -58,45 +67,45 @@ impl Credential {
     }
 }
 
-impl fmt::Debug for Credential {
+impl fmt::Debug for Presented {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credential({:?}, …)", self.place)
+        write!(f, "Presented({:?}, …)", self.place)
     }
 }
 
 /// The credentials of a request, the one that counts first.
-pub fn find(headers: &HeaderMap, query: Option<&str>) -> impl Iterator<Item = Credential> {
+pub fn find(headers: &HeaderMap, query: Option<&str>) -> impl Iterator<Item = Presented> {
     let found = [authorization(headers), in_query(query), cookie(headers)];
     found.into_iter().flatten().filter(|credential| !credential.text.is_empty())
 }
 
-fn authorization(headers: &HeaderMap) -> Option<Credential> {
+fn authorization(headers: &HeaderMap) -> Option<Presented> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, text) = value.split_once(' ')?;
     let text = text.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(Credential { place: Place::Bearer, text: text.into() });
+        return Some(Presented { place: Place::Bearer, text: text.into() });
     }
     if scheme.eq_ignore_ascii_case("basic") {
         let pair = String::from_utf8(base64::decode(text, Alphabet::Standard)?).ok()?;
         let (_, password) = pair.split_once(':')?;
-        return Some(Credential { place: Place::Basic, text: password.into() });
+        return Some(Presented { place: Place::Basic, text: password.into() });
     }
     // Other schemes are those of a proxy in front.
     None
 }
 
-fn in_query(query: Option<&str>) -> Option<Credential> {
+fn in_query(query: Option<&str>) -> Option<Presented> {
     let mut pairs = form_urlencoded::parse(query?.as_bytes());
     let (_, text) = pairs.find(|(name, _)| name == TICKET_PARAMETER)?;
-    Some(Credential { place: Place::Query, text: text.into_owned() })
+    Some(Presented { place: Place::Query, text: text.into_owned() })
 }
 
-fn cookie(headers: &HeaderMap) -> Option<Credential> {
+fn cookie(headers: &HeaderMap) -> Option<Presented> {
     let fields = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = fields.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let (_, text) = pairs.find(|(name, _)| *name == TICKET_COOKIE)?;
-    Some(Credential { place: Place::Cookie, text: text.into() })
+    Some(Presented { place: Place::Cookie, text: text.into() })
 }
 
 #[cfg(test)]
@@ -153,7 +162,7 @@ mod tests {
         {
             let credential = find(&headers(&[]), Some(&format!("ticket={text}"))).next().unwrap();
             assert_eq!(credential.kind(), kind);
-            assert_eq!(format!("{credential:?}"), "Credential(Query, …)");
+            assert_eq!(format!("{credential:?}"), "Presented(Query, …)");
         }
     }
 

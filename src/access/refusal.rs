@@ -4,6 +4,7 @@
 //! than its shape. No text contains a credential or a part of one.
 
 use super::moment::Moment;
+use crate::error::Error;
 use std::fmt;
 
 /// The longest text from a credential that a refusal shows, in characters.
@@ -53,6 +54,8 @@ pub enum Refusal {
     Unknown,
     /// The server takes none of this kind.
     NotTaken(Kind),
+    /// The keys of JWTs could not be fetched yet.
+    NoKeys,
     /// The JWT names an algorithm that no key of the server has.
     Algorithm {
         /// What the JWT names.
@@ -116,6 +119,7 @@ impl Refusal {
             Refusal::Malformed { kind, what } => format!("this is no {kind}: {what}"),
             Refusal::Unknown => "the token is not known here".into(),
             Refusal::NotTaken(kind) => format!("this server takes no {kind}s"),
+            Refusal::NoKeys => "this server has not fetched the keys of JWTs yet".into(),
             Refusal::Algorithm { named, taken } => format!(
                 "the JWT names the algorithm `{}`, and the keys of this server have {}",
                 shown(named),
@@ -176,6 +180,7 @@ impl Refusal {
                 "name the key that they are signed with in `[[jwt]]` of callout's file".into()
             }
             Refusal::NotTaken(Kind::Token) => "start callout with a token (`[[token]]` in its file)".into(),
+            Refusal::NoKeys => "try again in some seconds; if it stays so, the server's log says why".into(),
             Refusal::Algorithm { .. } => {
                 "sign with the algorithm of a key in `[[jwt]]`, or add a key of this algorithm".into()
             }
@@ -192,6 +197,13 @@ impl Refusal {
             Refusal::Revoked(Kind::Token) => "give the program a new secret".into(),
             Refusal::Revoked(_) => "sign in again, and come back with a new one".into(),
         }
+    }
+}
+
+/// 401.
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        Error::unauthorized(refusal.reason()).hint(refusal.hint())
     }
 }
 

@@ -80,6 +80,7 @@ fn read(parts: &Parts, fields: &Object, claim: &str) -> Result<Claims, Refusal> 
         expires: moment(fields, "exp")?,
         by: None,
         id: claims::id(parts.signed),
+        signer: String::new(),
     })
 }
 

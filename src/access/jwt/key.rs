@@ -30,7 +30,11 @@ impl Algorithm {
 
 /// A key and its algorithm. `Debug` prints the algorithm.
 #[derive(Clone)]
-pub struct JwtKey(Material);
+pub struct JwtKey {
+    material: Material,
+    /// Tells the key from others.
+    id: String,
+}
 
 #[derive(Clone)]
 enum Material {
@@ -42,7 +46,7 @@ enum Material {
 impl JwtKey {
     /// A secret, for HS256.
     pub fn secret(key: Key) -> JwtKey {
-        JwtKey(Material::Secret(key))
+        JwtKey { id: key.id().into(), material: Material::Secret(key) }
     }
 
     /// The public key of a PEM file (RFC 7468, section 13), for this algorithm and no other. The error is for the operator.
@@ -54,6 +58,18 @@ impl JwtKey {
         } else {
             Err(format!("this is a key for {}, not for {}", found.name(), algorithm.name()))
         }
+    }
+
+    /// The public key of a PEM file, for the algorithm that it is for.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn of_pem(pem: &str) -> Result<JwtKey, String> {
+        super::spki::parse_pem(pem).map(|(algorithm, key)| JwtKey::of_bytes(algorithm, key))
+    }
+
+    /// This build has no public keys.
+    #[cfg(not(feature = "jwt"))]
+    pub(crate) fn of_pem(_pem: &str) -> Result<JwtKey, String> {
+        Err("this build has no public keys for JWTs; rebuild with --features jwt".into())
     }
 
     /// This build has no public keys.
@@ -72,21 +88,29 @@ impl JwtKey {
             // A public key is never a secret: `spki` and `keys` find no key for HS256.
             Algorithm::Rs256 | Algorithm::Hs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
         };
-        JwtKey(Material::Public(algorithm, signature::UnparsedPublicKey::new(verification, key)))
+        let id = crate::access::claims::hash(&key);
+        JwtKey {
+            material: Material::Public(algorithm, signature::UnparsedPublicKey::new(verification, key)),
+            id,
+        }
     }
 
     /// What it is for.
     pub fn algorithm(&self) -> Algorithm {
-        match &self.0 {
+        match &self.material {
             Material::Secret(_) => Algorithm::Hs256,
             #[cfg(feature = "jwt")]
             Material::Public(algorithm, _) => *algorithm,
         }
     }
 
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Whether it signed this message.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        match &self.0 {
+        match &self.material {
             Material::Secret(key) => key.verify(message, signature),
             #[cfg(feature = "jwt")]
             Material::Public(_, key) => key.verify(message, signature).is_ok(),

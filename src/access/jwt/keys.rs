@@ -46,12 +46,34 @@ impl JwtKeys {
         self.0.iter().map(|(_, key)| key.algorithm()).collect()
     }
 
-    /// Whether one of the keys signed this message. A header only chooses among those of the algorithm that it names.
-    pub(super) fn verify(&self, header: &Header, message: &[u8], signature: &[u8]) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether these are the same keys under the same names.
+    pub(super) fn are(&self, others: &JwtKeys) -> bool {
+        let names = |keys: &JwtKeys| -> Vec<_> {
+            keys.0.iter().map(|(name, key)| (name.clone(), key.id().to_owned())).collect()
+        };
+        names(self) == names(others)
+    }
+
+    /// Whether there may be a key of this name; a key without a name may be meant by any.
+    pub(super) fn knows(&self, kid: Option<&str>) -> bool {
+        self.0.iter().any(|(name, _)| is_meant(name.as_deref(), kid))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &JwtKey> {
+        self.0.iter().map(|(_, key)| key)
+    }
+
+    /// The key that signed this message. A header only chooses among those of the algorithm that it names.
+    pub(super) fn signer(&self, header: &Header, message: &[u8], signature: &[u8]) -> Option<&JwtKey> {
         let meant = |name: &Option<String>, key: &JwtKey| {
             key.algorithm().name() == header.alg && is_meant(name.as_deref(), header.kid.as_deref())
         };
-        self.0.iter().any(|(name, key)| meant(name, key) && key.verify(message, signature))
+        let mut keys = self.0.iter().filter(|(name, key)| meant(name, key));
+        keys.find(|(_, key)| key.verify(message, signature)).map(|(_, key)| key)
     }
 }
 

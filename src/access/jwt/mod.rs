@@ -7,11 +7,13 @@ mod body;
 mod header;
 mod key;
 mod keys;
+mod remote;
 #[cfg(feature = "jwt")]
 mod spki;
 
 pub use key::{Algorithm, JwtKey};
 pub use keys::JwtKeys;
+pub(super) use remote::Fetched;
 
 use super::base64::{self, Alphabet};
 use super::claims::Claims;
@@ -19,7 +21,9 @@ use super::moment::Moment;
 use super::refusal::{Kind, Refusal};
 use header::Header;
 use parking_lot::RwLock;
+use remote::Remote;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// The longest JWT, in bytes. It fits into a request's head beside other fields.
@@ -37,17 +41,59 @@ pub struct Issuer {
     audience: Option<String>,
     /// The claim that says what may be published and subscribed to.
     claim: String,
+    /// Where its keys are fetched; none where they do not change.
+    remote: Option<Remote>,
 }
 
 impl Issuer {
     /// An issuer with these keys. With an audience, only JWTs for it are taken.
     pub fn new(keys: JwtKeys, audience: Option<String>, claim: impl Into<String>) -> Issuer {
-        Issuer { keys: RwLock::new(Arc::new(keys)), audience, claim: claim.into() }
+        Issuer { keys: RwLock::new(Arc::new(keys)), audience, claim: claim.into(), remote: None }
+    }
+
+    /// The same whose keys are at this `https://` address, as a JWKS. A server fetches them; until then it takes none of
+    /// its JWTs. The error is for the operator: the build cannot fetch anything.
+    pub fn remote(url: &str, audience: Option<String>, claim: impl Into<String>) -> Result<Issuer, String> {
+        if !cfg!(all(feature = "tls", feature = "jwt")) {
+            return Err("this build has no JWKS over https; rebuild with --features full".into());
+        }
+        let issuer = Issuer::new(JwtKeys::default(), audience, claim);
+        Ok(Issuer { remote: Some(Remote::new(url)), ..issuer })
+    }
+
+    /// Takes the keys that another issuer has fetched from the same address.
+    pub(super) fn take_over(&self, other: &Issuer) {
+        if let (Some(own), Some(others)) = (&self.remote, &other.remote)
+            && own.is_at(others)
+        {
+            *self.keys.write() = other.keys();
+        }
+    }
+
+    /// Whether its keys are fetched.
+    pub(super) fn is_remote(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// A JWT came that none of the keys signed. If it names one that is not there, the keys are fetched soon.
+    fn miss(&self, header: &Header) {
+        if let Some(remote) = self.remote.as_ref().filter(|_| !self.keys().knows(header.kid.as_deref())) {
+            remote.is_wanted.store(true, Relaxed);
+        }
     }
 
     /// Takes other keys from now on.
     pub fn replace_keys(&self, keys: JwtKeys) {
         *self.keys.write() = Arc::new(keys);
+    }
+
+    /// Whether one of its keys signed this, and what it wants has not changed since.
+    pub fn has(&self, signer: &str) -> bool {
+        self.keys().all().any(|key| self.signer(key) == signer)
+    }
+
+    fn signer(&self, key: &JwtKey) -> String {
+        format!("{} {} {}", key.id(), self.claim, self.audience.as_deref().unwrap_or_default())
     }
 
     /// The keys of this moment.
@@ -63,11 +109,15 @@ pub fn verify(issuers: &[Arc<Issuer>], jwt: &str, now: Moment) -> Result<Claims,
     }
     let parts = Parts::of(jwt)?;
     let keys: Vec<Arc<JwtKeys>> = issuers.iter().map(|issuer| issuer.keys()).collect();
-    let signed = parts.signed.as_bytes();
-    let verifies = |keys: &Arc<JwtKeys>| keys.verify(&parts.header, signed, &parts.signature);
-    if let Some(index) = keys.iter().position(verifies) {
-        let issuer = &issuers[index];
-        return body::claims(&parts, issuer.audience.as_deref(), &issuer.claim, now);
+    for (issuer, keys) in issuers.iter().zip(&keys) {
+        if let Some(key) = keys.signer(&parts.header, parts.signed.as_bytes(), &parts.signature) {
+            let claims = body::claims(&parts, issuer.audience.as_deref(), &issuer.claim, now)?;
+            return Ok(Claims { signer: issuer.signer(key), ..claims });
+        }
+    }
+    issuers.iter().for_each(|issuer| issuer.miss(&parts.header));
+    if keys.iter().all(|keys| keys.is_empty()) {
+        return Err(Refusal::NoKeys);
     }
     let mut taken: Vec<&'static str> =
         keys.iter().flat_map(|keys| keys.algorithms()).map(Algorithm::name).collect();

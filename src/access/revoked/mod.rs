@@ -13,10 +13,11 @@ pub use list::REVOKED_MAX;
 use super::claims::Claims;
 use super::moment::{Moment, Stamps};
 use super::ticket::TICKET_LEEWAY;
-use crate::disk::Folder;
+use crate::disk::{FileFolder, Folder};
 use file::RevokedFile;
 use list::{List, Record};
 use parking_lot::{Mutex, RwLock};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use std::time::Duration;
 /// A restart goes on behind it, and others have to take a ticket from that far ahead.
 const GIVEN_AHEAD: Duration = Duration::from_secs(30);
 const _: () = assert!(GIVEN_AHEAD.as_secs() < TICKET_LEEWAY.as_secs());
+
+/// The folder in the folder of a server's data.
+const FOLDER: &str = "access";
 
 /// Something to take back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,6 +61,11 @@ impl Default for Revoked {
 }
 
 impl Revoked {
+    /// The list in a folder of its own in the folder of a server's data; see [`Revoked::open`].
+    pub fn open_beside(data: &Path) -> Result<Revoked, String> {
+        Revoked::open(Arc::new(FileFolder::of_writer(&data.join(FOLDER))?))
+    }
+
     /// The list in this folder, or an empty one that is kept there. The error is for the operator: a damaged list is never
     /// taken for a shorter one.
     pub fn open(folder: Arc<dyn Folder>) -> Result<Revoked, String> {

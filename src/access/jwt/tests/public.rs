@@ -34,9 +34,9 @@ fn the_jwts_of_the_rfcs_are_taken() {
     for (jwk, jwt) in RFC {
         let keys = JwtKeys::from_jwks(&format!(r#"{{"keys":[{jwk}]}}"#)).unwrap();
         let parts = Parts::of(jwt).unwrap();
-        assert!(keys.verify(&parts.header, parts.signed.as_bytes(), &parts.signature), "{jwt}");
+        assert!(keys.signer(&parts.header, parts.signed.as_bytes(), &parts.signature).is_some(), "{jwt}");
         let longer = format!("{}A", parts.signed);
-        assert!(!keys.verify(&parts.header, longer.as_bytes(), &parts.signature), "{jwt}");
+        assert!(keys.signer(&parts.header, longer.as_bytes(), &parts.signature).is_none(), "{jwt}");
     }
 }
 
