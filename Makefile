@@ -64,9 +64,9 @@ check: ## the whole gate: format, lints, docs and tests, for the default build a
 	$(CARGO) test --features tls cli
 	$(CARGO) test --features jwt --lib access
 
-bench: ## measure callout against its peers in one run; rewrites benches/RESULTS.md
+bench: ## measure callout against its peers in one run, half an hour; rewrites benches/RESULTS.md (BEFORE=PATH: an earlier callout beside it)
 	$(CARGO) build --release
-	cd benches && $(CARGO) build --release && $(CARGO) run --release
+	cd benches && $(CARGO) build --release && $(CARGO) run --release -- $(if $(BEFORE),--before $(abspath $(BEFORE)))
 
 clean: ## remove what was built
 	$(CARGO) clean

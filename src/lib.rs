@@ -84,6 +84,9 @@
 //!   stalls and recovers must not take all threads. So only who always kept up drives the `select!`.
 //! - **A resting stream is not woken because it falls behind.** Its socket was full a moment ago, so a thread could do
 //!   nothing for it. The kernel says when there is room, and the sweeper when its deadline begins.
+//! - **A prefix is not a list of topics.** The hub finds prefixes by a tree, so an event costs no more for more of them. A
+//!   history merges the lists of the topics that a prefix names, or walks all events where that costs less. Where it is
+//!   not known whether a topic of the prefix has lost something, it counts as lost.
 //! - **Grants are made where nobody else can make them.** `access` stands above the publisher, the client and the
 //!   handlers, and knows HTTP only as header fields. So nothing that takes a grant happens before access was asked.
 //! - **Rules only give.** What somebody may is all that the rules give together, so their order makes no difference, and what

@@ -16,16 +16,18 @@ Usage: callout-bench [OPTIONS]
   --quick         short rounds: some minutes for everything, and coarser figures
   --before PATH   an earlier callout, measured in the same rounds; the table then shows what
                   today's callout gained or lost
-  --only NAME     only this server: callout, axum or nchan (repeatable)
-  --phase NAME    only this phase: paced, flood, joins, groups, publish, idle, acknowledge,
-                  restart, comeback, unread, activity, posts or program (repeatable)
+  --only NAME     only this server: callout, axum, nchan, centrifugo or electric (repeatable);
+                  the last two are compiled at the first run that needs them
+  --phase NAME    only this phase: paced, flood, joins, groups, publish, idle, stall, turning,
+                  acknowledge, lines, writes, restart, million, comeback, unread, activity,
+                  posts or program (repeatable)
   --callout PATH  today's callout [default: target/release/callout of the project]
   --help          this text
 
 To see that a change made nothing slower:
   callout-bench --quick --only callout --before PATH
 
-A run with none of --quick, --before, --only and --phase rewrites RESULTS.md.
+A run with none of --quick, --only and --phase rewrites RESULTS.md.
 ";
 
 pub struct Flags {
@@ -66,7 +68,7 @@ impl Flags {
 
     /// Whether the results stand for the whole bench.
     pub fn is_whole(&self) -> bool {
-        !self.quick && self.before.is_none() && self.only.is_empty() && self.phases.is_empty()
+        !self.quick && self.only.is_empty() && self.phases.is_empty()
     }
 }
 

@@ -28,6 +28,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -64,11 +65,13 @@ fn main() -> Result<()> {
     let mut table = Table::new(&bench.kinds);
     let mut failed = 0;
     for phase in phases {
+        let started = Instant::now();
         // The figures of the other phases are worth their time too, so that the bench goes on.
         if let Err(cause) = (phase.run)(&bench, &mut table) {
             eprintln!("failed to run the phase `{}`: {cause:#}", phase.name);
             failed += 1;
         }
+        eprintln!("the phase `{}` took {:.0} s", phase.name, started.elapsed().as_secs_f64());
     }
     print!("{table}");
     if let Some(comparison) = table.comparison() {
@@ -92,7 +95,7 @@ fn programs(flags: &Flags) -> BTreeMap<Kind, PathBuf> {
     programs
 }
 
-/// The servers that take part. A peer that is not installed is left out, unless it was asked for.
+/// The servers that take part. A peer that cannot be had is left out, unless it was asked for.
 fn kinds(flags: &Flags, programs: &BTreeMap<Kind, PathBuf>) -> Result<Vec<Kind>> {
     let mut kinds = Vec::new();
     for kind in Kind::ALL {
@@ -105,8 +108,8 @@ fn kinds(flags: &Flags, programs: &BTreeMap<Kind, PathBuf>) -> Result<Vec<Kind>>
             continue;
         }
         match kind.find(programs) {
-            Err(cause) if kind == Kind::Nchan && flags.only.is_empty() => {
-                eprintln!("nchan is left out: {cause}");
+            Err(cause) if kind.is_optional() && flags.only.is_empty() => {
+                eprintln!("{} is left out: {cause:#}", kind.name());
             }
             found => {
                 found?;

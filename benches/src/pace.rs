@@ -9,6 +9,9 @@ use crate::crowd::Crowd;
 use crate::publisher::PipelinedPublisher;
 use crate::wire::message::Message;
 
+/// How long the crowd waits for streams before the publisher is looked at again.
+const TURN: Duration = Duration::from_millis(10);
+
 /// Publishes one message every `interval` for as long as `length`. Calls `received` with every
 /// message that a stream receives meanwhile, and with its age in nanoseconds.
 ///
@@ -32,6 +35,16 @@ pub fn pace(
         crowd.turn(due.saturating_duration_since(Instant::now()), |message| {
             received(message, clock.nanos() - message.sent_nanos);
         })?;
+    }
+    Ok(())
+}
+
+/// Reads on until all that was published is answered, but no longer than `patience`.
+pub fn finish(crowd: &mut Crowd, publisher: &mut PipelinedPublisher, patience: Duration) -> Result<()> {
+    let ends = Instant::now() + patience;
+    while publisher.unanswered() > 0 && Instant::now() < ends {
+        publisher.progress()?;
+        crowd.turn(TURN, |_| ())?;
     }
     Ok(())
 }

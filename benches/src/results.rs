@@ -17,10 +17,13 @@ pub fn write(table: &Table, kinds: &[Kind]) -> Result<()> {
     let text = format!(
         "# Results of the bench
 
-Each figure is the median of its rounds; a ratio is callout's figure to axum's, the median of the
-ratios within each round. KB and MB are 1,024 and 1,048,576 bytes. The load generator runs on the
-same cores as the server. The peers keep nothing on disk, and neither does callout (`--data memory`),
-except where a section says so.
+Each figure is the median of its rounds; a ratio is callout's figure to that of the peer in the goal,
+or else to axum's, the median of the ratios within each round. KB and MB are 1,024 and 1,048,576 bytes.
+The load generator runs on the same cores as the server. The peers keep nothing on disk, and neither
+does callout (`--data memory`), except where a section says so; Electric's server always has files, and
+writes them when it likes (`--durability memory`) where nothing is to be kept. Its topic is text, which
+suits it best, and in which it passes on several events as one. A peer that has no figure
+was not measured there, or failed, or is not among those compared with.
 
 - date: {date}
 - command: `make bench`
@@ -28,7 +31,13 @@ except where a section says so.
 - compiler: {rustc}
 - compared with: {peers}
 
+## What is wanted, and what was seen
+
+{summary}
+## All figures
+
 {table}",
+        summary = table.summary(),
         date = output("date", "+%F")?,
         cpu = cpu_model()?,
         cores = cores()?,
@@ -60,7 +69,10 @@ fn output(program: &str, argument: &str) -> Result<String> {
 }
 
 fn peers(kinds: &[Kind]) -> Result<String> {
-    let versions: Vec<String> =
+    let mut versions: Vec<String> =
         kinds.iter().filter_map(|kind| kind.version().transpose()).collect::<Result<_>>()?;
+    if kinds.contains(&Kind::Before) {
+        versions.push("an earlier callout".to_owned());
+    }
     Ok(versions.join(", "))
 }

@@ -16,7 +16,7 @@ pub struct Table {
     sections: Vec<Section>,
 }
 
-/// Which way a figure is better, and what callout is to reach: by itself, or as a ratio to axum.
+/// Which way a figure is better, and what callout is to reach: by itself, or as a ratio to a peer.
 #[derive(Clone, Copy)]
 pub enum Goal {
     /// Neither way is better: the figure describes how the others were measured.
@@ -25,8 +25,8 @@ pub enum Goal {
     More,
     AtMost(f64),
     AtLeast(f64),
-    AtMostTimesAxum(f64),
-    AtLeastTimesAxum(f64),
+    AtMostTimes(f64, Kind),
+    AtLeastTimes(f64, Kind),
 }
 
 struct Section {
@@ -39,7 +39,7 @@ struct Row {
     decimals: usize,
     /// One for each of the table's servers.
     values: Vec<Option<f64>>,
-    /// callout's figure to axum's.
+    /// callout's figure to that of the peer in the goal, or to axum's.
     ratio: Option<f64>,
     gain: Option<Gain>,
     goal: Goal,
@@ -86,11 +86,11 @@ impl Table {
             let (a, b) = values(&a).zip(values(&b))?;
             Some(a.iter().zip(b).map(|(a, b)| a / b).collect())
         };
-        let ratio = ratios(Kind::Callout, Kind::Axum).filter(|_| !matches!(goal, Goal::None)).map(median);
+        let ratio = goal.peer().and_then(|peer| ratios(Kind::Callout, peer)).map(median);
         let gains = match goal {
             Goal::None => None,
-            Goal::Less | Goal::AtMost(_) | Goal::AtMostTimesAxum(_) => ratios(Kind::Before, Kind::Callout),
-            Goal::More | Goal::AtLeast(_) | Goal::AtLeastTimesAxum(_) => ratios(Kind::Callout, Kind::Before),
+            Goal::Less | Goal::AtMost(_) | Goal::AtMostTimes(..) => ratios(Kind::Before, Kind::Callout),
+            Goal::More | Goal::AtLeast(_) | Goal::AtLeastTimes(..) => ratios(Kind::Callout, Kind::Before),
         };
         self.push(Row {
             figure,
@@ -143,6 +143,34 @@ impl Table {
         Some(text)
     }
 
+    /// What is wanted of callout beside what was seen: a table of the rows that have a goal.
+    pub fn summary(&self) -> String {
+        let mut text = "| what | wanted | seen | met |\n|---|--:|--:|--:|\n".to_owned();
+        for section in &self.sections {
+            for row in &section.rows {
+                let Some(seen) = self.callouts_value(row) else { continue };
+                let met = match (row.goal, self.is_met(row)) {
+                    (Goal::None | Goal::Less | Goal::More, _) => continue,
+                    (_, Some(true)) => "yes",
+                    (_, Some(false)) => "NO",
+                    (_, None) => "the peer is missing",
+                };
+                let ratio = match (row.goal, row.ratio) {
+                    (Goal::AtMostTimes(_, peer) | Goal::AtLeastTimes(_, peer), Some(ratio)) => {
+                        format!(", {ratio:.2} × {}", peer.name())
+                    }
+                    _ => String::new(),
+                };
+                let _ = writeln!(
+                    text,
+                    "| {}: {} | {} | {seen:.*}{ratio} | {met} |",
+                    section.title, row.figure, row.goal, row.decimals
+                );
+            }
+        }
+        text
+    }
+
     fn push(&mut self, row: Row) {
         if row.values.iter().all(Option::is_none) {
             return;
@@ -158,7 +186,7 @@ impl Table {
         if self.kinds.contains(&Kind::Before) {
             header.push("gain (lowest to highest)".to_owned());
         }
-        header.extend(["target", "met"].map(str::to_owned));
+        header.extend(["wanted", "met"].map(str::to_owned));
         header
     }
 
@@ -177,16 +205,31 @@ impl Table {
         cells
     }
 
+    fn callouts_value(&self, row: &Row) -> Option<f64> {
+        let callout = self.kinds.iter().zip(&row.values).find(|(kind, _)| **kind == Kind::Callout);
+        callout.and_then(|(_, value)| *value)
+    }
+
     /// `None` where there is no target, or nothing was measured to hold against it.
     fn is_met(&self, row: &Row) -> Option<bool> {
-        let callout = self.kinds.iter().zip(&row.values).find(|(kind, _)| **kind == Kind::Callout);
-        let callout = callout.and_then(|(_, value)| *value);
+        let callout = self.callouts_value(row);
         match row.goal {
             Goal::None | Goal::Less | Goal::More => None,
             Goal::AtMost(most) => callout.map(|value| value <= most),
             Goal::AtLeast(least) => callout.map(|value| value >= least),
-            Goal::AtMostTimesAxum(most) => row.ratio.map(|ratio| ratio <= most),
-            Goal::AtLeastTimesAxum(least) => row.ratio.map(|ratio| ratio >= least),
+            Goal::AtMostTimes(most, _) => row.ratio.map(|ratio| ratio <= most),
+            Goal::AtLeastTimes(least, _) => row.ratio.map(|ratio| ratio >= least),
+        }
+    }
+}
+
+impl Goal {
+    /// Whose figure callout's is compared with.
+    fn peer(self) -> Option<Kind> {
+        match self {
+            Goal::None => None,
+            Goal::AtMostTimes(_, peer) | Goal::AtLeastTimes(_, peer) => Some(peer),
+            _ => Some(Kind::Axum),
         }
     }
 }
@@ -217,8 +260,8 @@ impl Display for Goal {
             Goal::None | Goal::Less | Goal::More => Ok(()),
             Goal::AtMost(most) => write!(f, "≤ {most}"),
             Goal::AtLeast(least) => write!(f, "≥ {least}"),
-            Goal::AtMostTimesAxum(most) => write!(f, "≤ {most} × axum"),
-            Goal::AtLeastTimesAxum(least) => write!(f, "≥ {least} × axum"),
+            Goal::AtMostTimes(most, peer) => write!(f, "≤ {most} × {}", peer.name()),
+            Goal::AtLeastTimes(least, peer) => write!(f, "≥ {least} × {}", peer.name()),
         }
     }
 }
@@ -280,6 +323,24 @@ mod tests {
     #[test]
     fn a_loss_that_one_round_contradicts_is_not_reported() {
         assert!(!reports_a_loss(&table(Goal::Less, [1.0, 1.0, 1.0], [2.0, 2.0, 0.9])));
+    }
+
+    #[test]
+    fn what_is_wanted_stands_beside_what_was_seen() {
+        let mut table = Table::new(&[Kind::Callout, Kind::Electric]);
+        table.section("a section");
+        let rounds = Rounds::from([(Kind::Callout, vec![3.0]), (Kind::Electric, vec![2.0])]);
+        table.row("a ratio", 1, Goal::AtLeastTimes(1.2, Kind::Electric), &rounds, |value| *value);
+        table.row("a bound", 1, Goal::AtMost(2.5), &rounds, |value| *value);
+        table.row("a ratio to nobody", 1, Goal::AtMostTimes(0.5, Kind::Axum), &rounds, |value| *value);
+        table.row("no goal", 1, Goal::Less, &rounds, |value| *value);
+        let summary = table.summary();
+        assert!(summary.contains("| a section: a ratio | ≥ 1.2 × electric | 3.0, 1.50 × electric | yes |"));
+        assert!(summary.contains("| a section: a bound | ≤ 2.5 | 3.0 | NO |"));
+        assert!(
+            summary.contains("| a section: a ratio to nobody | ≤ 0.5 × axum | 3.0 | the peer is missing |")
+        );
+        assert!(!summary.contains("no goal"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `callout listen TOPIC…`: prints events as they come, of topics and of prefixes (`rooms/*`), and comes back with the last id when the
-//! stream breaks.
+//! `callout listen TOPIC…`: prints events of topics and prefixes (`rooms/*`) as they come, and comes back with the last
+//! id when the stream breaks.
 
 use super::flags::count;
 use super::output::{note, print, watch_reader};

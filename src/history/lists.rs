@@ -5,23 +5,35 @@
 //! for old events begins with a *request* where there are such: a position that stands before every id. Its first part
 //! holds the newest of those events, as many as fit into one part, and goes on at the edge.
 //!
-//! A prefix may name more topics than can be looked at for each part ([`MERGED_MAX`]). Then the events of all topics are
+//! A prefix may name more topics than are worth looking at for each part ([`are_many`]). Then the events of all topics are
 //! read in their order, and those that are not named are passed over ([`WALKED_MAX`]). In the whole of a replay that is
 //! one look at each event, and never more than a part's events are held.
 
 use super::PART_EVENTS;
 use crate::event::Id;
 use crate::selector::Selector;
-use crate::topic::Topic;
+use crate::topic::{TOPICS_MAX, Topic};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Included, Unbounded};
 
-/// The most topics whose lists are merged for a part of a replay: looking at each of them takes about as long as reading
-/// the part.
-pub(super) const MERGED_MAX: usize = 1_000;
+/// The most topics whose lists are merged for a part of a replay. For more all events are walked.
+const MERGED_MAX: usize = 2_000;
+
+/// So many looks at a list cost as much as passing over an event, for each event of a part.
+const LOOKS: usize = 100;
 
 /// The most events that one part of a replay passes over or takes, where more topics are named.
 pub(super) const WALKED_MAX: usize = 1_000;
+
+/// Whether it costs less to walk all events, of which so many are kept, than to merge these lists for each part. So few as
+/// a stream may name one by one are merged in any case.
+pub(super) fn are_many<'a>(mut lists: impl Iterator<Item = &'a VecDeque<Id>>, kept_events: usize) -> bool {
+    let (mut topics, mut events) = (0, 0);
+    lists.any(|list| {
+        (topics, events) = (topics + 1, events + list.len());
+        topics > MERGED_MAX || (topics > TOPICS_MAX && topics * events > LOOKS * kept_events)
+    })
+}
 
 /// The topics that a selector names among these, in order. Where `topics` holds those that list something, each has an
 /// event.
@@ -54,23 +66,11 @@ pub(super) fn oldest<'a>(
         // So that what is held does not grow with the number of lists.
         if oldest.len() >= 4 * count {
             settle(&mut oldest, count, Id::cmp);
-            through = oldest.last().map_or(through, |last| *last);
+            through = oldest.get(count - 1).map_or(through, |last| *last);
         }
     }
     settle(&mut oldest, count, Id::cmp);
     oldest
-}
-
-/// The newest of these lists that is not newer than this.
-pub(super) fn newest_through<'a>(lists: impl Iterator<Item = &'a VecDeque<Id>>, through: Id) -> Option<Id> {
-    let mut newest = None;
-    for list in lists {
-        if list.back().is_some_and(|last| newest.is_none_or(|newest| newest < *last)) {
-            let end = list.partition_point(|id| *id <= through);
-            newest = newest.max(end.checked_sub(1).map(|index| list[index]));
-        }
-    }
-    newest
 }
 
 /// Sorts, and leaves the first so many, each once.
@@ -86,18 +86,9 @@ const REQUESTS: u64 = 1 << 20;
 /// The request for all that is kept. The others are for so many events of the time before the edge.
 const ALL: u64 = 0;
 
-/// The position from which the last so many events of these lists come, none of which is newer than `last`. `edge` is
-/// that of the topics.
-pub(super) fn before_latest<'a>(
-    lists: impl Iterator<Item = &'a VecDeque<Id>>,
-    count: usize,
-    last: Id,
-    edge: Id,
-) -> Id {
-    if count == 0 {
-        return last;
-    }
-    let newest = newest(lists, count, last);
+/// The position from which the last so many events come, which are these, the newest first, or all that there are. `edge`
+/// is that of their topics.
+pub(super) fn before_latest(newest: &[Id], count: usize, edge: Id) -> Id {
     let older = newest.iter().filter(|id| **id <= edge).count() as u64;
     match newest.last() {
         Some(oldest) if older == 0 && newest.len() == count => before(*oldest),
@@ -106,10 +97,21 @@ pub(super) fn before_latest<'a>(
     }
 }
 
-/// The position from which all that is kept comes.
-pub(super) fn earliest<'a>(lists: impl Iterator<Item = &'a VecDeque<Id>>, edge: Id) -> Id {
+/// The position from which all that is kept comes. `first` is the oldest event of all topics.
+pub(super) fn earliest<'a>(lists: impl Iterator<Item = &'a VecDeque<Id>>, first: Option<Id>, edge: Id) -> Id {
+    if first.is_none_or(|first| first > edge) {
+        return edge;
+    }
     let mut oldest = lists.filter_map(|list| list.front());
     if oldest.any(|oldest| *oldest <= edge) { Id::from_key(ALL) } else { edge }
+}
+
+/// The id with which a browser that has seen nothing yet comes back to the position `after`. `newest` is the newest event of
+/// its topics up to there, `edge` what they have lost.
+pub(super) fn position(newest: Option<Id>, after: Id, edge: Id) -> Id {
+    let known = newest.max(Some(edge).filter(|edge| *edge <= after));
+    // What was lost behind it has to be told to whoever comes back, so it is not passed over.
+    known.unwrap_or(if after.key() < REQUESTS { edge } else { after })
 }
 
 /// What a request asks for that is older than the edge, the newest first; none for a position that is no request, and
@@ -130,7 +132,11 @@ pub(super) fn requested<'a>(
 }
 
 /// The newest so many of these lists up to this id, the newest first.
-fn newest<'a>(lists: impl Iterator<Item = &'a VecDeque<Id>>, count: usize, through: Id) -> Vec<Id> {
+pub(super) fn newest<'a>(
+    lists: impl Iterator<Item = &'a VecDeque<Id>>,
+    count: usize,
+    through: Id,
+) -> Vec<Id> {
     let (mut newest, mut after) = (Vec::new(), Id::default());
     for list in lists {
         if list.back().is_none_or(|last| *last <= after) {
@@ -140,7 +146,7 @@ fn newest<'a>(lists: impl Iterator<Item = &'a VecDeque<Id>>, count: usize, throu
         newest.extend(list.range(..end).rev().take_while(|id| **id > after).take(count));
         if newest.len() >= 4 * count {
             settle(&mut newest, count, |a, b| b.cmp(a));
-            after = newest.last().map_or(after, |last| *last);
+            after = newest.get(count - 1).map_or(after, |last| *last);
         }
     }
     settle(&mut newest, count, |a, b| b.cmp(a));
@@ -159,10 +165,14 @@ mod tests {
     #[test]
     fn lists_are_merged_as_if_all_were_sorted_however_many_there_are() {
         let mut random = fastrand::Rng::with_seed(3);
-        for lists in [1, 3, 300] {
+        // Where there are few ids, many lists hold the same.
+        let sizes = [(1, 900), (3, 900), (300, 900), (300, 30), (50, 12)];
+        for (lists, ids) in sizes.into_iter().cycle().take(200) {
             let lists: Vec<VecDeque<Id>> = (0..lists)
                 .map(|_| {
-                    let mut ids: Vec<u64> = (0..random.usize(1..40)).map(|_| random.u64(1..900)).collect();
+                    let from = random.u64(1..ids);
+                    let to = random.u64(from..=ids);
+                    let mut ids: Vec<u64> = (0..random.usize(1..40)).map(|_| random.u64(from..=to)).collect();
                     ids.sort_unstable();
                     ids.dedup();
                     ids.into_iter().map(Id::from_key).collect()
@@ -171,13 +181,13 @@ mod tests {
             let mut all: Vec<Id> = lists.iter().flatten().copied().collect();
             all.sort_unstable();
             all.dedup();
-            for count in [1, 5, 2_000] {
-                let (after, through) = (Id::from_key(random.u64(0..900)), Id::from_key(random.u64(0..1_000)));
+            for count in [1, 5, 20, 2_000] {
+                let (after, through) =
+                    (Id::from_key(random.u64(0..ids)), Id::from_key(random.u64(0..ids + 100)));
                 let wanted = all.iter().filter(|id| **id > after && **id <= through).take(count);
                 assert!(oldest(lists.iter(), count, (after, through)).iter().eq(wanted));
-                let wanted = || all.iter().rev().filter(|id| **id <= through);
-                assert!(newest(lists.iter(), count, through).iter().eq(wanted().take(count)));
-                assert_eq!(newest_through(lists.iter(), through), wanted().next().copied());
+                let wanted = all.iter().rev().filter(|id| **id <= through).take(count);
+                assert!(newest(lists.iter(), count, through).iter().eq(wanted));
             }
         }
     }
@@ -209,11 +219,17 @@ mod tests {
         let (quiet, busy, edge) = (list(&[10, 20]), list(&[51, 52, 53]), id(50));
         let lists = || [&quiet, &busy].into_iter();
         let ask = |position| requested(lists(), position, id(99), edge);
-        assert_eq!(ask(earliest(lists(), edge)), Some(vec![id(20), id(10)]));
-        assert_eq!(ask(before_latest(lists(), 4, id(99), edge)), Some(vec![id(20)]));
-        assert_eq!(before_latest(lists(), 2, id(99), edge), id(51));
-        assert_eq!(before_latest(lists(), 0, id(99), edge), id(99));
-        assert_eq!((earliest([&busy].into_iter(), edge), ask(edge)), (edge, None));
-        assert_eq!(before_latest([&busy].into_iter(), 9, id(99), edge), edge);
+        let latest = |count| before_latest(&newest(lists(), count, id(99)), count, edge);
+        assert_eq!(ask(earliest(lists(), Some(id(10)), edge)), Some(vec![id(20), id(10)]));
+        assert_eq!(ask(latest(4)), Some(vec![id(20)]));
+        assert_eq!(latest(2), id(51));
+        assert_eq!(earliest([&busy].into_iter(), Some(id(10)), edge), edge);
+        assert_eq!((earliest(lists(), Some(id(51)), edge), ask(edge)), (edge, None));
+        for (known, after, wanted) in [(Some(51), 52, 51), (Some(20), 60, 50), (None, 50, 50), (None, 40, 40)]
+        {
+            assert_eq!(position(known.map(id), id(after), edge), id(wanted));
+        }
+        assert_eq!(position(None, Id::from_key(ALL), edge), edge);
+        assert_eq!(before_latest(&newest([&busy].into_iter(), 9, id(99)), 9, edge), edge);
     }
 }

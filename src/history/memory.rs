@@ -1,7 +1,7 @@
 //! The history in memory: ordered, numbered, bounded by count, bytes and age; gone when the process ends.
 
 use super::edges::Edges;
-use super::lists::{MERGED_MAX, WALKED_MAX};
+use super::lists::WALKED_MAX;
 use super::retention::{Retention, Row, Shelf, each_once};
 use super::retract::{self, Candidate, Plan};
 use super::{
@@ -62,6 +62,7 @@ impl Memory {
             // A process before this one may have given out what is older.
             edges: Edges::new(birth),
             entries: VecDeque::new(),
+            removed: 0,
             by_topic: BTreeMap::new(),
             by_given: HashMap::new(),
             by_given_retracted: HashMap::new(),
@@ -154,16 +155,19 @@ impl History for Memory {
         let handed = Id::from_key(self.handed.load(Acquire));
         let edge = log.edge(selectors);
         let (after, gap) = match start {
-            Start::Live => (handed, false),
-            Start::Earliest => (lists::earliest(log.lists(selectors), edge), false),
-            Start::Latest(count) => (lists::before_latest(log.lists(selectors), *count, handed, edge), false),
+            Start::Live | Start::Latest(0) => (handed, false),
+            Start::Earliest => (lists::earliest(log.lists(selectors), log.next(Id::default()), edge), false),
+            Start::Latest(count) => {
+                (lists::before_latest(&log.newest(selectors, *count, handed), *count, edge), false)
+            }
             // Nobody can have seen an event that is kept and was not yet handed to the hub.
             Start::After(asked) => match log.find(asked, selectors).filter(|id| *id <= handed) {
                 Some(id) => (id, false),
                 None => (edge, true),
             },
         };
-        Ok(Resume { after, position: log.position(after, selectors).to_string(), gap })
+        let newest = log.newest(selectors, 1, after).first().copied();
+        Ok(Resume { after, position: lists::position(newest, after, edge).to_string(), gap })
     }
 
     fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error> {
@@ -204,6 +208,8 @@ struct Entry {
     given: Option<Box<str>>,
     /// None once the event is retracted: the entry stays so that its id is known.
     frame: Option<Frame>,
+    /// It is not kept any more: taking it out from between others would move all of these.
+    is_removed: bool,
 }
 
 impl Entry {
@@ -220,7 +226,10 @@ struct Log {
     last: Id,
     began: Instant,
     edges: Edges,
+    /// The first is never one that was removed.
     entries: VecDeque<Entry>,
+    /// Those of them that were removed.
+    removed: usize,
     /// Entries that are not retracted. In the order of the topics, so that they can be listed part by part.
     by_topic: BTreeMap<Topic, VecDeque<Id>>,
     /// The same. There is one at most for a topic and an id, since a second is refused.
@@ -269,7 +278,15 @@ impl Log {
             }
         }
         let (given, kept_at) = (event.given_id().map(Into::into), self.began.elapsed());
-        self.entries.push_back(Entry { id, at: now(), kept_at, topics, given, frame: Some(frame) });
+        self.entries.push_back(Entry {
+            id,
+            at: now(),
+            kept_at,
+            topics,
+            given,
+            frame: Some(frame),
+            is_removed: false,
+        });
         self.last = id;
         &self.entries[self.entries.len() - 1]
     }
@@ -371,28 +388,25 @@ impl Log {
         (kept.into_iter().min(), retracted.into_iter().min())
     }
 
-    /// The newest id at or before `after` on the topics of these selectors, or the edge of what they have lost if that is
-    /// newer, or if there is none.
-    fn position(&self, after: Id, selectors: &[Selector]) -> Id {
-        let newest = if self.are_many(selectors) {
-            let end = self.entries.partition_point(|entry| entry.id <= after);
-            self.entries.range(..end).rev().find(|entry| entry.is_for(selectors)).map(|entry| entry.id)
-        } else {
-            lists::newest_through(self.lists(selectors), after)
-        };
-        let edge = self.edge(selectors);
-        newest.max(Some(edge).filter(|edge| *edge <= after)).unwrap_or(edge)
-    }
-
     /// The lists of the topics of these selectors.
     fn lists<'a>(&'a self, selectors: &'a [Selector]) -> impl Iterator<Item = &'a VecDeque<Id>> {
         selectors.iter().flat_map(|selector| lists::named(&self.by_topic, selector)).map(|(_, list)| list)
     }
 
-    /// Whether these selectors name more topics than can be merged.
+    /// Whether these selectors name more topics than are merged.
     fn are_many(&self, selectors: &[Selector]) -> bool {
         let have_prefix = selectors.iter().any(|selector| selector.prefix().is_some());
-        have_prefix && self.lists(selectors).nth(MERGED_MAX).is_some()
+        have_prefix && lists::are_many(self.lists(selectors), self.entries.len())
+    }
+
+    /// The newest so many events up to this id on the topics of these selectors, the newest first.
+    fn newest(&self, selectors: &[Selector], count: usize, through: Id) -> Vec<Id> {
+        if !self.are_many(selectors) {
+            return lists::newest(self.lists(selectors), count, through);
+        }
+        let end = self.entries.partition_point(|entry| entry.id <= through);
+        let walked = self.entries.range(..end).rev().filter(|entry| entry.is_for(selectors));
+        walked.take(count).map(|entry| entry.id).collect()
     }
 
     /// The oldest events in this span on the topics of these selectors, one more than fit into a part, and up to where
@@ -465,7 +479,24 @@ impl Log {
         if self.entries.front().is_some_and(|oldest| oldest.id == id) {
             return Ok(0);
         }
-        self.entries.binary_search_by_key(&id, |entry| entry.id)
+        let index = self.entries.binary_search_by_key(&id, |entry| entry.id)?;
+        if self.entries[index].is_removed { Err(index) } else { Ok(index) }
+    }
+
+    /// Takes an entry out. One between others goes with the first, or once half of all were removed.
+    fn remove_entry(&mut self, id: Id) {
+        let Ok(index) = self.index_of(id) else { return };
+        let entry = &mut self.entries[index];
+        (entry.is_removed, entry.frame, entry.given) = (true, None, None);
+        self.removed += 1;
+        while self.entries.front().is_some_and(|entry| entry.is_removed) {
+            self.entries.pop_front();
+            self.removed -= 1;
+        }
+        if self.removed > self.entries.len() / 2 {
+            self.entries.retain(|entry| !entry.is_removed);
+            self.removed = 0;
+        }
     }
 }
 
@@ -475,7 +506,7 @@ impl Shelf for Log {
             Some(oldest) if oldest.id > after => 0,
             _ => self.entries.partition_point(|entry| entry.id <= after),
         };
-        self.entries.get(index).map(|entry| entry.id)
+        self.entries.range(index..).find(|entry| !entry.is_removed).map(|entry| entry.id)
     }
 
     fn row(&mut self, id: Id) -> Row {
@@ -513,11 +544,7 @@ impl Shelf for Log {
                 }
             }
         }
-        if self.entries.front().is_some_and(|entry| entry.id == id) {
-            self.entries.pop_front();
-        } else if let Ok(index) = self.index_of(id) {
-            self.entries.remove(index);
-        }
+        self.remove_entry(id);
     }
 }
 

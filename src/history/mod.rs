@@ -272,9 +272,9 @@ pub trait History: Send + Sync {
     fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error>;
 
     /// Reads what is newer than `after` and not newer than `through` on the topics of these selectors: at most
-    /// [`PART_EVENTS`] events and about [`PART_BYTES`] bytes, each event once. A part may end before, also without an
-    /// event, where many events of other topics stand between; it is never longer than it takes to fill one. Runs on the
-    /// caller's thread; errors as [`History::resume`].
+    /// [`PART_EVENTS`] events and about [`PART_BYTES`] bytes, each event once. A part may end before that, also
+    /// without an event, where many events of other topics stand between: the next goes on from [`Part::through`]. Runs on
+    /// the caller's thread; errors as [`History::resume`].
     fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error>;
 
     /// How much is kept, and how the history is doing.

@@ -7,7 +7,6 @@ mod stream;
 mod tally;
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, bail};
@@ -16,7 +15,8 @@ use mio::{Events, Interest, Poll, Token};
 use crate::clock::Clock;
 use crate::publisher::PipelinedPublisher;
 use crate::wire::message::Message;
-use crate::wire::request::{PATH, resume_request, stream_request};
+use crate::wire::request::{resume_request, stream_request};
+use crate::wire::target::Target;
 use stream::Stream;
 pub use tally::{Faults, PROBE_PUBLISHER};
 
@@ -41,9 +41,9 @@ const EVENTS_MAX: usize = 1024;
 const BUFFER_BYTES: usize = 256 * 1024;
 
 pub struct Crowd {
-    server: SocketAddr,
+    server: Target,
     /// The request of each stream, by its index.
-    request: Box<dyn Fn(usize) -> Vec<u8>>,
+    request: Box<dyn Fn(usize) -> Vec<u8> + Send>,
     poll: Poll,
     events: Events,
     buffer: Box<[u8]>,
@@ -57,23 +57,23 @@ pub struct Crowd {
 
 impl Crowd {
     /// Opens this many streams of the topic; fewer where the server does not answer them all.
-    pub fn open(server: SocketAddr, streams: usize) -> Result<Crowd> {
-        Crowd::open_path(server, streams, PATH)
+    pub fn open(server: Target, streams: usize) -> Result<Crowd> {
+        Crowd::open_path(server, streams, &server.api.stream_path())
     }
 
     /// As `open`, on another path.
-    pub fn open_path(server: SocketAddr, streams: usize, path: &str) -> Result<Crowd> {
+    pub fn open_path(server: Target, streams: usize, path: &str) -> Result<Crowd> {
         let path = path.to_owned();
         Crowd::open_paths(server, streams, move |_| path.clone())
     }
 
     /// As `open`, each on the path of its index.
     pub fn open_paths(
-        server: SocketAddr,
+        server: Target,
         streams: usize,
-        path: impl Fn(usize) -> String + 'static,
+        path: impl Fn(usize) -> String + Send + 'static,
     ) -> Result<Crowd> {
-        let request = move |index| stream_request(server, &path(index));
+        let request = move |index| stream_request(server.addr, &path(index));
         let mut crowd = Crowd::begin(server, streams, request)?;
         let mut opened = 0;
         let mut deadline = Instant::now() + OPEN_PATIENCE;
@@ -89,13 +89,13 @@ impl Crowd {
 
     /// Begins to open this many streams, which already have all events up to this id. They open during
     /// the turns that follow.
-    pub fn resume(server: SocketAddr, streams: usize, last_event_id: &str) -> Result<Crowd> {
-        let request = resume_request(server, last_event_id);
+    pub fn resume(server: Target, streams: usize, last_event_id: &str) -> Result<Crowd> {
+        let request = resume_request(server.addr, last_event_id);
         Crowd::begin(server, streams, move |_| request.clone())
     }
 
     /// Opens this many streams and makes sure that each of them receives; an error otherwise.
-    pub fn open_probed(server: SocketAddr, streams: usize, clock: Clock) -> Result<Crowd> {
+    pub fn open_probed(server: Target, streams: usize, clock: Clock) -> Result<Crowd> {
         let mut crowd = Crowd::open(server, streams)?;
         if crowd.open_count() < streams {
             let cause = crowd.failure.take();
@@ -144,6 +144,46 @@ impl Crowd {
             }
         }
         Ok(())
+    }
+
+    /// Leaves all streams unread from now on.
+    pub fn pause(&mut self) -> Result<()> {
+        for stream in &mut self.streams {
+            self.poll.registry().deregister(stream.socket()).context("failed to pause a stream")?;
+        }
+        Ok(())
+    }
+
+    /// Reads all streams again, and first what has arrived meanwhile.
+    pub fn read_again(&mut self) -> Result<()> {
+        for (index, stream) in self.streams.iter_mut().enumerate() {
+            let registered = self.poll.registry().register(stream.socket(), Token(index), Interest::READABLE);
+            registered.context("failed to read a stream again")?;
+        }
+        Ok(())
+    }
+
+    /// Opens the streams again that the server has ended and for which it is time. Each names the last
+    /// event that it has; `ids` are those of publisher 0's events. Gives the number of these streams.
+    pub fn reopen(&mut self, ids: &[String], is_time: impl Fn(usize) -> bool) -> Result<usize> {
+        let mut reopened = 0;
+        for index in 0..self.streams.len() {
+            let stream = &mut self.streams[index];
+            if !stream.is_closed() || !is_time(index) || self.opening >= OPENING_MAX {
+                continue;
+            }
+            let last = stream.tally().next_of(0).checked_sub(1);
+            let Some(id) = last.and_then(|last| ids.get(last as usize)) else {
+                continue;
+            };
+            stream.reconnect(self.server.addr, index, resume_request(self.server.addr, id))?;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let registered = self.poll.registry().register(stream.socket(), Token(index), interest);
+            registered.context("failed to poll a stream")?;
+            self.opening += 1;
+            reopened += 1;
+        }
+        Ok(reopened)
     }
 
     /// Why the first stream that failed could not open.
@@ -198,9 +238,9 @@ impl Crowd {
     }
 
     fn begin(
-        server: SocketAddr,
+        server: Target,
         streams: usize,
-        request: impl Fn(usize) -> Vec<u8> + 'static,
+        request: impl Fn(usize) -> Vec<u8> + Send + 'static,
     ) -> Result<Crowd> {
         Ok(Crowd {
             server,
@@ -217,7 +257,7 @@ impl Crowd {
 
     fn connect(&mut self) -> Result<()> {
         let index = self.streams.len();
-        let mut stream = Stream::connect(self.server, index, (self.request)(index))?;
+        let mut stream = Stream::connect(self.server.addr, index, (self.request)(index))?;
         self.poll
             .registry()
             .register(stream.socket(), Token(index), Interest::READABLE | Interest::WRITABLE)

@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use mio::event::Event;
@@ -19,7 +20,7 @@ use crate::wire::message::Message;
 use crate::wire::scanner::Scanner;
 
 /// Streams that share a source address. An address has some 28,000 ports, and the port of a stream
-/// that has ended is not free for a minute.
+/// that the server ended is not free for a minute.
 const STREAMS_PER_ADDRESS: usize = 1000;
 
 pub struct Stream {
@@ -44,25 +45,20 @@ enum State {
 impl Stream {
     /// Begins to connect, from a loopback address chosen by the stream's index.
     pub fn connect(server: SocketAddr, index: usize, request: Vec<u8>) -> Result<Stream> {
-        let host = u8::try_from(2 + index / STREAMS_PER_ADDRESS)
-            .context("failed to open a stream: more streams than loopback addresses have room for")?;
-        let source = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0));
-        let socket =
-            Socket::new(Domain::IPV4, Type::STREAM, None).context("failed to make a socket for a stream")?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&source.into()).with_context(|| format!("failed to bind a stream to `{source}`"))?;
-        match socket.connect(&server.into()) {
-            Err(cause) if cause.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
-                return Err(cause).with_context(|| format!("failed to connect to `{server}`"));
-            }
-            _ => {}
-        }
         Ok(Stream {
-            socket: TcpStream::from_std(socket.into()),
+            socket: connect(server, index)?,
             state: State::Connecting(request),
             scanner: Scanner::new(),
             tally: Tally::new(),
         })
+    }
+
+    /// Begins to connect again, and goes on with the tally.
+    pub fn reconnect(&mut self, server: SocketAddr, index: usize, request: Vec<u8>) -> Result<()> {
+        self.socket = connect(server, index)?;
+        self.state = State::Connecting(request);
+        self.scanner = Scanner::new();
+        Ok(())
     }
 
     pub fn socket(&mut self) -> &mut TcpStream {
@@ -201,4 +197,25 @@ impl Stream {
             _ => self.scanner.scan(bytes, each),
         }
     }
+}
+
+/// Begins to connect, from a loopback address chosen by the stream's index.
+fn connect(server: SocketAddr, index: usize) -> Result<TcpStream> {
+    let host = u8::try_from(2 + index / STREAMS_PER_ADDRESS)
+        .context("failed to open a stream: more streams than loopback addresses have room for")?;
+    let source = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0));
+    let socket =
+        Socket::new(Domain::IPV4, Type::STREAM, None).context("failed to make a socket for a stream")?;
+    socket.set_nonblocking(true)?;
+    // Closed, the socket is gone at once. Thousands that linger for a minute would be found in the
+    // memory of the next server's streams.
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.bind(&source.into()).with_context(|| format!("failed to bind a stream to `{source}`"))?;
+    match socket.connect(&server.into()) {
+        Err(cause) if cause.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
+            return Err(cause).with_context(|| format!("failed to connect to `{server}`"));
+        }
+        _ => {}
+    }
+    Ok(TcpStream::from_std(socket.into()))
 }

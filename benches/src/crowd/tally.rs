@@ -54,6 +54,11 @@ impl Tally {
         self.torn += 1;
     }
 
+    /// The number that this publisher's next message must have.
+    pub fn next_of(&self, publisher: usize) -> u64 {
+        self.next[publisher]
+    }
+
     pub fn is_probed(&self) -> bool {
         self.probed
     }

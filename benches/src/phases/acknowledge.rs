@@ -1,5 +1,8 @@
-//! Acknowledge: how many events a second callout acknowledges with its history on disk, and how long
-//! each takes, by durability and by the number of waiting publishers, who share commits.
+//! Acknowledge: how many events a second are acknowledged when they are on disk, how long each takes,
+//! and what it costs, by the number of waiting publishers, who share commits: strict with nobody who
+//! subscribes, which is an append and nothing else, and by durability with one subscriber.
+//!
+//! For Electric's server `relaxed` is what it calls `memory`: the kernel has the event.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,9 +12,11 @@ use anyhow::{Context, Result};
 
 use crate::bench::{Bench, Rounds};
 use crate::phases::publish;
+use crate::publisher::Team;
 use crate::server::{Durability, Folder, Kind};
 use crate::stats::median;
 use crate::table::{Goal, Table};
+use crate::wire::request::PublishRequest;
 
 const PUBLISHERS: [usize; 3] = [1, 8, 64];
 
@@ -19,10 +24,52 @@ const PUBLISHERS: [usize; 3] = [1, 8, 64];
 const COMMITS: usize = 100;
 const COMMIT_BYTES: usize = 4096;
 
+struct Append {
+    events_per_sec: f64,
+    p99_millis: f64,
+    server_micros: f64,
+}
+
 pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
-    let callouts = bench.callouts();
+    appends(bench, table)?;
+    acknowledgements(bench, table)
+}
+
+fn appends(bench: &Bench, table: &mut Table) -> Result<()> {
+    table.section("append: on disk, strict, nobody subscribes, publishers that wait, 100 bytes");
+    let kinds = bench.callouts_and(&[Kind::Electric]);
+    for publishers in PUBLISHERS {
+        let rounds = bench.alternate(&kinds, |kind| append(bench, kind, publishers))?;
+        let load = format!("publishers: {publishers}");
+        let (more, no_more) =
+            (Goal::AtLeastTimes(1.2, Kind::Electric), Goal::AtMostTimes(1.0, Kind::Electric));
+        table.row(format!("{load}; events per second"), 0, more, &rounds, |round| round.events_per_sec);
+        table.row(format!("{load}; server CPU per event, µs"), 1, no_more, &rounds, |round| {
+            round.server_micros
+        });
+        table.row(format!("{load}; p99, ms"), 2, Goal::Less, &rounds, |round| round.p99_millis);
+    }
+    Ok(())
+}
+
+fn append(bench: &Bench, kind: Kind, publishers: usize) -> Result<Append> {
+    let folder = Folder::on_disk()?;
+    let server = bench.start_durable(kind, &folder, Durability::Strict)?;
+    let before = server.cpu_time()?;
+    let (clock, length) = (bench.clock, bench.effort.publish);
+    let work = Team::start(server.target(), publishers, clock, length, PublishRequest::new).join()?;
+    let cpu = server.cpu_time()? - before;
+    Ok(Append {
+        events_per_sec: work.events_per_sec,
+        p99_millis: work.waits.millis_at(0.99),
+        server_micros: cpu.as_secs_f64() * 1e6 / work.published as f64,
+    })
+}
+
+fn acknowledgements(bench: &Bench, table: &mut Table) -> Result<()> {
+    let kinds = bench.callouts_and(&[Kind::Electric]);
     table.section("acknowledge: on disk, one subscriber, publishers that wait, 100 bytes");
-    if callouts.contains(&Kind::Callout) {
+    if kinds.contains(&Kind::Callout) {
         let disk = Rounds::from([(Kind::Callout, vec![commit_millis()?])]);
         table.row("the disk alone: append 4 KB, fdatasync, ms", 2, Goal::None, &disk, |millis| *millis);
     }
@@ -30,13 +77,16 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     for durability in Durability::ALL {
         for publishers in PUBLISHERS {
             let load = format!("{}, publishers: {publishers}", durability.name());
-            let rounds = bench.alternate(&callouts, |kind| {
+            let rounds = bench.alternate(&kinds, |kind| {
                 let folder = Folder::on_disk()?;
-                let server = bench.start_on_disk(kind, &folder, durability)?;
-                publish::measure(bench, &server, publishers)
+                let server = bench.start_durable(kind, &folder, durability)?;
+                publish::measure(bench, &server, publishers, PublishRequest::new)
             })?;
             table.row(format!("{load}; events per second"), 0, Goal::More, &rounds, |round| {
-                round.requests_per_sec
+                round.events_per_sec
+            });
+            table.row(format!("{load}; server CPU per event, µs"), 1, Goal::Less, &rounds, |round| {
+                round.server_micros
             });
             table.row(format!("{load}; p99, ms"), 2, Goal::Less, &rounds, |round| round.p99_millis);
             loads.push(rounds);

@@ -33,7 +33,7 @@ struct Round {
 
 pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     table.section("activity: 500 requests/s, with nobody and with ten subscribers of the activity stream");
-    let rounds = bench.alternate(&bench.callouts(), |kind| measure(bench, kind))?;
+    let rounds = bench.alternate_few(&bench.callouts(), |kind| measure(bench, kind))?;
     table.row("a request with nobody, p50 µs", 1, Goal::Less, &rounds, |round| round.alone_micros);
     table.row("a request with ten, to one with nobody", 3, Goal::AtMost(1.05), &rounds, |round| {
         round.subscribed_micros / round.alone_micros
@@ -43,7 +43,7 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
 
 fn measure(bench: &Bench, kind: Kind) -> Result<Round> {
     let server = bench.start(kind)?;
-    let mut publisher = WaitingPublisher::connect(server.addr(), 0)?;
+    let mut publisher = WaitingPublisher::connect(server.target(), 0)?;
     // The first requests to a server that has just started take longer, and are not counted.
     publish(bench, &mut publisher, &mut Vec::new())?;
     let (mut alone_nanos, mut subscribed_nanos) = (Vec::new(), Vec::new());

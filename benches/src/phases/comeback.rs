@@ -67,9 +67,9 @@ fn measure(bench: &Bench, kind: Kind, history: &Folder) -> Result<Round> {
 
 /// Publishes one event, gives its id, and publishes the events that are missed after it.
 fn publish_missed(server: &Server, clock: Clock) -> Result<String> {
-    let mut last_received = WaitingPublisher::connect(server.addr(), PROBE_PUBLISHER)?;
+    let mut last_received = WaitingPublisher::connect(server.target(), PROBE_PUBLISHER)?;
     last_received.publish(clock.nanos())?;
-    let mut missed = WaitingPublisher::connect(server.addr(), MISSED_PUBLISHER)?;
+    let mut missed = WaitingPublisher::connect(server.target(), MISSED_PUBLISHER)?;
     for _ in 0..MISSED_EVENTS {
         missed.publish(clock.nanos())?;
     }
@@ -79,7 +79,7 @@ fn publish_missed(server: &Server, clock: Clock) -> Result<String> {
 /// The milliseconds until one browser has everything.
 fn resume(server: &Server, last_event_id: &str) -> Result<f64> {
     let started = Instant::now();
-    let mut crowd = Crowd::resume(server.addr(), 1, last_event_id)?;
+    let mut crowd = Crowd::resume(server.target(), 1, last_event_id)?;
     while (crowd.is_opening() || crowd.slowest() < MISSED_EVENTS) && started.elapsed() < PATIENCE {
         crowd.turn(TURN, |_| ())?;
     }
@@ -91,8 +91,8 @@ fn resume(server: &Server, last_event_id: &str) -> Result<f64> {
 
 /// The seconds until the whole herd has caught up, and its faults.
 fn herd(bench: &Bench, server: &Server, last_event_id: &str) -> Result<(f64, Faults)> {
-    let mut publisher = PipelinedPublisher::connect(server.addr(), LIVE_PUBLISHER)?;
-    let mut crowd = Crowd::resume(server.addr(), HERD_STREAMS, last_event_id)?;
+    let mut publisher = PipelinedPublisher::connect(server.target(), LIVE_PUBLISHER)?;
+    let mut crowd = Crowd::resume(server.target(), HERD_STREAMS, last_event_id)?;
     let started = Instant::now();
     let mut due = started;
     // What is published after the last stream has opened comes live, and is not waited for.

@@ -44,7 +44,7 @@ struct Load {
 
 pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     table.section("groups: 16,000 events to 1,000 streams, in one group and in 1,000");
-    let rounds = bench.alternate(&bench.callouts(), |kind| {
+    let rounds = bench.alternate_few(&bench.callouts(), |kind| {
         let one = measure(bench, kind, |_| "/topics?topic=bench".to_owned())?;
         let many = measure(bench, kind, |index| format!("/topics?topic=bench&topic=own{index}"))?;
         Ok(Round { one, many })
@@ -68,12 +68,12 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn measure(bench: &Bench, kind: Kind, path: impl Fn(usize) -> String + 'static) -> Result<Load> {
+fn measure(bench: &Bench, kind: Kind, path: impl Fn(usize) -> String + Send + 'static) -> Result<Load> {
     let server = bench.start_with(kind, &["--keep-events", HISTORY_EVENTS])?;
-    let mut crowd = Crowd::open_paths(server.addr(), STREAMS, path)?;
+    let mut crowd = Crowd::open_paths(server.target(), STREAMS, path)?;
     ensure!(crowd.open_count() == STREAMS, "{} of {STREAMS} streams are open", crowd.open_count());
     let publishers = Publishers::Pipelined(PUBLISHERS);
-    let mut source = Source::open(publishers, server.addr(), WINDOW_EVENTS, bench.clock)?;
+    let mut source = Source::open(publishers, server.target(), WINDOW_EVENTS, bench.clock)?;
     let mut flow = |crowd: &mut Crowd, events: u64| -> Result<()> {
         while crowd.slowest() < events {
             source.publish(crowd.slowest())?;

@@ -56,9 +56,9 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
 
 fn measure(bench: &Bench, kind: Kind) -> Result<Round> {
     let server = bench.start(kind)?;
-    let mut crowd = Crowd::open_probed(server.addr(), STREAMS, bench.clock)?;
+    let mut crowd = Crowd::open_probed(server.target(), STREAMS, bench.clock)?;
     let publishers = Publishers::Pipelined(PUBLISHERS);
-    let mut source = Source::open(publishers, server.addr(), WINDOW_EVENTS, bench.clock)?;
+    let mut source = Source::open(publishers, server.target(), WINDOW_EVENTS, bench.clock)?;
     let mut flow = |crowd: &mut Crowd, length: Duration| -> Result<f64> {
         let meter = Meter::start(&server, crowd)?;
         let ends = Instant::now() + length;

@@ -8,12 +8,17 @@ mod flood;
 mod groups;
 mod idle;
 mod joins;
+mod lines;
+mod million;
 mod paced;
 mod posts;
 mod program;
 mod publish;
 mod restart;
+mod stall;
+mod turning;
 mod unread;
+mod writes;
 
 use anyhow::Result;
 
@@ -27,15 +32,20 @@ pub struct Phase {
 }
 
 /// In the order of the table.
-pub const PHASES: [Phase; 13] = [
+pub const PHASES: [Phase; 18] = [
     Phase { name: "paced", run: paced::run },
     Phase { name: "flood", run: flood::run },
     Phase { name: "joins", run: joins::run },
     Phase { name: "groups", run: groups::run },
     Phase { name: "publish", run: publish::run },
     Phase { name: "idle", run: idle::run },
+    Phase { name: "stall", run: stall::run },
+    Phase { name: "turning", run: turning::run },
     Phase { name: "acknowledge", run: acknowledge::run },
+    Phase { name: "lines", run: lines::run },
+    Phase { name: "writes", run: writes::run },
     Phase { name: "restart", run: restart::run },
+    Phase { name: "million", run: million::run },
     Phase { name: "comeback", run: comeback::run },
     Phase { name: "unread", run: unread::run },
     Phase { name: "activity", run: activity::run },

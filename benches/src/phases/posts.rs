@@ -3,7 +3,6 @@
 //!
 //! The cost of a feed is compared with that of the same bytes as events of a topic.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -18,6 +17,7 @@ use crate::stats::Durations;
 use crate::table::{Goal, Table};
 use crate::wire::message::MESSAGE_BYTES;
 use crate::wire::request::{FEED_PATH, FEED_POSTS, PublishRequest};
+use crate::wire::target::Target;
 
 const CLIENTS: [usize; 2] = [1, 16];
 
@@ -61,7 +61,7 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     for clients in CLIENTS {
         let rounds = bench.alternate(&callouts, |kind| write(bench, kind, clients))?;
         let load = format!("clients: {clients}");
-        table.row(format!("{load}; posts per second"), 0, Goal::More, &rounds, |work| work.requests_per_sec);
+        table.row(format!("{load}; posts per second"), 0, Goal::More, &rounds, |work| work.events_per_sec);
         table.row(format!("{load}; p99, ms"), 2, Goal::Less, &rounds, |work| work.waits.millis_at(0.99));
     }
     table.section("posts: from the send of a POST to the new feed at a subscriber, 40 posts/s");
@@ -81,16 +81,16 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
 fn write(bench: &Bench, kind: Kind, clients: usize) -> Result<Work> {
     let folder = Folder::on_disk()?;
     let server = bench.start_on_disk(kind, &folder, Durability::Strict)?;
-    let team = Team::start(server.addr(), clients, bench.clock, bench.effort.publish, PublishRequest::post);
+    let team = Team::start(server.target(), clients, bench.clock, bench.effort.publish, PublishRequest::post);
     team.join()
 }
 
 fn latency(bench: &Bench, kind: Kind) -> Result<Latency> {
     let folder = Folder::on_disk()?;
     let server = bench.start_on_disk(kind, &folder, Durability::Strict)?;
-    let mut crowd = open_feed(bench, server.addr(), 1)?;
-    let request = PublishRequest::post(server.addr());
-    let mut publisher = PipelinedPublisher::connect_with(server.addr(), PUBLISHER, request)?;
+    let mut crowd = open_feed(bench, server.target(), 1)?;
+    let request = PublishRequest::post(server.target());
+    let mut publisher = PipelinedPublisher::connect_with(server.target(), PUBLISHER, request)?;
     let mut latencies_nanos = Vec::new();
     let mut next = 0;
     let load = bench.effort.load;
@@ -110,15 +110,15 @@ fn cost(bench: &Bench, kind: Kind) -> Result<Cost> {
     let folder = Folder::on_disk()?;
     let server = bench.start_on_disk(kind, &folder, Durability::Strict)?;
 
-    let crowd = open_feed(bench, server.addr(), SUBSCRIBERS)?;
-    let (cpu_millis, messages) = load(bench, &server, crowd, PublishRequest::post(server.addr()))?;
+    let crowd = open_feed(bench, server.target(), SUBSCRIBERS)?;
+    let (cpu_millis, messages) = load(bench, &server, crowd, PublishRequest::post(server.target()))?;
     let states = messages as f64 / (SUBSCRIBERS * FEED_POSTS) as f64;
     let state_millis = cpu_millis / states;
 
-    let crowd = Crowd::open(server.addr(), SUBSCRIBERS)?;
+    let crowd = Crowd::open(server.target(), SUBSCRIBERS)?;
     ensure!(crowd.open_count() == SUBSCRIBERS, "not all streams opened");
     let padding_bytes = FEED_POSTS * (POST_BYTES + MESSAGE_BYTES) - MESSAGE_BYTES;
-    let request = PublishRequest::padded(server.addr(), padding_bytes);
+    let request = PublishRequest::padded(server.target(), padding_bytes);
     let (cpu_millis, messages) = load(bench, &server, crowd, request)?;
     let event_millis = cpu_millis / (messages as f64 / SUBSCRIBERS as f64);
     Ok(Cost { state_millis, event_millis })
@@ -127,7 +127,7 @@ fn cost(bench: &Bench, kind: Kind) -> Result<Cost> {
 /// The server's CPU time, in milliseconds, while this request was sent at its pace, and the number of
 /// messages that the crowd received.
 fn load(bench: &Bench, server: &Server, mut crowd: Crowd, request: PublishRequest) -> Result<(f64, u64)> {
-    let mut publisher = PipelinedPublisher::connect_with(server.addr(), PUBLISHER, request)?;
+    let mut publisher = PipelinedPublisher::connect_with(server.target(), PUBLISHER, request)?;
     let meter = Meter::start(server, &crowd)?;
     let mut messages = 0;
     pace(bench.clock, &mut crowd, &mut publisher, COST_INTERVAL, bench.effort.load, |_, _| messages += 1)?;
@@ -137,7 +137,7 @@ fn load(bench: &Bench, server: &Server, mut crowd: Crowd, request: PublishReques
 }
 
 /// A feed with some posts, and so many subscribers, each of which has received it.
-fn open_feed(bench: &Bench, server: SocketAddr, subscribers: usize) -> Result<Crowd> {
+fn open_feed(bench: &Bench, server: Target, subscribers: usize) -> Result<Crowd> {
     let request = PublishRequest::post(server);
     let mut publisher = WaitingPublisher::connect_with(server, FIRST_PUBLISHER, request)?;
     for _ in 0..FIRST_POSTS {

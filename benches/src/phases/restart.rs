@@ -38,7 +38,7 @@ pub fn full_histories(bench: &Bench) -> Result<BTreeMap<Kind, Folder>> {
         let folder = Folder::on_disk()?;
         // How the events get there does not matter here, so the faster way is taken.
         let server = bench.start_on_disk(kind, &folder, Durability::Relaxed)?;
-        fill(server.addr(), KEPT_EVENTS, bench.clock)?;
+        fill(server.target(), KEPT_EVENTS, bench.clock)?;
         server.stop()?;
         Ok((kind, folder))
     };
@@ -47,10 +47,10 @@ pub fn full_histories(bench: &Bench) -> Result<BTreeMap<Kind, Folder>> {
 
 fn measure(bench: &Bench, kind: Kind, history: &Folder) -> Result<Round> {
     let (server, after_stop_millis) = start(bench, kind, history)?;
-    fill(server.addr(), RUN_EVENTS, bench.clock)?;
+    fill(server.target(), RUN_EVENTS, bench.clock)?;
     server.kill()?;
     let (server, after_kill_millis) = start(bench, kind, history)?;
-    fill(server.addr(), RUN_EVENTS, bench.clock)?;
+    fill(server.target(), RUN_EVENTS, bench.clock)?;
     server.stop()?;
     Ok(Round { after_stop_millis, after_kill_millis })
 }

@@ -1,6 +1,5 @@
 //! Filling a history with events, as fast as the server takes them.
 
-use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use anyhow::Result;
 
 use crate::clock::Clock;
 use crate::publisher::PipelinedPublisher;
+use crate::wire::target::Target;
 
 /// Connections, and requests without an answer on each: enough that many events share each commit.
 const CONNECTIONS: usize = 64;
@@ -17,7 +17,7 @@ const UNANSWERED_MAX: u64 = 64;
 const PAUSE: Duration = Duration::from_micros(200);
 
 /// Blocks until all events are answered.
-pub fn fill(server: SocketAddr, events: u64, clock: Clock) -> Result<()> {
+pub fn fill(server: Target, events: u64, clock: Clock) -> Result<()> {
     let mut publishers: Vec<_> =
         (0..CONNECTIONS).map(|index| PipelinedPublisher::connect(server, index)).collect::<Result<_>>()?;
     let mut left = events;

@@ -4,13 +4,14 @@
 //! not take at once wait here for the next `progress`.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
 use anyhow::{Context, Result, bail};
 
-use crate::wire::head::answer_bytes;
+use crate::wire::head::{answer_bytes, event_id};
 use crate::wire::message::Message;
 use crate::wire::request::PublishRequest;
+use crate::wire::target::Target;
 
 /// Room for the answers to a few hundred requests.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -25,22 +26,20 @@ pub struct PipelinedPublisher {
     /// Answers read and not yet taken, at the front of the buffer.
     answers: Box<[u8]>,
     answers_bytes: usize,
+    /// The id of each event, where they are kept.
+    ids: Option<Vec<String>>,
 }
 
 impl PipelinedPublisher {
     /// `index` tells its messages from those of other publishers.
-    pub fn connect(server: SocketAddr, index: usize) -> Result<PipelinedPublisher> {
+    pub fn connect(server: Target, index: usize) -> Result<PipelinedPublisher> {
         PipelinedPublisher::connect_with(server, index, PublishRequest::new(server))
     }
 
     /// As `connect`, with another request than `PublishRequest::new`.
-    pub fn connect_with(
-        server: SocketAddr,
-        index: usize,
-        request: PublishRequest,
-    ) -> Result<PipelinedPublisher> {
-        let socket = TcpStream::connect(server)
-            .with_context(|| format!("failed to connect a publisher to `{server}`"))?;
+    pub fn connect_with(server: Target, index: usize, request: PublishRequest) -> Result<PipelinedPublisher> {
+        let socket = TcpStream::connect(server.addr)
+            .with_context(|| format!("failed to connect a publisher to `{}`", server.addr))?;
         socket.set_nodelay(true)?;
         socket.set_nonblocking(true)?;
         Ok(PipelinedPublisher {
@@ -52,14 +51,25 @@ impl PipelinedPublisher {
             unsent: Vec::new(),
             answers: vec![0; BUFFER_BYTES].into_boxed_slice(),
             answers_bytes: 0,
+            ids: None,
         })
     }
 
-    /// Adds one message, which the next `progress` sends.
+    /// From now on keeps the ids that callout gives the events.
+    pub fn keep_ids(&mut self) {
+        self.ids = Some(Vec::new());
+    }
+
+    /// The ids of the events that are answered, by the numbers of their messages.
+    pub fn ids(&self) -> &[String] {
+        self.ids.as_deref().unwrap_or_default()
+    }
+
+    /// Adds one request, which the next `progress` sends.
     pub fn publish(&mut self, now_nanos: u64) {
         let message = Message { publisher: self.index, number: self.published, sent_nanos: now_nanos };
         self.unsent.extend_from_slice(self.request.carry(&message));
-        self.published += 1;
+        self.published += self.request.messages();
     }
 
     pub fn published(&self) -> u64 {
@@ -105,8 +115,11 @@ impl PipelinedPublisher {
     fn take_answers(&mut self) -> Result<()> {
         let mut taken_bytes = 0;
         while let Some(answer_bytes) = answer_bytes(&self.answers[taken_bytes..self.answers_bytes])? {
+            if let Some(ids) = &mut self.ids {
+                ids.push(event_id(&self.answers[taken_bytes..][..answer_bytes])?);
+            }
             taken_bytes += answer_bytes;
-            self.answered += 1;
+            self.answered += self.request.messages();
         }
         self.answers.copy_within(taken_bytes..self.answers_bytes, 0);
         self.answers_bytes -= taken_bytes;

@@ -1,6 +1,5 @@
 //! A team: publishers that wait for their answers, each on a thread of its own, for a fixed time.
 
-use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use crate::clock::Clock;
 use crate::publisher::WaitingPublisher;
 use crate::stats::Durations;
 use crate::wire::request::PublishRequest;
+use crate::wire::target::Target;
 
 /// Published before the counting begins.
 const WARM_UP: Duration = Duration::from_millis(200);
@@ -22,7 +22,7 @@ pub struct Team {
 pub struct Work {
     /// With the warm-up.
     pub published: u64,
-    pub requests_per_sec: f64,
+    pub events_per_sec: f64,
     /// From each request to its answer.
     pub waits: Durations,
 }
@@ -30,18 +30,18 @@ pub struct Work {
 /// What one publisher did.
 struct Share {
     published: u64,
-    requests_per_sec: f64,
+    events_per_sec: f64,
     waits_nanos: Vec<u64>,
 }
 
 impl Team {
     /// Publishes for `WARM_UP`, which is not counted, and then for `length`, which is.
     pub fn start(
-        server: SocketAddr,
+        server: Target,
         publishers: usize,
         clock: Clock,
         length: Duration,
-        request: fn(SocketAddr) -> PublishRequest,
+        request: fn(Target) -> PublishRequest,
     ) -> Team {
         let start = |index| {
             thread::spawn(move || {
@@ -59,15 +59,15 @@ impl Team {
     /// Blocks until it is done.
     pub fn join(self) -> Result<Work> {
         let mut published = 0;
-        let mut requests_per_sec = 0.0;
+        let mut events_per_sec = 0.0;
         let mut waits_nanos = Vec::new();
         for thread in self.threads {
             let share = thread.join().map_err(|_| anyhow!("a publisher panicked"))??;
             published += share.published;
-            requests_per_sec += share.requests_per_sec;
+            events_per_sec += share.events_per_sec;
             waits_nanos.extend(share.waits_nanos);
         }
-        Ok(Work { published, requests_per_sec, waits: Durations::new(waits_nanos) })
+        Ok(Work { published, events_per_sec, waits: Durations::new(waits_nanos) })
     }
 }
 
@@ -86,6 +86,6 @@ fn publish(mut publisher: WaitingPublisher, clock: Clock, length: Duration) -> R
     let before = publish_until(Instant::now() + WARM_UP)?;
     let started = Instant::now();
     let published = publish_until(started + length)?;
-    let requests_per_sec = (published - before) as f64 / started.elapsed().as_secs_f64();
-    Ok(Share { published, requests_per_sec, waits_nanos })
+    let events_per_sec = (published - before) as f64 / started.elapsed().as_secs_f64();
+    Ok(Share { published, events_per_sec, waits_nanos })
 }

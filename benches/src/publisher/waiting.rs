@@ -3,20 +3,21 @@
 //! It blocks, with one write and one read a request, so that it costs as little as a client can.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::wire::head::answer_bytes;
+use crate::wire::head::{answer_bytes, event_id};
 use crate::wire::message::Message;
 use crate::wire::request::PublishRequest;
+use crate::wire::target::Target;
 
-/// How long a server may take to answer one request.
+/// How long a server may take to read one request, and to answer it.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Larger than any answer of the servers here.
-const ANSWER_BYTES_MAX: usize = 4096;
+const ANSWER_BYTES_MAX: usize = 32 * 1024;
 
 pub struct WaitingPublisher {
     socket: TcpStream,
@@ -24,32 +25,29 @@ pub struct WaitingPublisher {
     request: PublishRequest,
     published: u64,
     /// The last answer is in the first `answer_bytes`.
-    answer: [u8; ANSWER_BYTES_MAX],
+    answer: Box<[u8]>,
     answer_bytes: usize,
 }
 
 impl WaitingPublisher {
     /// `index` tells its messages from those of other publishers.
-    pub fn connect(server: SocketAddr, index: usize) -> Result<WaitingPublisher> {
+    pub fn connect(server: Target, index: usize) -> Result<WaitingPublisher> {
         WaitingPublisher::connect_with(server, index, PublishRequest::new(server))
     }
 
     /// As `connect`, with another request than `PublishRequest::new`.
-    pub fn connect_with(
-        server: SocketAddr,
-        index: usize,
-        request: PublishRequest,
-    ) -> Result<WaitingPublisher> {
-        let socket = TcpStream::connect(server)
-            .with_context(|| format!("failed to connect a publisher to `{server}`"))?;
+    pub fn connect_with(server: Target, index: usize, request: PublishRequest) -> Result<WaitingPublisher> {
+        let socket = TcpStream::connect(server.addr)
+            .with_context(|| format!("failed to connect a publisher to `{}`", server.addr))?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_DEADLINE))?;
+        socket.set_write_timeout(Some(ANSWER_DEADLINE))?;
         Ok(WaitingPublisher {
             socket,
             index,
             request,
             published: 0,
-            answer: [0; ANSWER_BYTES_MAX],
+            answer: vec![0; ANSWER_BYTES_MAX].into_boxed_slice(),
             answer_bytes: 0,
         })
     }
@@ -58,7 +56,7 @@ impl WaitingPublisher {
     pub fn publish(&mut self, now_nanos: u64) -> Result<()> {
         let message = Message { publisher: self.index, number: self.published, sent_nanos: now_nanos };
         self.socket.write_all(self.request.carry(&message)).context("failed to publish")?;
-        self.published += 1;
+        self.published += self.request.messages();
         self.read_answer()
     }
 
@@ -66,12 +64,9 @@ impl WaitingPublisher {
         self.published
     }
 
-    /// The id that the server gave the last event.
+    /// The id that callout gave the last event.
     pub fn last_id(&self) -> Result<String> {
-        let answer = String::from_utf8_lossy(&self.answer[..self.answer_bytes]);
-        let after = answer.split_once("{\"id\":\"").map(|(_, after)| after);
-        let id = after.and_then(|after| after.split_once('"')).map(|(id, _)| id.to_owned());
-        id.context("failed to find an event's id in its answer")
+        event_id(&self.answer[..self.answer_bytes])
     }
 
     fn read_answer(&mut self) -> Result<()> {

@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 pub struct Health {
     /// Events that the history keeps.
     pub history_events: u64,
+    /// What they take, as callout counts it.
+    pub history_bytes: u64,
 }
 
 impl Health {
@@ -16,7 +18,7 @@ impl Health {
         let response = get(server).with_context(|| format!("failed to get the health of `{server}`"))?;
         let (_, history) =
             response.split_once("\"history\":").context("failed to find the history in `/healthz`")?;
-        Ok(Health { history_events: number(history, "events")? })
+        Ok(Health { history_events: number(history, "events")?, history_bytes: number(history, "bytes")? })
     }
 }
 

@@ -6,13 +6,17 @@
 
 mod axum;
 pub mod callout;
+mod centrifugo;
+mod electric;
 mod folder;
 mod health;
+mod lifetime;
 mod nchan;
+mod peers;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
@@ -24,9 +28,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::process;
+use crate::wire::target::{Api, Target};
 pub use callout::Durability;
 pub use folder::Folder;
 pub use health::Health;
+use lifetime::Lifetime;
 
 /// How long a server may take until it listens.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -44,10 +50,14 @@ pub enum Kind {
     Before,
     Axum,
     Nchan,
+    Centrifugo,
+    /// Electric's server of Durable Streams.
+    Electric,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 4] = [Kind::Callout, Kind::Before, Kind::Axum, Kind::Nchan];
+    pub const ALL: [Kind; 6] =
+        [Kind::Callout, Kind::Before, Kind::Axum, Kind::Nchan, Kind::Centrifugo, Kind::Electric];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -55,6 +65,8 @@ impl Kind {
             Kind::Before => "before",
             Kind::Axum => "axum",
             Kind::Nchan => "nchan",
+            Kind::Centrifugo => "centrifugo",
+            Kind::Electric => "electric",
         }
     }
 
@@ -62,12 +74,19 @@ impl Kind {
         matches!(self, Kind::Callout | Kind::Before)
     }
 
-    /// Checks that the server can be started. The error says what is missing.
+    /// Whether it has to be installed, or compiled here from what others publish.
+    pub fn is_optional(self) -> bool {
+        matches!(self, Kind::Nchan | Kind::Centrifugo | Kind::Electric)
+    }
+
+    /// Checks that the server can be started; may compile it. The error says what is missing.
     pub fn find(self, programs: &BTreeMap<Kind, PathBuf>) -> Result<()> {
         match self {
             Kind::Callout | Kind::Before => callout::find(&programs[&self]),
             Kind::Axum => axum::find().map(drop),
             Kind::Nchan => nchan::find().map(drop),
+            Kind::Centrifugo => centrifugo::find().map(drop),
+            Kind::Electric => electric::find().map(drop),
         }
     }
 
@@ -77,13 +96,17 @@ impl Kind {
             Kind::Callout | Kind::Before => Ok(None),
             Kind::Axum => axum::version().map(Some),
             Kind::Nchan => nchan::version().map(Some),
+            Kind::Centrifugo => Ok(Some(centrifugo::version())),
+            Kind::Electric => Ok(Some(electric::version())),
         }
     }
 }
 
 pub struct Server {
     child: Child,
-    addr: SocketAddr,
+    target: Target,
+    /// `None` once the server is being ended.
+    lifetime: Option<Lifetime>,
     /// What ends the server with all its processes, when it is dropped.
     end_signal: Signal,
     /// Held open, so that the server may go on writing to it.
@@ -93,32 +116,35 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server that keeps nothing on disk. Blocks until the server listens.
+    /// Starts a server that keeps nothing on disk, or as little as it can. Blocks until the server
+    /// listens.
     pub fn start(kind: Kind, programs: &BTreeMap<Kind, PathBuf>) -> Result<Server> {
         match kind {
             Kind::Callout | Kind::Before => callout::start(&programs[&kind], callout::IN_MEMORY),
             Kind::Axum => axum::start(),
             Kind::Nchan => nchan::start(),
+            Kind::Centrifugo => centrifugo::start(),
+            Kind::Electric => electric::start(Durability::Relaxed),
         }
+    }
+
+    /// Starts Electric's server, in a folder of its own on the disk.
+    pub fn electric(durability: Durability) -> Result<Server> {
+        electric::start(durability)
     }
 
     /// Starts a server whose first line on standard output ends with its address. Blocks until it
     /// has been read.
     fn announced(command: &Command) -> Result<Server> {
-        let mut server = Server {
-            child: spawn(command, Stdio::piped(), Signal::SIGKILL)?,
-            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-            end_signal: Signal::SIGKILL,
-            _stdout: None,
-            _folder: None,
-        };
+        let target = Target { addr: SocketAddr::from(([127, 0, 0, 1], 0)), api: Api::Topics };
+        let mut server = Server::begin(command, target, Signal::SIGKILL, Stdio::piped(), None)?;
         let stdout = server.child.stdout.take().expect("the command was given a pipe");
         let (stdout, first_line) = first_line(stdout)?;
         if first_line.is_empty() {
             bail!("it ended without an address on its standard output");
         }
         server._stdout = Some(stdout);
-        server.addr = first_line
+        server.target.addr = first_line
             .trim_end()
             .rsplit("http://")
             .next()
@@ -127,13 +153,52 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts a server that does not print where it listens, so that connecting is the only way to
+    /// know. Blocks until it listens.
+    fn silent(
+        command: &Command,
+        target: Target,
+        end_signal: Signal,
+        stdout: Stdio,
+        folder: Option<Folder>,
+    ) -> Result<Server> {
+        let mut server = Server::begin(command, target, end_signal, stdout, folder)?;
+        let deadline = Instant::now() + START_DEADLINE;
+        while let Err(cause) = TcpStream::connect(target.addr) {
+            if server.has_ended()? {
+                bail!("it ended before it listened");
+            }
+            if Instant::now() > deadline {
+                return Err(cause).context("it did not listen in time");
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        Ok(server)
+    }
+
+    fn begin(
+        command: &Command,
+        target: Target,
+        end_signal: Signal,
+        stdout: Stdio,
+        folder: Option<Folder>,
+    ) -> Result<Server> {
+        let child = spawn(command, stdout, end_signal)?;
+        let lifetime = Some(Lifetime::begin(child.id(), end_signal));
+        Ok(Server { child, target, lifetime, end_signal, _stdout: None, _folder: folder })
+    }
+
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.target.addr
+    }
+
+    pub fn target(&self) -> Target {
+        self.target
     }
 
     /// callout's own figures.
     pub fn health(&self) -> Result<Health> {
-        Health::of(self.addr)
+        Health::of(self.target.addr)
     }
 
     /// CPU time of the server so far, all its processes together.
@@ -145,6 +210,26 @@ impl Server {
     /// are counted for each of them.
     pub fn resident_bytes(&self) -> Result<u64> {
         self.pids()?.into_iter().map(process::resident_bytes).sum()
+    }
+
+    /// The threads of the server, all its processes together.
+    pub fn threads(&self) -> Result<u64> {
+        self.pids()?.into_iter().map(process::threads).sum()
+    }
+
+    /// Page tables of the server, all its processes together.
+    pub fn page_table_bytes(&self) -> Result<u64> {
+        self.pids()?.into_iter().map(process::page_table_bytes).sum()
+    }
+
+    /// Resident memory of callout that is of no file.
+    pub fn anonymous_bytes(&self) -> Result<u64> {
+        process::anonymous_bytes(self.child.id())
+    }
+
+    /// What the server has given the kernel to write to a disk so far.
+    pub fn written_bytes(&self) -> Result<u64> {
+        process::written_bytes(self.child.id())
     }
 
     /// CPU time of callout's hub so far: one thread.
@@ -164,6 +249,8 @@ impl Server {
 
     /// Blocks until the server has ended.
     fn end(&mut self, signal: Signal) -> Result<()> {
+        // From here on the deadline is the one below.
+        self.lifetime = None;
         if self.has_ended()? {
             return Ok(());
         }
@@ -197,6 +284,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A loopback address for a server that does not choose its own.
+fn free_addr() -> Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .context("failed to find a free port")
 }
 
 fn require_program(path: &Path, hint: &str) -> Result<()> {

@@ -4,17 +4,16 @@
 //! that both accepts events and streams them.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
-use crate::server::{Folder, POLL_INTERVAL, START_DEADLINE, Server, spawn};
+use crate::server::{Folder, Server, free_addr};
 use crate::wire::request::PATH;
+use crate::wire::target::{Api, Target};
 
 /// Where distributions install nginx's modules.
 const MODULES: [&str; 3] = [
@@ -47,9 +46,7 @@ pub fn find() -> Result<Nginx> {
 pub fn start() -> Result<Server> {
     let nginx = find()?;
     let folder = Folder::temporary()?;
-    let addr = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .context("failed to find a free port")?;
+    let addr = free_addr()?;
     fs::write(folder.path().join("nginx.conf"), configuration(&nginx, addr))
         .context("failed to write nginx's configuration")?;
 
@@ -58,11 +55,8 @@ pub fn start() -> Result<Server> {
     // Until it has read its configuration, nginx would write to the system's log.
     command.args(["-e", "error.log", "-c", "nginx.conf"]);
     // On SIGTERM nginx ends its workers too; killed, it would leave them behind.
-    let end_signal = Signal::SIGTERM;
-    let child = spawn(&command, Stdio::inherit(), end_signal)?;
-    let server = Server { child, addr, end_signal, _stdout: None, _folder: Some(folder) };
-    wait_until_listening(addr)?;
-    Ok(server)
+    let target = Target { addr, api: Api::Topics };
+    Server::silent(&command, target, Signal::SIGTERM, Stdio::inherit(), Some(folder))
 }
 
 /// The version, as nginx prints it.
@@ -103,16 +97,4 @@ http {{
 }}
 "
     )
-}
-
-/// nginx does not print when it listens, so that connecting is the only way to know.
-fn wait_until_listening(addr: SocketAddr) -> Result<()> {
-    let deadline = Instant::now() + START_DEADLINE;
-    while let Err(cause) = TcpStream::connect(addr) {
-        if Instant::now() > deadline {
-            return Err(cause).context("failed to reach nginx");
-        }
-        thread::sleep(POLL_INTERVAL);
-    }
-    Ok(())
 }

@@ -33,7 +33,8 @@ impl Head {
             bail!("failed to read the head of a response: no status");
         };
 
-        let mut framing = Framing::UntilClose;
+        // A 204 has no body, whatever its head says.
+        let mut framing = if status == 204 { Framing::Length(0) } else { Framing::UntilClose };
         let mut is_event_stream = false;
         for header in &*response.headers {
             if header.name.eq_ignore_ascii_case("content-length") {
@@ -62,6 +63,14 @@ pub fn answer_bytes(bytes: &[u8]) -> Result<Option<usize>> {
     };
     let bytes_needed = head.head_bytes + body_bytes;
     Ok((bytes.len() >= bytes_needed).then_some(bytes_needed))
+}
+
+/// The id in callout's answer to a publishing request.
+pub fn event_id(answer: &[u8]) -> Result<String> {
+    let answer = String::from_utf8_lossy(answer);
+    let after = answer.split_once("{\"id\":\"").map(|(_, after)| after);
+    let id = after.and_then(|after| after.split_once('"')).map(|(id, _)| id.to_owned());
+    id.context("failed to find an event's id in its answer")
 }
 
 fn read_length(value: &[u8]) -> Result<usize> {

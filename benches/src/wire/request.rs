@@ -1,4 +1,4 @@
-//! The requests of the generator, the same for every server.
+//! The requests of the generator, each in the form that its server understands.
 //!
 //! A publishing request is built once, and each message overwrites the one before, so that a
 //! publisher costs next to nothing.
@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::wire::message::{MESSAGE_BYTES, Message};
+use crate::wire::target::{Api, Target};
 
 /// The one topic of the bench.
 pub const PATH: &str = "/topics/bench";
@@ -28,45 +29,102 @@ pub fn resume_request(addr: SocketAddr, last_event_id: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A `POST` with one message in its body.
+/// A `POST` with one message in its body, or with several of one publisher.
 pub struct PublishRequest {
     bytes: Vec<u8>,
-    /// The position of the message.
-    message_at: usize,
+    /// The positions of the messages.
+    messages_at: Vec<usize>,
 }
 
 impl PublishRequest {
     /// Publishes an event that is one message.
-    pub fn new(addr: SocketAddr) -> PublishRequest {
-        PublishRequest::build(addr, PATH, "text/plain", "", "")
+    pub fn new(target: Target) -> PublishRequest {
+        PublishRequest::padded(target, 0)
     }
 
     /// Publishes an event that is a message and this many bytes more.
-    pub fn padded(addr: SocketAddr, padding_bytes: usize) -> PublishRequest {
-        PublishRequest::build(addr, PATH, "text/plain", "", &"x".repeat(padding_bytes))
+    pub fn padded(target: Target, padding_bytes: usize) -> PublishRequest {
+        let padding = "x".repeat(padding_bytes);
+        match target.api {
+            Api::Topics | Api::DurableStreams => {
+                PublishRequest::build(target.addr, PATH, "text/plain", "", &padding, 1)
+            }
+            Api::Centrifugo => {
+                let (before, after) = (r#"{"channel":"bench","data":""#, format!(r#"{padding}"}}"#));
+                PublishRequest::build(target.addr, "/api/publish", "application/json", before, &after, 1)
+            }
+        }
+    }
+
+    /// Publishes so many events, in callout, each a line with a message.
+    pub fn lines(target: Target, count: usize) -> PublishRequest {
+        let (before, after) = (r#"{"topic":"bench","data":""#, "\"}\n");
+        PublishRequest::build(target.addr, "/publish", "application/x-ndjson", before, after, count)
     }
 
     /// Makes a post, in callout, with a message in its content and one tag.
-    pub fn post(addr: SocketAddr) -> PublishRequest {
+    pub fn post(target: Target) -> PublishRequest {
         let before = r#"{"title":"bench","author":"bench","content":""#;
-        PublishRequest::build(addr, "/api/posts", "application/json", before, r##" #bench"}"##)
+        PublishRequest::build(target.addr, "/api/posts", "application/json", before, r##" #bench"}"##, 1)
     }
 
-    fn build(addr: SocketAddr, path: &str, kind: &str, before: &str, after: &str) -> PublishRequest {
-        let body_bytes = before.len() + MESSAGE_BYTES + after.len();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {addr}\r\n\
-             Content-Type: {kind}\r\nContent-Length: {body_bytes}\r\n\r\n{before}"
-        );
-        let message_at = head.len();
-        let bytes = [head.as_bytes(), &[0; MESSAGE_BYTES], after.as_bytes()].concat();
-        PublishRequest { bytes, message_at }
+    /// The number of messages that it carries.
+    pub fn messages(&self) -> u64 {
+        self.messages_at.len() as u64
     }
 
-    /// The bytes of the request that publishes this message.
-    pub fn carry(&mut self, message: &Message) -> &[u8] {
-        let room = self.bytes[self.message_at..].first_chunk_mut::<MESSAGE_BYTES>();
-        message.encode(room.expect("the request was built with room for a message"));
+    /// The bytes of the request that publishes this message, and as many more as it carries, with the
+    /// numbers that follow.
+    pub fn carry(&mut self, first: &Message) -> &[u8] {
+        let mut message = *first;
+        for &message_at in &self.messages_at {
+            let room = self.bytes[message_at..].first_chunk_mut::<MESSAGE_BYTES>();
+            message.encode(room.expect("the request was built with room for its messages"));
+            message.number += 1;
+        }
         &self.bytes
+    }
+
+    /// A body of so many parts, each a message with this text before and after it.
+    fn build(
+        addr: SocketAddr,
+        path: &str,
+        kind: &str,
+        before: &str,
+        after: &str,
+        count: usize,
+    ) -> PublishRequest {
+        let part_bytes = before.len() + MESSAGE_BYTES + after.len();
+        let mut bytes = format!(
+            "POST {path} HTTP/1.1\r\nHost: {addr}\r\n\
+             Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            part_bytes * count
+        )
+        .into_bytes();
+        let mut messages_at = Vec::with_capacity(count);
+        for _ in 0..count {
+            messages_at.push(bytes.len() + before.len());
+            bytes.extend([before.as_bytes(), &[0; MESSAGE_BYTES], after.as_bytes()].concat());
+        }
+        PublishRequest { bytes, messages_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::scanner::Scanner;
+
+    #[test]
+    fn a_request_with_lines_carries_one_message_in_each() {
+        let target = Target { addr: SocketAddr::from(([127, 0, 0, 1], 80)), api: Api::Topics };
+        let mut request = PublishRequest::lines(target, 3);
+        let bytes = request.carry(&Message { publisher: 1, number: 5, sent_nanos: 7 });
+        let mut numbers = Vec::new();
+        Scanner::new().scan(bytes, |message| {
+            numbers.push(Message::decode(message).map(|message| message.number));
+        });
+        assert_eq!(numbers, [Some(5), Some(6), Some(7)]);
+        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 4 + 1 + 3);
     }
 }

@@ -10,7 +10,7 @@ use super::segment::{Segment, Window};
 use super::segments::Segments;
 use crate::event::Id;
 use crate::history::edges::Edges;
-use crate::history::lists::{MERGED_MAX, named};
+use crate::history::lists::{are_many, named};
 use crate::history::retention::{Row, Shelf};
 use crate::selector::Selector;
 use crate::topic::Topic;
@@ -133,8 +133,29 @@ impl Index {
     }
 
     pub(super) fn place(&self, id: Id) -> Option<Place> {
-        let entry = self.entries[self.position(id)?];
-        Some(Place { id, segment: self.segments.get(entry.segment)?.clone(), offset: entry.offset() })
+        self.place_of(self.entries[self.position(id)?])
+    }
+
+    fn place_of(&self, entry: Entry) -> Option<Place> {
+        let segment = self.segments.get(entry.segment)?.clone();
+        Some(Place { id: entry.id(), segment, offset: entry.offset() })
+    }
+
+    /// Where the events stand that are kept, from the oldest that is newer than this on.
+    pub(super) fn places_after(&self, after: Id) -> impl Iterator<Item = Place> {
+        let from = self.entries.partition_point(|entry| entry.id() <= after);
+        self.kept_places(self.entries.range(from..))
+    }
+
+    /// The same from the newest on that is not newer than this, towards the oldest.
+    pub(super) fn places_before(&self, through: Id) -> impl Iterator<Item = Place> {
+        let end = self.entries.partition_point(|entry| entry.id() <= through);
+        self.kept_places(self.entries.range(..end).rev())
+    }
+
+    fn kept_places<'a>(&self, entries: impl Iterator<Item = &'a Entry>) -> impl Iterator<Item = Place> {
+        let kept = entries.filter(|entry| entry.condition() == Condition::Kept);
+        kept.filter_map(|entry| self.place_of(*entry))
     }
 
     /// The events that a topic lists, the oldest first.
@@ -155,10 +176,10 @@ impl Index {
         named.map(|(_, number)| &self.lists[*number])
     }
 
-    /// Whether these selectors name more topics than can be merged.
+    /// Whether these selectors name more topics than are merged.
     pub(super) fn are_many(&self, selectors: &[Selector]) -> bool {
         let have_prefix = selectors.iter().any(|selector| selector.prefix().is_some());
-        have_prefix && self.lists(selectors).nth(MERGED_MAX).is_some()
+        have_prefix && are_many(self.lists(selectors), self.entries.len())
     }
 
     /// The topics of these selectors have lost no event that is newer than this.

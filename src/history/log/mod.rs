@@ -185,11 +185,7 @@ impl History for Log {
 
     fn resume(&self, start: &Start, selectors: &[Selector]) -> Result<Resume, Error> {
         let handed = self.shared.view.lock().handed;
-        let index = &self.shared.kept.read().index;
-        let found = reading::find(index, start, selectors, handed);
-        let after = found.unwrap_or_else(|| index.edge(selectors));
-        let position = reading::position(index, after, selectors).to_string();
-        Ok(Resume { after, position, gap: found.is_none() })
+        Ok(reading::resume(&self.shared.kept, start, selectors, handed))
     }
 
     fn read(&self, after: Id, through: Id, selectors: &[Selector]) -> Result<Part, Error> {

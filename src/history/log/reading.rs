@@ -1,14 +1,16 @@
 //! How the log is read: positions and topics come from the index, texts from the segments, on the reader's own thread.
 
 use super::Kept as Locked;
-use super::entry::Condition;
 use super::fault::Fault;
 use super::index::{Index, Place};
 use super::segment::Window;
 use super::shelf::event_at;
 use crate::event::{Frame, Id};
 use crate::history::lists::{self, WALKED_MAX};
-use crate::history::{Kept, PART_BYTES, PART_EVENTS, Part, Start, TOPICS_PART, TopicStatus, topic_of};
+use crate::history::retention::Shelf;
+use crate::history::{
+    Kept, PART_BYTES, PART_EVENTS, Part, Resume, Start, TOPICS_PART, TopicStatus, topic_of,
+};
 use crate::selector::Selector;
 use crate::topic::Topic;
 use parking_lot::RwLock;
@@ -21,22 +23,54 @@ const GAP_BYTES: u64 = 4 * 1024;
 /// What is read behind the beginning of the last record that is wanted: most are shorter.
 const RECORD_BYTES: u64 = 512;
 
-/// The id after which a stream goes on; none if it asks for an id that is unknown or too old. `last` is the newest
-/// event that was handed to the hub.
-pub(super) fn find(index: &Index, start: &Start, selectors: &[Selector], last: Id) -> Option<Id> {
-    match start {
-        Start::Live => Some(last),
-        Start::Earliest => Some(lists::earliest(index.lists(selectors), index.edge(selectors))),
+/// As [`crate::history::History::resume`]. `last` is the newest event that was handed to the hub.
+pub(super) fn resume(kept: &RwLock<Locked>, start: &Start, selectors: &[Selector], last: Id) -> Resume {
+    let found = match start {
+        Start::Live | Start::Latest(0) => Some(last),
+        Start::Earliest => {
+            let index = &kept.read().index;
+            let first = index.next(Id::default());
+            Some(lists::earliest(index.lists(selectors), first, index.edge(selectors)))
+        }
         Start::Latest(count) => {
-            Some(lists::before_latest(index.lists(selectors), *count, last, index.edge(selectors)))
+            let newest = newest(kept, selectors, *count, last);
+            Some(lists::before_latest(&newest, *count, kept.read().index.edge(selectors)))
         }
         // Nobody can have seen an event that is kept and was not yet handed to the hub.
-        Start::After(asked) => find_asked(index, asked, selectors).filter(|id| *id <= last),
-    }
+        Start::After(asked) => find_asked(&kept.read().index, asked, selectors).filter(|id| *id <= last),
+    };
+    let after = found.unwrap_or_else(|| kept.read().index.edge(selectors));
+    let newest = newest(kept, selectors, 1, after).first().copied();
+    let position = lists::position(newest, after, kept.read().index.edge(selectors));
+    Resume { after, position: position.to_string(), gap: found.is_none() }
 }
 
-/// The id that a browser says it saw last: its publisher's on a topic of these selectors, or one of ours that was given out and
-/// after which nothing is missing.
+/// The newest so many events up to this id on the topics of these selectors, the newest first.
+fn newest(kept: &RwLock<Locked>, selectors: &[Selector], count: usize, through: Id) -> Vec<Id> {
+    let places: Vec<Place> = {
+        let index = &kept.read().index;
+        if !index.are_many(selectors) {
+            return lists::newest(index.lists(selectors), count, through);
+        }
+        index.places_before(through).take(WALKED_MAX).collect()
+    };
+    // Where many topics are named, the newest events are mostly theirs, and few have to be looked at.
+    let (mut window, mut found) = (Window::default(), Vec::new());
+    for place in &places {
+        match read_event(&mut window, place, selectors, RECORD_BYTES as usize) {
+            Ok(event) => found.extend(event.map(|event| event.id)),
+            // What cannot be read is listed nevertheless.
+            Err(_) => break,
+        }
+        if found.len() == count {
+            return found;
+        }
+    }
+    lists::newest(kept.read().index.lists(selectors), count, through)
+}
+
+/// The id that a browser says it saw last: its publisher's on a topic of these selectors, or one of ours that was given
+/// out and after which nothing is missing.
 fn find_asked(index: &Index, asked: &str, selectors: &[Selector]) -> Option<Id> {
     match index.find_given(asked, selectors)? {
         (None, None) => Id::parse(asked).filter(|&id| id == index.edge(selectors) || index.knows(id)),
@@ -45,13 +79,6 @@ fn find_asked(index: &Index, asked: &str, selectors: &[Selector]) -> Option<Id> 
         (Some(_), Some(_)) => None,
         (kept, retracted) => kept.or(retracted),
     }
-}
-
-/// The newest id at or before `after` on the topics of these selectors, or the edge of what they have lost if that is
-/// newer, or if there is none.
-pub(super) fn position(index: &Index, after: Id, selectors: &[Selector]) -> Id {
-    let (newest, edge) = (lists::newest_through(index.lists(selectors), after), index.edge(selectors));
-    newest.max(Some(edge).filter(|edge| *edge <= after)).unwrap_or(edge)
 }
 
 /// As [`crate::history::History::read`].
@@ -80,7 +107,11 @@ pub(super) fn read(
         }
         let is_there = window.holds(&place.segment, place.offset);
         let piece_bytes = if is_there { 0 } else { piece_bytes(&places[position..]) };
-        let Some(kept) = read_event(&mut window, place, selectors, piece_bytes)? else { continue };
+        let kept = match read_event(&mut window, place, selectors, piece_bytes)? {
+            Some(kept) => kept,
+            None if through.is_walk => continue,
+            None => return Err(another(place)),
+        };
         bytes += kept.frame.len();
         part.events.push(kept);
         part.through = place.id;
@@ -100,7 +131,7 @@ fn read_older(places: &[Place], selectors: &[Selector], through: Id) -> Result<P
             break;
         }
         let kept = read_event(&mut window, place, selectors, RECORD_BYTES as usize)?;
-        let Some(kept) = kept else { continue };
+        let kept = kept.ok_or_else(|| another(place))?;
         bytes += kept.frame.len();
         events.push(kept);
     }
@@ -116,11 +147,13 @@ fn read_event(
     piece_bytes: usize,
 ) -> Result<Option<Kept>, Fault> {
     let (event, _) = event_at(window, &place.segment, place.offset, piece_bytes)?;
-    let Some(frame) = event.frame.filter(|_| event.id == place.id) else {
-        return Err(Fault::damaged(&place.segment.path, "another event stands where one should"));
-    };
+    let frame = event.frame.filter(|_| event.id == place.id).ok_or_else(|| another(place))?;
     let kept = |topic| Kept { id: place.id, at: event.at, topic, frame: Frame::from(frame) };
     Ok(topic_of(event.topics(), selectors).map(kept))
+}
+
+fn another(place: &Place) -> Fault {
+    Fault::damaged(&place.segment.path, "another event stands where one should")
 }
 
 /// Up to where the places of a part go.
@@ -128,25 +161,26 @@ struct Through {
     id: Id,
     /// That is as far as was asked for.
     is_all: bool,
+    /// Events of other topics are among them.
+    is_walk: bool,
 }
 
 /// Where the events of a part stand, and one more; or where all events stand among which they are, if the selectors name
-/// more topics than can be merged.
+/// more topics than are merged.
 fn wanted(index: &Index, after: Id, through: Id, selectors: &[Selector]) -> (Vec<Place>, Through) {
-    let all = Through { id: through, is_all: true };
-    if !index.are_many(selectors) {
+    let is_walk = index.are_many(selectors);
+    let all = Through { id: through, is_all: true, is_walk };
+    if !is_walk {
         let ids = lists::oldest(index.lists(selectors), PART_EVENTS + 1, (after, through));
         return (ids.into_iter().filter_map(|id| index.place(id)).collect(), all);
     }
-    let from = index.entries.partition_point(|entry| entry.id() <= after);
-    let rest = index.entries.range(from..).map(|entry| entry.id()).take_while(|id| *id <= through);
-    let walked: Vec<Id> = rest.take(WALKED_MAX).collect();
-    let is_kept = |id: &Id| index.condition(*id) == Some(Condition::Kept);
-    let places = walked.iter().copied().filter(is_kept).filter_map(|id| index.place(id)).collect();
-    match walked.last() {
-        Some(&id) if walked.len() == WALKED_MAX => (places, Through { id, is_all: false }),
-        _ => (places, all),
-    }
+    let rest = index.places_after(after).take_while(|place| place.id <= through);
+    let places: Vec<Place> = rest.take(WALKED_MAX).collect();
+    let through = match places.last() {
+        Some(last) if places.len() == WALKED_MAX => Through { id: last.id, is_all: false, is_walk },
+        _ => all,
+    };
+    (places, through)
 }
 
 /// How much is read at once for the first of these records: up to the last of those that stand close together.

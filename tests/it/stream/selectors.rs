@@ -7,8 +7,9 @@ use callout::history::log::opener;
 use callout::history::{Bounds, Durability, History, Memory, Start};
 use callout::hub::Hub;
 use callout::os::threads::Threads;
-use callout::{Draft, Selector, Server, Topic};
+use callout::{Answer, App, Draft, Request, Selector, Server, Topic, Topics, get as get_route};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 /// The topics that each event of a round is published to, one event after the other.
 const PUBLISHED: [&[&str]; 8] = [
@@ -179,6 +180,29 @@ fn nobody_publishes_to_a_prefix_and_none_reaches_the_topics_of_pages() {
 }
 
 #[test]
+fn a_route_of_the_program_takes_prefixes_where_they_stand_in_its_requests() {
+    let follow = |app: &App, request: &Request| Ok(Answer::stream(app.stream(request, Start::Live)?));
+    let routes = [
+        get_route("/follow", follow).subscribes(Topics::in_query("to")),
+        get_route("/follow/{to...}", follow).subscribes(Topics::in_path("to")),
+        get_route("/own", follow).subscribes(Topics::from(|_| Ok(topics(&["$own", "rooms/1"])))),
+    ];
+    let builder = Server::builder().listen(([127, 0, 0, 1], 0).into());
+    let server = routes.into_iter().fold(builder, |builder, route| builder.route(route)).start().unwrap();
+    let at = server.address();
+    let paths = ["/follow?to=rooms/*&to=news", "/follow/rooms/*", "/own"];
+    let mut browsers = paths.map(|path| Browser::open(at, path));
+    joined(&server, browsers.len());
+    for names in [&["$own"][..], &["rooms/2"], &["rooms/1"]] {
+        say(&server, names, names[0]);
+    }
+    for (browser, first) in browsers.iter_mut().zip(["rooms/2", "rooms/2", "$own"]) {
+        assert_eq!([browser.next().data, browser.next().data], [first, "rooms/1"]);
+    }
+    assert_eq!(get(at, "/follow?to=$own").status, 400);
+}
+
+#[test]
 fn a_retraction_is_told_to_the_followers_of_a_prefix() {
     let server = server();
     let at = server.address();
@@ -331,6 +355,46 @@ fn a_prefix_of_more_topics_than_can_be_looked_at_for_each_part_is_read_whole_and
             assert!(oldest.after < all[0].0);
             let before = history.read(Id::from_key(oldest.after.key() - 1), Id::MAX, &selectors).unwrap();
             assert_eq!(before.gap, Some(oldest.after), "{texts:?}");
+        }
+    }
+}
+
+/// What it takes to open a stream and to replay it. Prints figures; `--ignored --nocapture`, in a release build.
+#[test]
+#[ignore = "measures"]
+fn what_a_prefix_costs_in_a_history() {
+    const EVENTS: usize = 200_000;
+    for topics in [1_000, 100_000] {
+        let folder = Folder::new();
+        for (kind, history) in ["memory", "disk"].into_iter().zip(histories(&folder, EVENTS)) {
+            for numbers in (0..EVENTS).collect::<Vec<_>>().chunks(1_000) {
+                let event =
+                    |number: &usize| draft(&[&format!("rooms/{}", number % topics)], None, &"x".repeat(100));
+                history.publish_all(numbers.iter().map(event).collect());
+            }
+            for texts in [&["rooms/7"][..], &["rooms/77*"], &["*"]] {
+                let selectors: Vec<Selector> = selectors(texts);
+                let begun = Instant::now();
+                for _ in 0..10 {
+                    history.resume(&Start::Live, &selectors).unwrap();
+                }
+                let live = begun.elapsed() / 10;
+                let begun = Instant::now();
+                for _ in 0..10 {
+                    history.resume(&Start::Latest(10), &selectors).unwrap();
+                }
+                let latest = begun.elapsed() / 10;
+                let (begun, mut after, mut parts, mut events) = (Instant::now(), Id::default(), 0, 0);
+                while after < Id::MAX {
+                    let part = history.read(after, Id::MAX, &selectors).unwrap();
+                    (after, parts, events) = (part.through, parts + 1, events + part.events.len());
+                }
+                println!(
+                    "{kind}, {topics} topics, {texts:?}: opened in {live:.1?}, with the last ten in {latest:.1?}; \
+                     {events} events replayed in {parts} parts and {:.1?}",
+                    begun.elapsed()
+                );
+            }
         }
     }
 }

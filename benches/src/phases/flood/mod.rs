@@ -20,13 +20,15 @@ pub use source::{Publishers, Source};
 
 const STREAMS: usize = 1000;
 
-/// A load, and the target for its deliveries per second.
+/// A load, and the targets for its deliveries per second.
 struct Load {
     title: &'static str,
     publishers: Publishers,
-    /// Whether callout keeps all of it on disk, strict, before it delivers it. The peers never do.
+    /// Whether callout and Electric's server keep all of it on disk, strict, before they deliver it.
+    /// The other peers never do.
     on_disk: bool,
-    goal: Goal,
+    peers: &'static [Kind],
+    goals: &'static [Goal],
 }
 
 /// On disk an answer may have to wait for a commit, so that it takes many publishers to keep the
@@ -36,25 +38,29 @@ const LOADS: [Load; 4] = [
         title: "flood: 1,000 streams, one publisher that waits for its answers",
         publishers: Publishers::Waiting(1),
         on_disk: false,
-        goal: Goal::AtLeastTimesAxum(15.0),
+        peers: &[Kind::Axum, Kind::Nchan, Kind::Centrifugo, Kind::Electric],
+        goals: &[Goal::AtLeastTimes(15.0, Kind::Axum), Goal::AtLeastTimes(10.0, Kind::Electric)],
     },
     Load {
         title: "flood: 1,000 streams, 4 publishers that do not wait",
         publishers: Publishers::Pipelined(4),
         on_disk: false,
-        goal: Goal::More,
+        peers: &[Kind::Axum, Kind::Nchan, Kind::Electric],
+        goals: &[Goal::AtLeastTimes(10.0, Kind::Electric)],
     },
     Load {
-        title: "flood, callout on disk, strict: 1,000 streams, 64 publishers that wait",
+        title: "flood, on disk, strict (but for axum): 1,000 streams, 64 publishers that wait",
         publishers: Publishers::Waiting(64),
         on_disk: true,
-        goal: Goal::AtLeastTimesAxum(10.0),
+        peers: &[Kind::Axum, Kind::Electric],
+        goals: &[Goal::AtLeastTimes(10.0, Kind::Axum), Goal::AtLeastTimes(10.0, Kind::Electric)],
     },
     Load {
-        title: "flood, callout on disk, strict: 1,000 streams, 64 publishers that do not wait",
+        title: "flood, on disk, strict (but for axum): 1,000 streams, 64 publishers that do not wait",
         publishers: Publishers::Pipelined(64),
         on_disk: true,
-        goal: Goal::AtLeastTimesAxum(10.0),
+        peers: &[Kind::Axum, Kind::Electric],
+        goals: &[Goal::AtLeastTimes(10.0, Kind::Axum), Goal::AtLeastTimes(10.0, Kind::Electric)],
     },
 ];
 
@@ -79,13 +85,21 @@ struct Round {
 pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     for load in &LOADS {
         table.section(load.title);
-        let windows = bench.kinds.iter().map(|&kind| Ok((kind, best_window(bench, kind, load)?)));
-        let windows: BTreeMap<Kind, u64> = windows.collect::<Result<_>>()?;
-        let rounds = bench
-            .alternate(&bench.kinds, |kind| measure(bench, kind, load, windows[&kind], bench.effort.load))?;
-        table.row("deliveries per second, million", 3, load.goal, &rounds, |round| {
-            round.reading.deliveries_per_sec() / 1e6
-        });
+        let mut windows: BTreeMap<Kind, u64> = BTreeMap::new();
+        let rounds = bench.alternate(&bench.callouts_and(load.peers), |kind| {
+            let window_events = match windows.get(&kind) {
+                Some(&window_events) => window_events,
+                None => *windows.entry(kind).or_insert(best_window(bench, kind, load)?),
+            };
+            measure(bench, kind, load, window_events, bench.effort.load)
+        })?;
+        for (index, &goal) in load.goals.iter().enumerate() {
+            let figure = match index {
+                0 => "deliveries per second, million",
+                _ => "the same figure, for the other goal",
+            };
+            table.row(figure, 3, goal, &rounds, |round| round.reading.deliveries_per_sec() / 1e6);
+        }
         table.row("server CPU per delivery, µs", 3, Goal::Less, &rounds, |round| {
             round.reading.server_micros_per_delivery()
         });
@@ -115,13 +129,13 @@ fn best_window(bench: &Bench, kind: Kind, load: &Load) -> Result<u64> {
 
 fn measure(bench: &Bench, kind: Kind, load: &Load, window_events: u64, length: Duration) -> Result<Round> {
     let folder = Folder::on_disk()?;
-    let server = if load.on_disk && kind.is_callout() {
-        bench.start_on_disk(kind, &folder, Durability::Strict)?
+    let server = if load.on_disk {
+        bench.start_durable(kind, &folder, Durability::Strict)?
     } else {
         bench.start(kind)?
     };
-    let mut crowd = Crowd::open_probed(server.addr(), STREAMS, bench.clock)?;
-    let mut source = Source::open(load.publishers, server.addr(), window_events, bench.clock)?;
+    let mut crowd = Crowd::open_probed(server.target(), STREAMS, bench.clock)?;
+    let mut source = Source::open(load.publishers, server.target(), window_events, bench.clock)?;
 
     let mut flow = |crowd: &mut Crowd, length: Duration| -> Result<()> {
         let ends = Instant::now() + length;

@@ -1,6 +1,5 @@
 //! The source of a flood: publishers that publish whenever the window has room.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
@@ -8,6 +7,7 @@ use anyhow::{Result, anyhow};
 
 use crate::clock::Clock;
 use crate::publisher::{PipelinedPublisher, WaitingPublisher};
+use crate::wire::target::Target;
 
 /// The part of the window that must be free before it is filled again, so that requests travel
 /// together and waiting threads are not woken for single events.
@@ -57,12 +57,7 @@ struct Budget {
 }
 
 impl Source {
-    pub fn open(
-        publishers: Publishers,
-        server: SocketAddr,
-        window_events: u64,
-        clock: Clock,
-    ) -> Result<Source> {
+    pub fn open(publishers: Publishers, server: Target, window_events: u64, clock: Clock) -> Result<Source> {
         Ok(match publishers {
             Publishers::Waiting(count) => {
                 Source::Waiting(WaitingSource::open(server, count, window_events, clock)?)
@@ -118,12 +113,7 @@ impl Source {
 }
 
 impl WaitingSource {
-    fn open(
-        server: SocketAddr,
-        publishers: usize,
-        window_events: u64,
-        clock: Clock,
-    ) -> Result<WaitingSource> {
+    fn open(server: Target, publishers: usize, window_events: u64, clock: Clock) -> Result<WaitingSource> {
         let shared = Arc::new(Shared::default());
         let start = |index| {
             let publisher = WaitingPublisher::connect(server, index)?;
