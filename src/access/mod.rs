@@ -160,6 +160,8 @@ pub struct Access {
     pub origins: Origins,
     /// Whether others than this machine can reach the server.
     is_exposed: bool,
+    /// Whether a server without rules may be given some while it runs.
+    may_change: bool,
 }
 
 impl Access {
@@ -167,6 +169,11 @@ impl Access {
     /// than this machine can reach the server.
     pub fn new(rules: Rules, hosts: Hosts, origins: Origins, is_exposed: bool) -> Access {
         Access { rules: RwLock::new(Arc::new(rules)), hosts, origins, is_exposed, ..Access::default() }
+    }
+
+    /// The same, whose streams are watched also where there are no rules yet.
+    pub fn that_may_change(self, may_change: bool) -> Access {
+        Access { may_change, ..self }
     }
 
     /// The same, which takes these tickets and JWTs, but not those that were taken back.
@@ -177,7 +184,16 @@ impl Access {
     /// Puts other rules in the place of those that there are. Each decision is made by one or the other. Open streams whose
     /// right ends by it are ended.
     pub fn reload(&self, rules: Rules) {
-        *self.rules.write() = Arc::new(rules);
+        let before = std::mem::replace(&mut *self.rules.write(), Arc::new(rules));
+        // A token's tickets fall with it.
+        for name in before.names().filter(|name| self.rules().digest_of(name).is_none()) {
+            let taken = Taken::Token { name: name.to_string(), secret: None };
+            if let Err(error) = self.revoked.take_back(taken, None) {
+                log::error!(
+                    "the tickets of the token {name} are void, but a restart might forget it: {error}"
+                );
+            }
+        }
         self.watches.ask_again();
     }
 
@@ -220,7 +236,7 @@ impl Access {
         grant: &Grant,
         threads: &Threads,
     ) -> Result<Option<Watch>, Error> {
-        if self.is_open() {
+        if self.is_open() && !self.may_change {
             return Ok(None);
         }
         let watch = self.watches.add(self, grant, threads)?;

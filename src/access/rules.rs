@@ -178,6 +178,11 @@ impl Rules {
         !self.tokens.is_empty()
     }
 
+    /// The names of all tokens.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tokens.values().map(|token| &token.name)
+    }
+
     /// The digest of the secret of the token of this name.
     pub(super) fn digest_of(&self, name: &str) -> Option<Digest> {
         self.tokens.iter().find(|(_, token)| &*token.name == name).map(|(digest, _)| *digest)

@@ -29,7 +29,7 @@ fn issuer(jwt: &Jwt) -> Result<Issuer, String> {
         Named::Es256(file) => public(file, Algorithm::Es256)?,
         Named::Rs256(file) => public(file, Algorithm::Rs256)?,
         Named::EdDsa(file) => public(file, Algorithm::EdDsa)?,
-        Named::Jwks(address) if address.starts_with("https://") => {
+        Named::Jwks(address) if is_address(address) => {
             return Issuer::remote(address, audience, claim);
         }
         Named::Jwks(file) => {
@@ -38,6 +38,11 @@ fn issuer(jwt: &Jwt) -> Result<Issuer, String> {
         }
     };
     Ok(Issuer::new(keys, audience, claim))
+}
+
+/// Whether a set of keys is fetched, and does not stand in a file.
+pub(super) fn is_address(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
 }
 
 fn text(file: &Path) -> Result<String, String> {

@@ -194,6 +194,31 @@ mod tests {
     }
 
     #[test]
+    fn a_trusted_proxy_says_whether_the_client_came_over_tls() {
+        let says = |peer: &str, fields: &[(&str, &str)]| {
+            let field =
+                |(name, value): &(&str, &str)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap());
+            let headers: HeaderMap =
+                fields.iter().map(|pair| -> (HeaderName, HeaderValue) { field(pair) }).collect();
+            Proxies::from_iter(["10.0.0.0/8".parse().unwrap()]).is_secure(peer.parse().unwrap(), &headers)
+        };
+        for (fields, is_secure) in [
+            (&[("X-Forwarded-Proto", "https")][..], true),
+            (&[("X-Forwarded-Proto", "HTTPS ")], true),
+            (&[("X-Forwarded-Proto", "http, https")], true),
+            (&[("X-Forwarded-Proto", "https, http")], false),
+            (&[("X-Forwarded-Proto", "http")], false),
+            (&[("Forwarded", "for=1.2.3.4;proto=https")], true),
+            (&[("Forwarded", "proto=https, for=1.2.3.4;Proto=\"http\"")], false),
+            (&[("Forwarded", "for=\"unended;proto=https")], false),
+            (&[], false),
+        ] {
+            assert_eq!(says("10.1.2.3", fields), is_secure, "{fields:?}");
+            assert!(!says("192.0.2.1", fields), "an untrusted peer: {fields:?}");
+        }
+    }
+
+    #[test]
     fn only_a_trusted_peer_is_believed() {
         for name in ["X-Forwarded-For", "Forwarded"] {
             for value in ["198.51.100.1", "for=198.51.100.1"] {

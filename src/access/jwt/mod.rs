@@ -51,14 +51,12 @@ impl Issuer {
         Issuer { keys: RwLock::new(Arc::new(keys)), audience, claim: claim.into(), remote: None }
     }
 
-    /// The same whose keys are at this `https://` address, as a JWKS. A server fetches them; until then it takes none of
-    /// its JWTs. The error is for the operator: the build cannot fetch anything.
+    /// The same whose keys are at this `https://` address, as a JWKS, or at an `http://` address of this machine. A server
+    /// fetches them; until then it takes none of its JWTs. The error is for the operator: what is wrong with the address,
+    /// or that the build cannot fetch it.
     pub fn remote(url: &str, audience: Option<String>, claim: impl Into<String>) -> Result<Issuer, String> {
-        if !cfg!(all(feature = "tls", feature = "jwt")) {
-            return Err("this build has no JWKS over https; rebuild with --features full".into());
-        }
         let issuer = Issuer::new(JwtKeys::default(), audience, claim);
-        Ok(Issuer { remote: Some(Remote::new(url)), ..issuer })
+        Ok(Issuer { remote: Some(Remote::new(url)?), ..issuer })
     }
 
     /// Takes the keys that another issuer has fetched from the same address.

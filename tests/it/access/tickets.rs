@@ -352,7 +352,7 @@ fn rules_and_keys_that_are_read_again_end_the_streams_that_lose_by_it() {
     let anns = ticket_of(address, "ann");
     let mut ann = stream(address, "users/ann/1", &anns);
     let mut news = Browser::open_with(address, "/topics/news/1", &format!("{}\r\n", bearer(&anns)));
-    let mut token =
+    let mut shop_itself =
         Browser::open_with(address, "/topics/orders/1", &format!("{}\r\n", bearer("secret-of-shop")));
     let mut anybody = Browser::open(address, "/topics/news/1");
     let mut config = Config::default();
@@ -374,13 +374,49 @@ fn rules_and_keys_that_are_read_again_end_the_streams_that_lose_by_it() {
     config.tickets = TicketKeys::new(vec![new]);
     set_access(&server, &config);
     assert!(lost(&mut news)["reason"].as_str().unwrap().contains("signed with a key"), "{said}");
+    // A token goes, and its tickets with it.
+    let (wall, rooms) = (config.rules.pop().unwrap(), rule(token("rooms"), &[], &["rooms/*"], &["tickets"]));
+    config.rules.push(rooms);
+    set_access(&server, &config);
+    let head = format!("POST /tickets HTTP/1.1\r\n{}", bearer("secret-of-rooms"));
+    let given = request(address, &head, r#"{"user":"ann","subscribe":["rooms/1"]}"#).json();
+    let mut room = stream(address, "rooms/1", given["ticket"].as_str().unwrap());
+    config.rules.pop();
+    config.rules.push(wall);
+    set_access(&server, &config);
+    assert_eq!(lost(&mut room)["reason"], "the ticket was taken back");
     // The token gets another secret.
     config.rules[1].who = Who::token("shop", Digest::of("another")).unwrap();
     set_access(&server, &config);
-    assert!(lost(&mut token)["reason"].as_str().unwrap().contains("not valid any more"), "{said}");
+    assert!(lost(&mut shop_itself)["reason"].as_str().unwrap().contains("not valid any more"), "{said}");
     let head = format!("POST /topics/news/1 HTTP/1.1\r\n{}", bearer("another"));
     assert_eq!(request(address, &head, "still here").status, 200);
     assert_eq!(anybody.next().data, "still here");
+}
+
+#[test]
+fn rules_that_come_to_an_open_server_end_the_streams_that_they_do_not_allow() {
+    let server = server_with(|config| config.rules_may_come = true);
+    let address = server.address();
+    let (mut closed, mut open) =
+        (Browser::open(address, "/topics/a"), Browser::open(address, "/topics/news/1"));
+    let mut config = Config::default();
+    shop(&mut config);
+    set_access(&server, &config);
+    assert!(lost(&mut closed)["reason"].as_str().unwrap().contains("does not cover `a`"));
+    publish(address, "/topics/news/1");
+    assert_eq!(open.next().data, "hi");
+}
+
+#[test]
+fn the_other_listener_ends_streams_too() {
+    let server = server_with(|config| {
+        shop(config);
+        config.listener = callout::ListenerKind::TinyHttp;
+    });
+    let mut browser = stream(server.address(), "users/ann/1", &ticket_of(server.address(), "ann"));
+    revoke(server.address(), json!({ "user": "ann" }));
+    assert_eq!(lost(&mut browser)["reason"], "the ticket was taken back");
 }
 
 #[test]
