@@ -57,11 +57,12 @@ check: ## the whole gate: format, lints, docs and tests, for the default build a
 	cd examples/clients/rust && $(CARGO) fmt --check
 	cd tests/clients/rust && $(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	$(CARGO) clippy --all-targets --features tls -- -D warnings
+	$(CARGO) clippy --all-targets --features full -- -D warnings
 	cd benches && $(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	$(CARGO) test
 	$(CARGO) test --features tls cli
+	$(CARGO) test --features jwt --lib access
 
 bench: ## measure callout against its peers in one run, half an hour; rewrites benches/RESULTS.md (BEFORE=PATH: an earlier callout beside it)
 	$(CARGO) build --release

@@ -100,6 +100,7 @@ impl App {
     fn stream_from(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let mut stream = Stream::new(request.grant()?, start);
         stream.form = asked_form(request)?;
+        stream.watch = self.access.watch(request.grant()?, &self.threads)?;
         Ok(stream.with_permit(self.permits.take()?))
     }
 

@@ -121,12 +121,12 @@ mod decode;
 // Calls to the kernel, and threads.
 #[doc(hidden)]
 pub mod os;
+// A file of redb, as the history and the posts each have one, and folders of files that grow.
+#[doc(hidden)]
+pub mod disk;
 // Who may do what.
 #[doc(hidden)]
 pub mod access;
-// A file of redb, as the history and the posts each have one.
-#[doc(hidden)]
-pub mod disk;
 // The hub and the way to each browser, what is kept, the one door for events, and one browser's stream.
 #[doc(hidden)]
 pub mod hub;
@@ -159,7 +159,10 @@ pub mod server;
 #[doc(hidden)]
 pub mod cli;
 
-pub use access::{Action, Area, Caller, Digest, Grant, Identity, Origin, Pattern, Rights, Rule, Secret, Who};
+pub use access::{
+    Action, Algorithm, Area, Caller, Digest, Grant, Identity, Issuer, JwtKey, JwtKeys, Key, Origin, Pattern,
+    Rights, Rule, Secret, TicketKeys, Who,
+};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::{Error, ErrorKind, Problem};

@@ -15,7 +15,13 @@ export interface Wanted {
    *  the other, until four are left. Where the browser has no Web Locks (they need https or localhost) every hidden
    *  tab closes its stream. Such a stream goes on after its last id when the tab is shown; `state` stays as it was. */
   background?: boolean;
+  /** A ticket or a JWT, or a function that fetches one from a page's own server. The function is asked again before the old
+   *  one ends and when it was refused, and the stream goes on after its last id. Without it the browser's cookie counts. */
+  ticket?: Ticket | (() => Ticket | Promise<Ticket>);
 }
+
+/** What shows who subscribes and publishes: a ticket or a JWT, or the answer of `POST /tickets`. */
+export type Ticket = string | { ticket: string };
 
 /** "connecting" until it is live for the first time; "offline" instead of "reconnecting" while the browser says that it
  *  is offline. It is tried all the same, at longer intervals: the server may be nearer than the internet. */
@@ -55,7 +61,7 @@ export interface Options {
   /** The event's id instead of a random one. With null the event has none, which ephemeral topics require, and
    *  nothing is tried again. */
   id?: string | null;
-  /** The publish token. */
+  /** A token, in place of the connection's ticket. */
   token?: string;
   /** How long subscribers wait before they reconnect from now on, in milliseconds. */
   retry?: number;

@@ -43,6 +43,12 @@ const OWN = ["state", "error"];
 // hidden tabs close theirs.
 const STREAMS_MAX = 4;
 
+// A function that gives tickets is asked for the next one after this part of a ticket's time, so that not all pages ask at
+// once; and no timer is longer than this.
+const RENEW_AFTER = 0.75;
+const RENEW_WITHIN = 0.2;
+const TIMER_MILLIS_MAX = 2 ** 31 - 1;
+
 // The folder that this file came from: callout is there, whatever path a proxy has put it under.
 const HOME = new URL(".", import.meta.url);
 
@@ -58,7 +64,7 @@ const isHidden = () => globalThis.document?.hidden;
 // Opens a stream on a url, or on topics and prefixes. A relative url is taken from the folder that this file came from.
 export function connect(wanted) {
   // A string has none of these fields: it is the url itself.
-  const { topics, url: at = topics ? "." : wanted, resume = true, background } = wanted;
+  const { topics, url: at = topics ? "." : wanted, resume = true, background, ticket } = wanted;
   // Where callout is: with topics that is what `url` says, with or without a slash at its end.
   const given = new URL(topics ? at.replace(/\/?$/, "/") : at, HOME);
   const home = topics || !given.href.startsWith(HOME.href) ? new URL(topics ? "." : "/", given) : HOME;
@@ -68,7 +74,7 @@ export function connect(wanted) {
   const only = topics?.length === 1 && !topics[0].endsWith("*") ? topics[0] : undefined;
   if (topics && !only) url.searchParams.append("with", "topic");
   const key = `callout:${url}`;
-  const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish: publish.bind(null, home) });
+  const stream = Object.assign(new EventTarget(), { state: "connecting", close, publish: publishWithTicket });
   stream.on = stream.addEventListener;
   stream.off = stream.removeEventListener;
 
@@ -82,6 +88,8 @@ export function connect(wanted) {
   let cut, heard, isUrgent, goodbye;
   let beat = 15; // seconds between heartbeats
   let retry = 1000; // milliseconds
+  // The ticket of now, where a function gives them, and whether it was just given.
+  let held, isFresh;
   // What it has seen: the last id, and the newest ones.
   let id = (resume && storage[key]) || "";
   let known = [id];
@@ -200,6 +208,39 @@ export function connect(wanted) {
 
   const emit = (type, detail) => stream.dispatchEvent(Object.assign(new Event(type), detail));
 
+  // ---- the ticket ----
+
+  // A ticket to present; a new one if the last was refused or is about to end.
+  async function present(anew) {
+    if (typeof ticket === "function") {
+      isFresh = anew || !held;
+      if (isFresh) held = await ticket();
+    } else held = ticket;
+    return held?.ticket ?? held;
+  }
+
+  // The ticket that was presented is not valid. Says whether another one may be.
+  function isWorthAnother() {
+    held = undefined;
+    return typeof ticket === "function" && !isFresh;
+  }
+
+  // Goes on with a new ticket before the old one ends. Without one the stream goes on until its end.
+  function renewLater(text) {
+    const millis = typeof ticket === "function" ? lasting(text) * (RENEW_AFTER + Math.random() * RENEW_WITHIN) : NaN;
+    if (millis > 0) return setTimeout(() => present(true).then(wake, () => {}), Math.min(millis, TIMER_MILLIS_MAX));
+  }
+
+  async function publishWithTicket(topic, data, { token, ...options } = {}) {
+    const attempt = async () => publish(home, topic, data, { token: token ?? (await present()), ...options });
+    try {
+      return await attempt();
+    } catch (error) {
+      if (error.status !== 401 || token || !isWorthAnother()) throw error;
+      return attempt();
+    }
+  }
+
   // ---- the stream ----
 
   // Reads one stream after the other while the tab leads or is behind. After a pause that was cut there is no pause.
@@ -229,24 +270,37 @@ export function connect(wanted) {
     const ending = new AbortController();
     cut = () => ending.abort();
     heard = Date.now();
+    let bearer;
+    try {
+      bearer = await present();
+    } catch ({ message }) {
+      return broadcast({ error: { data: `no ticket: ${message}`, status: 0 } });
+    }
     if (id) url.searchParams.set("last_event_id", id);
+    const headers = { accept: "text/event-stream", ...authorization(bearer) };
     // Without `no-store` Firefox lets a fetch wait for the end of another of the same url.
-    const request = { headers: { accept: "text/event-stream" }, cache: "no-store", signal: ending.signal };
-    const answer = await fetch(url, request);
+    const answer = await fetch(url, { headers, cache: "no-store", signal: ending.signal });
     if (answer.status !== 200 || !/^text\/event-stream\b/i.test(typeOf(answer))) {
+      if (answer.status === 401 && isWorthAnother()) return wake();
       const { data, hint, status } = await refusal(answer);
       broadcast({ error: { data, hint, status } });
       return ending.abort();
     }
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let rest = ""; ; ) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      heard = Date.now();
-      const blocks = (rest + value).split("\n\n");
-      rest = blocks.pop();
-      // A handler may close the stream.
-      for (const block of blocks) if (!ending.signal.aborted) take(parse(block));
+    const renewal = renewLater(bearer);
+    isFresh = false;
+    try {
+      for (let rest = ""; ; ) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        heard = Date.now();
+        const blocks = (rest + value).split("\n\n");
+        rest = blocks.pop();
+        // A handler may close the stream.
+        for (const block of blocks) if (!ending.signal.aborted) take(parse(block));
+      }
+    } finally {
+      clearTimeout(renewal);
     }
   }
 
@@ -255,6 +309,8 @@ export function connect(wanted) {
     if (opening) [, beat, snapshot, goodbye] = opening;
     if (data && !id) snapshot = "";
     retry = Number(delay);
+    // With another ticket it goes on where it was, and nobody need know.
+    if (name === "unauthorized" && isWorthAnother()) return;
     broadcast({ state: opening ? "live" : stream.state, event: { id, name, data, topic } });
   }
 
@@ -285,7 +341,7 @@ async function publish(home, topic, data, { id = `${Date.now()}-${Math.random()}
   for (const name of [topic].flat()) query.append("topic", name);
   const to = new URL(`topics?${query}`, home);
   const body = typeof data === "string" ? data : JSON.stringify(data);
-  const headers = token ? { authorization: `Bearer ${token}` } : {};
+  const headers = authorization(token);
   for (let pause = 500; ; pause *= 2) {
     try {
       return await post(to, { body, headers });
@@ -321,6 +377,19 @@ function parse(text) {
     block[field] = field in block ? `${block[field]}\n${value}` : value;
   }
   return block;
+}
+
+const authorization = (bearer) => (bearer ? { authorization: `Bearer ${bearer}` } : {});
+
+// How long a ticket or a JWT lasts, in milliseconds, as it says itself: clocks need not agree. NaN where it does not say.
+function lasting(text = "") {
+  try {
+    const json = atob(text.split(".").at(-2).replaceAll("-", "+").replaceAll("_", "/"));
+    const { issued, expires, iat, exp } = JSON.parse(json);
+    return expires ? (expires - issued) / 1000 : (exp - iat) * 1000;
+  } catch {
+    return NaN;
+  }
 }
 
 const typeOf = (answer) => answer.headers.get("content-type") ?? "";

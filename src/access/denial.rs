@@ -5,6 +5,7 @@
 use super::action::Action;
 use super::area::{Area, Owner};
 use super::identity::{Caller, Credential, Identity};
+use super::refusal::shown;
 use super::rights::Act;
 use super::rules::Rules;
 use crate::error::Error;
@@ -56,6 +57,22 @@ pub(super) fn of_topic(rules: &Rules, caller: &Caller, act: Act, asked: &Selecto
     let covered = covered(rules, caller, act);
     let reason = format!("{} does not cover {what}: it may {verb} {covered}", subject(rules, caller));
     Denial { caller, reason, hint: hint(caller, &rule) }.into()
+}
+
+/// A ticket would give more than whoever asks for it may give.
+pub(super) fn of_gift(rules: &Rules, caller: &Caller, user: &str, act: Act, asked: &Selector) -> Error {
+    let (verb, key) = match act {
+        Act::Publish => ("publish to", "publish"),
+        Act::Subscribe => ("subscribe to", "subscribe"),
+    };
+    let covered = covered(rules, caller, act);
+    let user = shown(user);
+    let reason = format!(
+        "{} may not give the right to {verb} `{asked}`: it may do so itself with {covered}, and no rule gives it to \
+         the user `{user}`",
+        subject(rules, caller)
+    );
+    Error::forbidden(reason).hint(hint(caller, &format!("{key} = [\"{asked}\"]")))
 }
 
 /// The caller may not do this.

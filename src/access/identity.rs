@@ -1,5 +1,6 @@
 //! Who is asking.
 
+use super::claims::Claims;
 use super::rights::Rights;
 use super::token::Digest;
 use http::header::FORWARDED;
@@ -33,7 +34,7 @@ pub enum Identity {
     Anonymous,
     /// A request with the token of this name.
     Token(Arc<str>),
-    /// A user of this name, as a credential says that was made for them.
+    /// A user of this name, as a credential says that was made for them. A JWT without `sub` has none.
     User(Arc<str>),
     /// The program itself: callout's own pages, or the program that embeds callout.
     Program,
@@ -56,6 +57,7 @@ impl fmt::Display for Identity {
         match self {
             Identity::Anonymous => f.write_str("a request without a credential"),
             Identity::Token(name) => write!(f, "the token `{}`", shown(name)),
+            Identity::User(name) if name.is_empty() => f.write_str("a JWT without `sub`"),
             Identity::User(name) => write!(f, "the user `{}`", shown(name)),
             Identity::Program => f.write_str("the program"),
         }
@@ -94,7 +96,7 @@ pub(super) enum Credential {
     /// A token, whose rule is looked up anew for each decision, so that it may change meanwhile.
     Token(Digest),
     /// One that says itself what it gives: these rights and those of everybody who is somebody.
-    Carried(Arc<Rights>),
+    Carried(Arc<Rights>, Option<Arc<Claims>>),
 }
 
 impl Caller {
@@ -112,7 +114,23 @@ impl Caller {
 
     /// The same caller with a credential that says who it is and carries these rights.
     pub fn carrying(self, identity: Identity, rights: Arc<Rights>) -> Caller {
-        Caller { identity, credential: Credential::Carried(rights), ..self }
+        Caller { identity, credential: Credential::Carried(rights, None), ..self }
+    }
+
+    /// The same caller with a ticket or a JWT that says this.
+    pub(super) fn claiming(self, claims: Claims) -> Caller {
+        let identity = Identity::User(claims.user.as_deref().unwrap_or_default().into());
+        let rights = Rights::carried(&claims.publish, &claims.subscribe);
+        let credential = Credential::Carried(rights.into(), Some(claims.into()));
+        Caller { identity, credential, ..self }
+    }
+
+    /// What the caller's ticket or JWT says.
+    pub(crate) fn claims(&self) -> Option<&Claims> {
+        match &self.credential {
+            Credential::Carried(_, claims) => claims.as_deref(),
+            _ => None,
+        }
     }
 }
 

@@ -8,40 +8,72 @@
 
 mod action;
 mod area;
+mod base64;
+pub mod claims;
+pub mod credential;
 mod denial;
 mod hosts;
 mod identity;
+pub mod jwt;
+pub mod key;
+pub mod moment;
+mod office;
 mod origin;
 mod origins;
 mod pattern;
+mod refresher;
+pub mod refusal;
+pub mod revoked;
 mod rights;
 mod rules;
 mod site;
+pub mod ticket;
 mod token;
+mod trust;
+mod watch;
 
 pub use action::Action;
 pub use area::Area;
+pub use claims::Claims;
 pub use hosts::Hosts;
 pub use identity::{Caller, Identity};
+pub use jwt::{Algorithm, Issuer, JwtKey, JwtKeys};
+pub use key::Key;
+pub(crate) use office::{Revocation, TicketWish, no_cookie};
 pub use origin::Origin;
 pub use origins::Origins;
 pub use pattern::Pattern;
+pub use revoked::Revoked;
 pub use rights::Rights;
 pub use rules::{Rule, Rules, Who};
 pub use site::Effect;
+pub use ticket::TicketKeys;
 pub use token::{Digest, Secret};
+pub use trust::Trust;
+pub use watch::{Lose, Watch};
 
 pub(crate) use token::is_token;
 
 use crate::error::Error;
+use crate::os::threads::Threads;
 use crate::selector::Selector;
 use crate::topic::Topic;
+use credential::{Place, Presented};
 use http::HeaderMap;
+use http::header::SET_COOKIE;
 use identity::Credential;
+use moment::Moment;
+use origins::Field;
 use parking_lot::RwLock;
+use refresher::Refresher;
+use refusal::{Kind, Refusal};
+use revoked::Taken;
 use rights::Act;
+use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use watch::Watches;
 
 /// What a request asks for.
 #[derive(Debug, Default)]
@@ -52,6 +84,9 @@ pub struct Wanted {
     pub subscribe: Vec<Selector>,
     /// Another right.
     pub action: Option<Action>,
+    /// Nothing that anybody could be refused: a page, or how the server is. So a credential that is not valid is none, or a
+    /// browser whose cookie has ended could not even read a page.
+    pub nothing: bool,
 }
 
 /// What one request may do: access has said yes before the handler runs. A handler gets it with
@@ -111,27 +146,111 @@ impl Grant {
 }
 
 /// Who may do what on one server.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Access {
     /// Replaced as a whole when they are read again.
     rules: RwLock<Arc<Rules>>,
+    /// Likewise.
+    trust: RwLock<Arc<Trust>>,
+    revoked: Revoked,
+    watches: Watches,
+    refresher: Refresher,
     hosts: Hosts,
     /// Other sites whose pages may read and publish.
     pub origins: Origins,
     /// Whether others than this machine can reach the server.
     is_exposed: bool,
+    /// Whether a server without rules may be given some while it runs.
+    may_change: bool,
 }
 
 impl Access {
     /// Access by these rules, under these names of the server, for pages of these origins. `is_exposed` says whether others
     /// than this machine can reach the server.
     pub fn new(rules: Rules, hosts: Hosts, origins: Origins, is_exposed: bool) -> Access {
-        Access { rules: RwLock::new(Arc::new(rules)), hosts, origins, is_exposed }
+        Access { rules: RwLock::new(Arc::new(rules)), hosts, origins, is_exposed, ..Access::default() }
     }
 
-    /// Puts other rules in the place of those that there are. Each decision is made by one or the other.
+    /// The same, whose streams are watched also where there are no rules yet.
+    pub fn that_may_change(self, may_change: bool) -> Access {
+        Access { may_change, ..self }
+    }
+
+    /// The same, which takes these tickets and JWTs, but not those that were taken back.
+    pub fn with_trust(self, trust: Trust, revoked: Revoked) -> Access {
+        Access { trust: RwLock::new(Arc::new(trust)), revoked, ..self }
+    }
+
+    /// Puts other rules in the place of those that there are. Each decision is made by one or the other. Open streams whose
+    /// right ends by it are ended.
     pub fn reload(&self, rules: Rules) {
-        *self.rules.write() = Arc::new(rules);
+        let before = std::mem::replace(&mut *self.rules.write(), Arc::new(rules));
+        // A token's tickets fall with it.
+        for name in before.names().filter(|name| self.rules().digest_of(name).is_none()) {
+            let taken = Taken::Token { name: name.to_string(), secret: None };
+            if let Err(error) = self.revoked.take_back(taken, None) {
+                log::error!(
+                    "the tickets of the token {name} are void, but a restart might forget it: {error}"
+                );
+            }
+        }
+        self.watches.ask_again();
+    }
+
+    /// The same for keys.
+    pub fn reload_trust(&self, trust: Trust) {
+        trust.take_over(&self.trust());
+        *self.trust.write() = Arc::new(trust);
+        self.watches.ask_again();
+    }
+
+    /// Fetches the keys of issuers that have them at an address, now and then. Fails where there is no thread for it.
+    pub(crate) fn fetch_keys(self: &Arc<Access>, threads: &Threads) -> io::Result<()> {
+        if self.trust().issuers.iter().any(|issuer| issuer.is_remote()) {
+            self.refresher.start(self, threads)?;
+        }
+        Ok(())
+    }
+
+    /// Makes void what was given until now, for good; open streams that have nothing else are ended. [`Error::unavailable`]
+    /// if it could not be kept: then a restart might forget it.
+    pub fn take_back(&self, taken: Taken, ends: Option<Moment>) -> Result<(), Error> {
+        let kept = self.revoked.take_back(taken, ends);
+        self.watches.ask_again();
+        kept.map(drop).map_err(|error| {
+            log::error!("{error}");
+            Error::unavailable(
+                "it is void, but a restart would forget that, since it could not be written down",
+            )
+            .hint("do it again; the server's log says what is wrong with its data folder")
+        })
+    }
+
+    fn trust(&self) -> Arc<Trust> {
+        self.trust.read().clone()
+    }
+
+    /// Watches over a stream with this grant, so that it ends when the grant does. None where nothing can take it away.
+    pub(crate) fn watch(
+        self: &Arc<Access>,
+        grant: &Grant,
+        threads: &Threads,
+    ) -> Result<Option<Watch>, Error> {
+        if self.is_open() && !self.may_change {
+            return Ok(None);
+        }
+        let watch = self.watches.add(self, grant, threads)?;
+        // What was taken back between the grant and this line was not told to a stream that was not there yet.
+        self.confirm(grant)?;
+        Ok(Some(watch))
+    }
+
+    /// The header fields of an answer to a request that was refused for its credential: a cookie that is not valid is
+    /// taken from the browser, which would send it again and again.
+    pub(crate) fn refused(headers: &HeaderMap, query: Option<&str>) -> Vec<Field> {
+        let first = credential::find(headers, query).next();
+        let is_cookie = first.is_some_and(|presented| presented.place == Place::Cookie);
+        is_cookie.then(|| (SET_COOKIE, no_cookie().into())).into_iter().collect()
     }
 
     /// Refuses a request that asks for another host. To be asked before anything is answered.
@@ -140,10 +259,19 @@ impl Access {
     }
 
     /// Grants all that a request asks for, or refuses all of it: [`Error::unauthorized`], [`Error::forbidden`].
-    pub fn grant(&self, headers: &HeaderMap, address: IpAddr, wanted: Wanted) -> Result<Grant, Error> {
+    pub fn grant(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        address: IpAddr,
+        wanted: Wanted,
+    ) -> Result<Grant, Error> {
         let rules = self.rules();
-        let Wanted { publish, subscribe, action } = wanted;
-        let caller = identify(&rules, headers, address);
+        let Wanted { publish, subscribe, action, nothing } = wanted;
+        let caller = match self.identify(&rules, headers, query, address) {
+            Err(_) if nothing => Caller::anonymous(address, headers),
+            caller => caller?,
+        };
         let grant = Grant { caller, publish, subscribe, action };
         self.check(&rules, &grant)?;
         Ok(grant)
@@ -160,7 +288,34 @@ impl Access {
 
     /// Says again what was said when the grant was made, by the rules that there are now.
     pub fn confirm(&self, grant: &Grant) -> Result<(), Error> {
-        self.check(&self.rules(), grant)
+        let rules = self.rules();
+        self.check(&rules, grant)?;
+        Ok(self.confirm_caller(&rules, &grant.caller)?)
+    }
+
+    /// Whether what the caller has shown is still valid.
+    fn confirm_caller(&self, rules: &Rules, caller: &Caller) -> Result<(), Refusal> {
+        if let Credential::Token(digest) = &caller.credential {
+            let name = rules.token(digest).ok_or(Refusal::Unknown)?;
+            return self.check_token(&name, digest);
+        }
+        let Some(claims) = caller.claims() else { return Ok(()) };
+        let now = Moment::now();
+        if let Some(at) = claims.expires.filter(|at| *at <= now) {
+            return Err(Refusal::Expired { kind: claims.kind, at, now });
+        }
+        if !self.trust().still_trusts(claims) {
+            return Err(Refusal::Signature(claims.kind));
+        }
+        if self.revoked.is_void(claims) { Err(Refusal::Revoked(claims.kind)) } else { Ok(()) }
+    }
+
+    fn check_token(&self, name: &str, digest: &Digest) -> Result<(), Refusal> {
+        if self.revoked.is_token_void(name, &digest.text()) {
+            Err(Refusal::Revoked(Kind::Token))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the caller may publish to this topic.
@@ -181,6 +336,66 @@ impl Access {
     /// Whether there is no rule, so that everybody may publish and subscribe to all topics.
     pub fn is_open(&self) -> bool {
         self.rules().is_open()
+    }
+
+    /// Who sends a request with these header fields and this query. A credential that is there and not valid is refused,
+    /// also where nobody needs one: whoever sends it believes to have rights, and would lose them without a word.
+    fn identify(
+        &self,
+        rules: &Rules,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        address: IpAddr,
+    ) -> Result<Caller, Refusal> {
+        let mut caller = Caller::anonymous(address, headers);
+        let trust = self.trust();
+        // A server that takes no credentials has none to refuse: what comes is meant for a proxy in front.
+        if !rules.has_tokens() && trust.is_empty() {
+            return Ok(caller);
+        }
+        for presented in credential::find(headers, query) {
+            // So may be the name and the password of a site.
+            let may_be_of_others = presented.place == Place::Basic && presented.kind() == Kind::Token;
+            match self.accept(rules, &trust, &presented, &caller) {
+                Err(Refusal::Unknown) if may_be_of_others => caller.credential = Credential::Unknown,
+                accepted => return accepted,
+            }
+        }
+        Ok(caller)
+    }
+
+    fn accept(
+        &self,
+        rules: &Rules,
+        trust: &Trust,
+        presented: &Presented,
+        caller: &Caller,
+    ) -> Result<Caller, Refusal> {
+        // A secret in an address would end up in logs and histories.
+        if matches!(presented.place, Place::Bearer | Place::Basic) {
+            let digest = Digest::of(presented.text());
+            if let Some(name) = rules.token(&digest) {
+                self.check_token(&name, &digest)?;
+                let (identity, credential) = (Identity::Token(name), Credential::Token(digest));
+                return Ok(Caller { identity, credential, ..caller.clone() });
+            }
+        } else if presented.kind() == Kind::Token {
+            return Err(Refusal::malformed(
+                Kind::Ticket,
+                "tokens are sent in the header `Authorization` only",
+            ));
+        }
+        self.claims(trust, presented).map(|claims| caller.clone().claiming(claims))
+    }
+
+    /// What a ticket or a JWT says, if it is valid now and was not taken back.
+    fn claims(&self, trust: &Trust, presented: &Presented) -> Result<Claims, Refusal> {
+        let claims = trust.verify(presented, Moment::now(), self.revoked.last())?;
+        if self.revoked.is_void(&claims) {
+            return Err(Refusal::Revoked(claims.kind));
+        }
+        self.revoked.saw(&claims);
+        Ok(claims)
     }
 
     fn rules(&self) -> Arc<Rules> {
@@ -215,16 +430,10 @@ impl Access {
     }
 }
 
-/// Who sends a request with these header fields.
-fn identify(rules: &Rules, headers: &HeaderMap, address: IpAddr) -> Caller {
-    let caller = Caller::anonymous(address, headers);
-    let Some(given) = token::bearer(headers).filter(|_| rules.has_tokens()) else { return caller };
-    let digest = Digest::of(given);
-    match rules.token(&digest) {
-        Some(name) => {
-            Caller { identity: Identity::Token(name), credential: Credential::Token(digest), ..caller }
-        }
-        None => Caller { credential: Credential::Unknown, ..caller },
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rules, trust) = (self.rules(), self.trust());
+        f.debug_struct("Access").field("rules", &rules).field("trust", &trust).finish_non_exhaustive()
     }
 }
 
@@ -251,7 +460,7 @@ mod tests {
         let access = Access::new(rules, Hosts::default(), Origins::default(), false);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(given).unwrap());
-        access.grant(&headers, address.into(), wanted)
+        access.grant(&headers, None, address.into(), wanted)
     }
 
     fn publish(topic: &str) -> Wanted {
@@ -267,8 +476,8 @@ mod tests {
         for field in ["x-forwarded-for", "forwarded"] {
             let headers =
                 HeaderMap::from_iter([(field.parse().unwrap(), HeaderValue::from_static("unknown"))]);
-            let granted = Access::default().grant(&headers, HERE.into(), action(Action::Retract));
-            assert!(matches!(granted, Err(error) if error.kind() == ErrorKind::Forbidden), "{field}");
+            let granted = Access::default().grant(&headers, None, HERE.into(), action(Action::Retract));
+            assert!(granted.is_err_and(|error| error.kind() == ErrorKind::Forbidden), "{field}");
         }
     }
 

@@ -178,6 +178,22 @@ impl Rules {
         !self.tokens.is_empty()
     }
 
+    /// The names of all tokens.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tokens.values().map(|token| &token.name)
+    }
+
+    /// The digest of the secret of the token of this name.
+    pub(super) fn digest_of(&self, name: &str) -> Option<Digest> {
+        self.tokens.iter().find(|(_, token)| &*token.name == name).map(|(digest, _)| *digest)
+    }
+
+    /// Whether a user of this name may do this, whatever credential they have.
+    pub(super) fn allow_signed_in(&self, caller: &Caller, act: Act, text: &str, is_prefix: bool) -> bool {
+        let user = caller.identity.user();
+        [&self.anonymous, &self.signed_in].into_iter().any(|rights| rights.allow(act, text, is_prefix, user))
+    }
+
     /// The name of the token whose secret this is.
     pub(super) fn token(&self, digest: &Digest) -> Option<Arc<str>> {
         self.tokens.get(digest).map(|token| token.name.clone())
@@ -188,7 +204,7 @@ impl Rules {
         let own = match &caller.credential {
             Credential::None | Credential::Unknown => None,
             Credential::Token(digest) => self.tokens.get(digest).map(|token| &token.rights),
-            Credential::Carried(rights) => Some(&**rights),
+            Credential::Carried(rights, _) => Some(&**rights),
         };
         [Some(&self.anonymous), own.map(|_| &self.signed_in), own].into_iter().flatten()
     }
@@ -225,6 +241,11 @@ fn check_name(name: &str) -> Result<(), Error> {
     if name == PUBLISH_TOKEN {
         return Err(Error::bad("the name `publish-token` belongs to the token of `--publish-token`"));
     }
+    check_token_name(name)
+}
+
+/// Whether a token can have this name.
+pub(super) fn check_token_name(name: &str) -> Result<(), Error> {
     let is_char = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     if !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(is_char) {
         return Ok(());

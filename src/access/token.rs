@@ -1,8 +1,6 @@
 //! Tokens: secrets, and the digests by which they are known.
 
 use crate::error::Error;
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use sha2::{Digest as _, Sha256};
 use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
@@ -118,11 +116,4 @@ impl fmt::Debug for Digest {
 /// Whether a client can send this as its bearer token; see [`Secret::is_token`].
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1), if there is one.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -1,8 +1,9 @@
-//! The command line: `callout serve`, `publish`, `listen`, `history`, `check-config` and `token`.
+//! The command line: `callout serve`, `publish`, `listen`, `history`, `check-config`, `token` and `ticket`.
 //!
 //! A usage error prints one line and ends with exit code 2, a failure prints one line and ends with exit code 1.
 
 mod check;
+mod explain;
 mod flags;
 mod history;
 mod listen;
@@ -11,6 +12,7 @@ mod output;
 mod publish;
 mod remote;
 mod serve;
+mod ticket;
 mod token;
 mod transport;
 
@@ -55,6 +57,7 @@ static COMMANDS: &[Entry] = &[
     (&history::COMMAND, history::run),
     (&check::COMMAND, check::run),
     (&token::COMMAND, token::run),
+    (&ticket::COMMAND, ticket::run),
 ];
 
 /// Runs the command that the arguments name (the first is the program's own name). Blocks until it is

@@ -1,7 +1,8 @@
-//! `callout token new NAME`: a secret for a backend, and the rule that knows it.
+//! `callout token new NAME`: a secret for a backend, and the rule that knows it. `callout token explain TOKEN`: what a
+//! credential is.
 
 use super::output::print;
-use super::{Command, Failure, Flag, Flags, Usage};
+use super::{Command, Failure, Flag, Flags, Usage, explain};
 use crate::access::{Action, Area, Digest, Pattern, Who};
 use crate::os::random;
 use base64::Engine;
@@ -16,8 +17,8 @@ const SECRET_PREFIX: &str = "callout_";
 
 pub(super) static COMMAND: Command = Command {
     name: "token",
-    arguments: "new NAME",
-    about: "print a new secret, and on standard error the rule for the configuration file",
+    arguments: "new NAME | explain TOKEN",
+    about: "print a new secret and its rule, or say what a token, a ticket or a JWT is",
     flags: &[
         Flag {
             name: "publish",
@@ -35,13 +36,24 @@ pub(super) static COMMAND: Command = Command {
             value: "RIGHT",
             help: "history, tickets, retract, close, metrics or admin; repeatable",
         },
+        Flag {
+            name: "key-file",
+            value: "FILE",
+            help: "explain: the key that signed it (a secret, PEM or JWKS)",
+        },
+        Flag { name: "config", value: "FILE", help: "explain: the configuration with its keys, and tokens" },
     ],
 };
 
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let name = match flags.arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["new", name] => name.to_owned(),
-        _ => return Err(Usage("it is `callout token new NAME`".into()).into()),
+        ["explain", token] => return explain::run(flags, token),
+        _ => {
+            return Err(
+                Usage("it is `callout token new NAME` or `callout token explain TOKEN`".into()).into()
+            );
+        }
     };
     let bytes: [u8; SECRET_BYTES] =
         random::bytes().map_err(|error| Failure::Work(format!("failed to read random bytes: {error}")))?;

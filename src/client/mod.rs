@@ -20,6 +20,7 @@ pub use blocks::come_back;
 pub use permits::{Permit, Permits};
 pub use stream::{Snapshot, Stream};
 
+use crate::access::Watch;
 use crate::error::Error;
 use crate::history::{History, Resume, Start};
 use crate::hub::chunk::{self, Coding, LAST_CHUNK, OVERHEAD_BYTES};
@@ -27,7 +28,7 @@ use crate::hub::outlet::{End, Next, Outlet, Piece, Signals, Wake};
 use crate::hub::wire::{Look, Progress, Wire};
 use crate::hub::{ClientId, Hub, Subscription};
 use crate::os::memory;
-use blocks::{reset, write_hello};
+use blocks::{reset, unauthorized, write_hello};
 use crossbeam_channel::{at, select};
 use replay::Replay;
 use std::io;
@@ -134,12 +135,17 @@ impl Client {
             Wire::Socket(socket) => Some(socket.clone()),
             Wire::Writer(_) => None,
         };
+        let outlet = Arc::new(Outlet::new(socket, coding, caretaker));
+        if let Some(watch) = &stream.watch {
+            let outlet: Weak<Outlet> = Arc::downgrade(&outlet);
+            watch.bind(outlet);
+        }
         Client {
             id: ClientId(NEXT.fetch_add(1, Relaxed)),
             wire,
             coding,
             pace,
-            outlet: Arc::new(Outlet::new(socket, coding, caretaker)),
+            outlet,
             stream: Some(stream),
             phase: Phase::Opening(head),
             unwritten: None,
@@ -171,11 +177,21 @@ impl Client {
     fn try_advance(&mut self, hub: &Hub, history: &dyn History, has_turn: bool) -> io::Result<Step> {
         let mut pieces = 0;
         loop {
-            if let Some(end @ (End::HungUp | End::TooSlow)) = self.outlet.ended() {
+            let ended = self.outlet.ended();
+            if let Some(end @ (End::HungUp | End::TooSlow)) = ended {
                 return Ok(Step::End(end));
             }
             if let Some(step) = self.write_rest()? {
-                return Ok(step);
+                // What has lost its right does not wait for room, though then nobody is told why.
+                return Ok(if ended == Some(End::Unauthorized) {
+                    Step::End(End::Unauthorized)
+                } else {
+                    step
+                });
+            }
+            if ended == Some(End::Unauthorized) && !matches!(self.phase, Phase::Ending(_)) {
+                self.revoke();
+                continue;
             }
             match &mut self.phase {
                 Phase::Opening(head) => {
@@ -240,7 +256,7 @@ impl Client {
     /// Ends the stream after [`Step::End`]: lets go of what it holds, on the caller's thread.
     pub fn finish(mut self, end: End, hub: &Hub) -> EndedStream {
         match end {
-            End::Drain { .. } => self.wire.finish(),
+            End::Drain { .. } | End::Unauthorized => self.wire.finish(),
             End::TooSlow => {
                 hub.counters().too_slow.fetch_add(1, Relaxed);
                 self.wire.abort();
@@ -322,16 +338,28 @@ impl Client {
         self.end(head, fastrand::u32(POSTPONED_MILLIS));
     }
 
+    /// Says why the right was lost, and ends the body.
+    fn revoke(&mut self) {
+        let head = match &mut self.phase {
+            Phase::Opening(head) => std::mem::take(head),
+            _ => Vec::new(),
+        };
+        let lost = self.stream().watch.as_ref().and_then(Watch::lost).map(unauthorized);
+        self.end_with(head, &lost.unwrap_or_default(), End::Unauthorized);
+    }
+
+    fn end(&mut self, bytes: Vec<u8>, retry_millis: u32) {
+        self.end_with(bytes, come_back(retry_millis).as_bytes(), End::Drain { retry_millis });
+    }
+
     /// Ends the body, so that the browser sees that nothing was cut off.
-    fn end(&mut self, mut bytes: Vec<u8>, retry_millis: u32) {
-        chunk::append(&mut bytes, self.coding, |bytes| {
-            bytes.extend_from_slice(come_back(retry_millis).as_bytes())
-        });
+    fn end_with(&mut self, mut bytes: Vec<u8>, block: &[u8], end: End) {
+        chunk::append(&mut bytes, self.coding, |bytes| bytes.extend_from_slice(block));
         if self.coding == Coding::Chunked {
             bytes.extend_from_slice(LAST_CHUNK);
         }
         self.write(bytes);
-        self.phase = Phase::Ending(End::Drain { retry_millis });
+        self.phase = Phase::Ending(end);
     }
 
     /// To be written before anything else.

@@ -1,7 +1,7 @@
 //! What a stream is to carry: the answer of a handler to a request for events.
 
 use super::Permit;
-use crate::access::Grant;
+use crate::access::{Grant, Watch};
 use crate::event::{Form, Frame};
 use crate::history::Start;
 use crate::selector::{Selector, reduced};
@@ -57,6 +57,8 @@ pub struct Stream {
     pub snapshot: Option<Snapshot>,
     /// Where the browser can say that it will not come back: a path and query, relative to where callout is.
     pub goodbye: Option<String>,
+    /// Says when it has lost its right; none where nothing can take it away.
+    pub(crate) watch: Option<Watch>,
     /// What has to end with the stream (its name among those present, say): dropped when the stream is over.
     pub guards: Vec<Box<dyn Any + Send>>,
     /// It is one of so many streams; given back when it is over.
@@ -72,6 +74,7 @@ impl Stream {
             form: Form::default(),
             snapshot: None,
             goodbye: None,
+            watch: None,
             guards: Vec::new(),
             permit: None,
         }

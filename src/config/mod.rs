@@ -4,6 +4,7 @@
 //! relative to its folder. Secrets that stand in it, or in files that it names, are not shown.
 
 mod fault;
+mod keys;
 mod near;
 mod table;
 mod value;

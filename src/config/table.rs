@@ -1,6 +1,7 @@
 //! The tables of a file: `[[allow]]`, `[[token]]`, `[tickets]` and `[[jwt]]`.
 
 use super::Value;
+use super::keys::is_address;
 use super::value::Values;
 use crate::access::{Digest, Rule, Who, is_token};
 use crate::error::Error;
@@ -197,7 +198,7 @@ pub(super) fn jwt(values: &mut Values<'_>, table: &DeTable<'_>, at: usize) -> Op
         "es256_file" => JwtKey::Es256(path),
         "rs256_file" => JwtKey::Rs256(path),
         "eddsa_file" => JwtKey::EdDsa(path),
-        _ if text.starts_with("https://") => JwtKey::Jwks(text),
+        _ if is_address(&text) => JwtKey::Jwks(text),
         _ => JwtKey::Jwks(path.to_string_lossy().into_owned()),
     };
     Some(Jwt { key, audience, claim })

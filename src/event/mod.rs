@@ -7,7 +7,7 @@ mod check;
 mod form;
 mod id;
 
-pub(crate) use check::{DRAIN, OPEN, RETRACT};
+pub(crate) use check::{DRAIN, OPEN, RETRACT, UNAUTHORIZED};
 pub use check::{EARLIEST, ID_BYTES_MAX, NAME_BYTES_MAX};
 pub use form::Form;
 pub use id::Id;

@@ -250,6 +250,7 @@ fn log_stream(answered: &Answered, ended: &EndedStream) {
     let why = match ended.end {
         End::Drain { .. } => "drained",
         End::HungUp => "hung-up",
+        End::Unauthorized => "unauthorized",
         End::TooSlow => "too-slow",
     };
     log::info!("{} {why}", access_line(answered, ended.bytes));

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use std::net::IpAddr;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The proxies whose headers are believed (`X-Forwarded-For`, and `Forwarded`: RFC 7239); by default none.
 ///
@@ -51,6 +52,23 @@ impl Proxies {
                 if client == self.client_in_forwarded(peer, headers) { client } else { peer }
             }
         }
+    }
+
+    /// Whether the client came over TLS, as a trusted proxy says.
+    pub(super) fn is_secure(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let is_https =
+            |value: Option<&str>| value.is_some_and(|value| value.trim().eq_ignore_ascii_case("https"));
+        let said = headers.get_all(X_FORWARDED_PROTO).iter().next_back().map(text);
+        // The proxy nearest to this server wrote the last element.
+        let forwarded = headers.get_all(FORWARDED).iter().next_back().and_then(|line| {
+            let element = elements(text(line)).pop()?;
+            element.split(';').find_map(|pair| {
+                let (name, value) = pair.split_once('=')?;
+                name.trim().eq_ignore_ascii_case("proto").then(|| value.trim().trim_matches('"'))
+            })
+        });
+        let said = said.and_then(|value| value.rsplit(',').next());
+        self.trusts(peer) && (is_https(said) || is_https(forwarded))
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -173,6 +191,31 @@ mod tests {
             );
         }
         Proxies::from_iter(trusted).client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_whether_the_client_came_over_tls() {
+        let says = |peer: &str, fields: &[(&str, &str)]| {
+            let field =
+                |(name, value): &(&str, &str)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap());
+            let headers: HeaderMap =
+                fields.iter().map(|pair| -> (HeaderName, HeaderValue) { field(pair) }).collect();
+            Proxies::from_iter(["10.0.0.0/8".parse().unwrap()]).is_secure(peer.parse().unwrap(), &headers)
+        };
+        for (fields, is_secure) in [
+            (&[("X-Forwarded-Proto", "https")][..], true),
+            (&[("X-Forwarded-Proto", "HTTPS ")], true),
+            (&[("X-Forwarded-Proto", "http, https")], true),
+            (&[("X-Forwarded-Proto", "https, http")], false),
+            (&[("X-Forwarded-Proto", "http")], false),
+            (&[("Forwarded", "for=1.2.3.4;proto=https")], true),
+            (&[("Forwarded", "proto=https, for=1.2.3.4;Proto=\"http\"")], false),
+            (&[("Forwarded", "for=\"unended;proto=https")], false),
+            (&[], false),
+        ] {
+            assert_eq!(says("10.1.2.3", fields), is_secure, "{fields:?}");
+            assert!(!says("192.0.2.1", fields), "an untrusted peer: {fields:?}");
+        }
     }
 
     #[test]

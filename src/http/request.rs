@@ -5,7 +5,7 @@ use super::path::{Captures, Target};
 use crate::access::Grant;
 use crate::error::Error;
 use crate::hub::chunk::Coding;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, ORIGIN};
 use http::{HeaderMap, HeaderName, Method, Version};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
@@ -40,6 +40,8 @@ pub struct Request {
     pub peer: SocketAddr,
     /// The address of the client: the peer's, or what a trusted proxy said of its own peer.
     pub client: IpAddr,
+    /// Whether a trusted proxy says that the client came over TLS.
+    pub(super) is_forwarded_tls: bool,
     /// What the route's pattern gave names to.
     pub(crate) captures: Captures,
     /// What access has granted; none until it was asked.
@@ -56,7 +58,24 @@ impl Request {
         peer: SocketAddr,
     ) -> Request {
         let (captures, client) = (Captures::default(), peer.ip());
-        Request { method, target, version, headers, body: Vec::new(), peer, client, captures, grant: None }
+        Request {
+            method,
+            target,
+            version,
+            headers,
+            body: Vec::new(),
+            peer,
+            client,
+            is_forwarded_tls: false,
+            captures,
+            grant: None,
+        }
+    }
+
+    /// Whether the client came over TLS: a trusted proxy says so, or a browser names its page's origin. A client that lies
+    /// about that deceives only itself.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.is_forwarded_tls || self.header(ORIGIN).is_some_and(|origin| origin.starts_with("https://"))
     }
 
     /// What delimits a stream that answers this request: HTTP/1.0 has no chunks.

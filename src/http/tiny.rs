@@ -149,6 +149,7 @@ impl Shared {
             }
         };
         request.client = self.proxies.client(peer.ip(), &request.headers);
+        request.is_forwarded_tls = self.proxies.is_secure(peer.ip(), &request.headers);
         let answer = match read_body(incoming, self.limits.body_bytes_max) {
             Ok(body) => {
                 request.body = body;

@@ -12,6 +12,7 @@
 use super::chunk::{Chunk, Coding};
 use super::queued::{self, Queued};
 use super::wire::{has_hung_up, send_now};
+use crate::access::Lose;
 use crate::event::Frame;
 use crate::os::sync::Mutex;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -39,6 +40,8 @@ pub enum End {
     HungUp,
     /// Its queue was full or a write reached its deadline.
     TooSlow,
+    /// Its right was lost: nothing that is queued is written any more, but why it ends.
+    Unauthorized,
     /// The server drains: write what is queued, then the retry delay, and end cleanly.
     Drain {
         /// The browser's retry delay in milliseconds.
@@ -160,6 +163,12 @@ struct Thread {
     gone: Sender<()>,
 }
 
+impl Lose for Outlet {
+    fn lose(&self) {
+        self.end(End::Unauthorized);
+    }
+}
+
 impl Outlet {
     /// An outlet on which the client still has the replay to write.
     pub fn new(socket: Option<Arc<TcpStream>>, coding: Coding, caretaker: Option<Weak<dyn Wake>>) -> Outlet {
@@ -248,7 +257,7 @@ impl Outlet {
             state.sent_at = Instant::now();
         }
         state.queued_bytes -= std::mem::take(&mut state.writing_bytes);
-        if let Some(end @ (End::HungUp | End::TooSlow)) = state.end {
+        if let Some(end @ (End::HungUp | End::TooSlow | End::Unauthorized)) = state.end {
             return Next::End(end);
         }
         if let Some(piece) = state.queue.pop_front() {
@@ -335,8 +344,8 @@ impl Outlet {
     pub fn end(&self, end: End) {
         let mut state = self.state.lock();
         match state.end {
-            // A browser that is gone need not be told of a drain.
-            Some(End::Drain { .. }) if end == End::HungUp => {}
+            // A browser that is gone need not be told of a drain, and one without a right may not get what is queued.
+            Some(End::Drain { .. }) if matches!(end, End::HungUp | End::Unauthorized) => {}
             Some(_) => return,
             None => {}
         }

@@ -7,6 +7,7 @@ mod table;
 pub use crate::topic::TOPICS_MAX;
 pub use route::{Handler, Route, Topics, delete, get, patch, post};
 
+use crate::access::Access;
 use crate::app::App;
 use crate::client::{Client, EndedStream, Step, come_back};
 use crate::error::{Error, ErrorKind};
@@ -100,7 +101,8 @@ impl Router {
         let access = &self.app.access;
         access.origins.check_site(&request.method, &request.headers, route.effect(request))?;
         let wanted = route.wanted(request)?;
-        request.grant = Some(access.grant(&request.headers, request.client, wanted)?);
+        request.grant =
+            Some(access.grant(&request.headers, Some(request.target.query()), request.client, wanted)?);
         (route.handler)(&self.app, request)
     }
 
@@ -170,6 +172,10 @@ fn refusal(error: &Error, request: &Request) -> Response {
                 is_open: false,
                 ..Response::stream()
             }
+        }
+        ErrorKind::Unauthorized => {
+            let fields = Access::refused(&request.headers, Some(request.target.query()));
+            Response::error(error).with_all(fields)
         }
         _ if request.path() == CHAT_MESSAGE => chat::failure(error),
         _ => Response::error(error),

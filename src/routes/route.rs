@@ -186,6 +186,8 @@ pub struct Route {
     publishes: Option<Topics>,
     subscribes: Option<Topics>,
     action: Option<Action>,
+    /// Whether it changes something without publishing.
+    changes: bool,
 }
 
 impl Route {
@@ -227,6 +229,11 @@ impl Route {
         Route { subscribes: Some(topics), ..self }
     }
 
+    /// The handler changes something for the browser that asks, which pages of other sites may not.
+    pub(super) fn changes(self) -> Route {
+        Route { changes: true, ..self }
+    }
+
     /// The handler needs this right.
     pub(super) fn needs(self, action: Action) -> Route {
         Route { action: Some(action), ..self }
@@ -243,6 +250,7 @@ impl Route {
         let is_json = self.page == Some(Page::Posts) && !request.wants_events();
         match (&self.publishes, &self.subscribes) {
             (Some(_), _) => Effect::Publishes,
+            _ if self.changes => Effect::Publishes,
             (None, Some(_)) if is_json => Effect::None,
             (None, Some(_)) => Effect::Subscribes,
             (None, None) => Effect::None,
@@ -257,6 +265,7 @@ impl Route {
             publish: publish.transpose()?.unwrap_or_default(),
             subscribe: subscribe.transpose()?.unwrap_or_default(),
             action: self.action,
+            nothing: self.publishes.is_none() && self.subscribes.is_none() && self.action.is_none(),
         })
     }
 }
@@ -334,5 +343,14 @@ pub fn delete(
 }
 
 fn route(method: Method, path: &'static str, handler: Handler) -> Route {
-    Route { method, path, page: None, handler, publishes: None, subscribes: None, action: None }
+    Route {
+        method,
+        path,
+        page: None,
+        handler,
+        publishes: None,
+        subscribes: None,
+        action: None,
+        changes: false,
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::route::{Route, Topics, delete, get, patch, post, query};
 use crate::access::Action;
-use crate::api::{health, history, lines, topics};
+use crate::api::{health, history, lines, tickets, topics};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::{Answer, Request};
@@ -32,6 +32,11 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         get("/topics/{topic...}", topics::subscribe).subscribes(Topics::in_path("topic")),
         post("/topics/{topic...}", topics::publish).publishes(Topics::in_path("topic")),
         delete("/topics/{topic...}", topics::retract).publishes(Topics::in_path("topic")).needs(Action::Retract),
+
+        post("/tickets", tickets::give).needs(Action::Tickets),
+        post("/tickets/cookie", tickets::set_cookie).changes(),
+        delete("/tickets/cookie", tickets::clear_cookie).changes(),
+        post("/revoke", tickets::revoke).needs(Action::Tickets),
 
         get("/sse", chat::subscribe).subscribes(Topics::fixed(chat::TOPIC)).of(Page::Chat),
         post(chat::GOODBYE, chat::goodbye).of(Page::Chat),

@@ -1,7 +1,7 @@
 //! Builds a server from its settings, routes, socket and history.
 
 use super::{Config, JOIN_DEADLINE, ListenerKind, Server, StartError, settings};
-use crate::access::{Access, Hosts, Origins, Secret};
+use crate::access::{Access, Hosts, Origins, Revoked, Secret, Trust};
 use crate::app::{App, PageStates};
 use crate::client::Permits;
 use crate::history::{self, Address, History};
@@ -142,6 +142,13 @@ impl Builder {
         settings::check(&config)?;
         let rules = settings::rules(&config)?;
         let is_exposed = config.exposure().is_some();
+        let trust = Trust { tickets: config.tickets, issuers: config.issuers };
+        // Without rules and keys there is nothing that could be taken back.
+        let has_rights = !rules.is_open() || !trust.is_empty();
+        let revoked = match config.data.folder().filter(|_| has_rights) {
+            Some(folder) => Revoked::open_beside(folder).map_err(StartError::Access)?,
+            None => Revoked::default(),
+        };
         settings::check_routes(&own)?;
         let hub = Hub::start(threads).map_err(StartError::Threads)?;
         let history = match history {
@@ -159,7 +166,8 @@ impl Builder {
         let permits = Permits::new(config.streams_max);
         let stats = Stats::new(hub.clone(), history.clone(), permits.clone());
         let access = Access::new(rules, Hosts::new(config.hosts), Origins::new(config.origins), is_exposed);
-        let access = Arc::new(access);
+        let access = Arc::new(access.with_trust(trust, revoked).that_may_change(config.rules_may_come));
+        access.fetch_keys(threads).map_err(StartError::Threads)?;
         let hidden: Vec<&str> = config.pages.off().map(Page::name).collect();
         let routes = routes(own, &config.pages);
         let activity = (config.activity && config.pages.has(Page::Activity)).then(|| {

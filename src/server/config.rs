@@ -1,12 +1,13 @@
 //! The settings of a server.
 
-use crate::access::{Origin, Rule, Secret};
+use crate::access::{Issuer, Origin, Rule, Secret, TicketKeys};
 use crate::history::{Address, Bounds, Durability};
 use crate::http::{CONNECTIONS_MAX, Limits, Proxies};
 use crate::pages::Pages;
 use crate::selector::Selector;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Streams at once, unless set otherwise. The rest of the connections is for short requests.
 const STREAMS_MAX: usize = 900;
@@ -54,6 +55,13 @@ pub struct Config {
     /// Who may do what. Without any, and without a publish token, everything is open; with one, everything is closed that
     /// none opens.
     pub rules: Vec<Rule>,
+    /// Whether rules will be set while the server runs ([`Server::set_rules`](crate::Server::set_rules)). Only then streams
+    /// that were opened while there were none are ended by them, for which each takes some memory.
+    pub rules_may_come: bool,
+    /// The keys of tickets: the first signs, all are taken.
+    pub tickets: TicketKeys,
+    /// Who signs JWTs that are taken.
+    pub issuers: Vec<Arc<Issuer>>,
     /// Names of this server, beside those of the machine itself, that a loopback connection may ask for: without scheme,
     /// port and path.
     pub hosts: Vec<String>,
@@ -90,6 +98,9 @@ impl Default for Config {
             listener: ListenerKind::default(),
             publish_token: None,
             rules: Vec::new(),
+            rules_may_come: false,
+            tickets: TicketKeys::default(),
+            issuers: Vec::new(),
             hosts: Vec::new(),
             origins: Vec::new(),
             ephemeral: Vec::new(),

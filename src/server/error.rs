@@ -35,6 +35,8 @@ pub enum StartError {
     History(String),
     /// The posts cannot be opened.
     Posts(String),
+    /// What was taken back cannot be read, so it is not known which tickets are void.
+    Access(String),
     /// The system has no thread left.
     Threads(io::Error),
 }
@@ -44,7 +46,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Setting { name, why } => write!(f, "the setting `{name}` {why}"),
             StartError::Listen { address, cause } => write!(f, "failed to listen on {address}: {cause}"),
-            StartError::History(why) | StartError::Posts(why) => f.write_str(why),
+            StartError::History(why) | StartError::Posts(why) | StartError::Access(why) => f.write_str(why),
             StartError::Threads(cause) => write!(f, "failed to start a thread: {cause}"),
         }
     }
@@ -54,7 +56,10 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             StartError::Listen { cause, .. } | StartError::Threads(cause) => Some(cause),
-            StartError::Setting { .. } | StartError::History(_) | StartError::Posts(_) => None,
+            StartError::Setting { .. }
+            | StartError::History(_)
+            | StartError::Posts(_)
+            | StartError::Access(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ pub use builder::Builder;
 pub use config::{Config, ListenerKind};
 pub use error::{Failure, StartError};
 
-use crate::access::{Grant, Rule, Rules, Secret};
+use crate::access::{Grant, Issuer, Rule, Rules, Secret, TicketKeys, Trust};
 use crate::app::App;
 use crate::error::Error;
 use crate::event::Draft;
@@ -103,10 +103,21 @@ impl Server {
     }
 
     /// Puts these rules, and this publish token, in the place of those that there are. What asks from now on is answered
-    /// by them. [`Error::bad`] says which rule is wrong; then those from before stay.
+    /// by them, and open streams that have lost their right are ended. [`Error::bad`] says which rule is wrong; then those
+    /// from before stay.
     pub fn set_rules(&self, rules: &[Rule], publish_token: Option<&Secret>) -> Result<(), Error> {
         self.app().access.reload(Rules::new(rules, publish_token)?);
         Ok(())
+    }
+
+    /// Puts these keys of tickets, and these issuers of JWTs, in the place of those that there are. Open streams whose
+    /// credential was verified with another one are ended.
+    pub fn set_keys(&self, tickets: TicketKeys, issuers: Vec<Arc<Issuer>>) {
+        let access = &self.app().access;
+        access.reload_trust(Trust { tickets, issuers });
+        if let Err(error) = access.fetch_keys(&self.app().threads) {
+            log::error!("failed to start the thread that fetches keys: {error}");
+        }
     }
 
     /// What handlers are given.

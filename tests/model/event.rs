@@ -8,3 +8,4 @@ pub use form::Form;
 
 pub const OPEN: &str = "open";
 pub const DRAIN: &str = "drain";
+pub const UNAUTHORIZED: &str = "unauthorized";

@@ -201,7 +201,7 @@ impl World {
     fn stream(&self, start: Start) -> Stream {
         let wanted =
             Wanted { subscribe: topics().into_iter().map(Into::into).collect(), ..Wanted::default() };
-        let grant = Access::default().grant(&HeaderMap::new(), [127, 0, 0, 1].into(), wanted);
+        let grant = Access::default().grant(&HeaderMap::new(), None, [127, 0, 0, 1].into(), wanted);
         let mut stream = Stream::new(&grant.expect("everybody may"), start);
         let now = self.now.clone();
         stream.snapshot =

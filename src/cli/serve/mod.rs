@@ -41,11 +41,6 @@ enum Wish {
 pub(super) fn run(given: &Flags) -> Result<(), Failure> {
     let file = file::read(given)?;
     let flags = &file.flags.clone();
-    if file.configuration.tickets.is_some() || !file.configuration.jwts.is_empty() {
-        return Err(Failure::Work(
-            "this version takes no tickets and no JWTs; `[tickets]` and `[[jwt]]` have to go".into(),
-        ));
-    }
     // More threads than processors do not allocate at the same time, and what leaves no heap is given back.
     let processors = available_parallelism().map_or(1, NonZero::get);
     limit_heaps(if address_space_max().is_some() { 1 } else { processors });
@@ -125,7 +120,9 @@ fn reload(server: &Server, given: &Flags, descriptors: usize) {
     let read = || -> Result<Config, Failure> { file::read(given)?.config(descriptors) };
     let taken = read().map_err(Failure::text).and_then(|config| {
         let rules = server.set_rules(&config.rules, config.publish_token.as_ref());
-        rules.map(|()| config.rules.len()).map_err(|error| error.to_string())
+        rules.map_err(|error| error.to_string())?;
+        server.set_keys(config.tickets, config.issuers);
+        Ok(config.rules.len())
     });
     match taken {
         Ok(count) => {

@@ -1,8 +1,13 @@
 //! Who may publish and read, and from which sites.
 
+#[cfg(feature = "jwt")]
+mod jwks; // keys at an address
+mod jwt; // what applications sign for their users
 mod hosts; // names under which the server is asked for
 mod leaks; // what is refused is seen nowhere
 mod origins; // CORS
 mod retract; // who may retract events
 mod rules; // what rules give, and what refusals say
+mod tickets; // what a backend gives its users, and takes back
 mod site; // requests that pages of other sites make a browser send
+mod revoked; // what was taken back, on a disk that fails

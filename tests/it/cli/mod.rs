@@ -9,4 +9,5 @@ mod listening; // which answers `callout listen` accepts, and when it ends or co
 mod output; // standard output that is a terminal, is full, or is closed
 mod remote; // which server the commands reach, and how they take its answers
 mod settings; // the values of flags and variables
+mod tickets; // made and explained without a server
 mod starting; // what `callout serve` does with its folder, its terminal and its output

@@ -27,7 +27,7 @@ pub fn server_with(change: impl FnOnce(&mut Config)) -> Server {
 pub fn grant(subscribe: Vec<Topic>) -> Grant {
     let subscribe = subscribe.into_iter().map(Into::into).collect();
     let wanted = Wanted { subscribe, ..Wanted::default() };
-    Access::default().grant(&HeaderMap::new(), [127, 0, 0, 1].into(), wanted).expect("everybody may")
+    Access::default().grant(&HeaderMap::new(), None, [127, 0, 0, 1].into(), wanted).expect("everybody may")
 }
 
 /// All tests share this process, and some hold both ends of a thousand connections: more than the soft limit

@@ -66,6 +66,7 @@ impl Connection {
             self.source.skip(head.bytes);
             let mut request = head.request;
             request.client = self.shared.proxies.client(self.peer.ip(), &request.headers);
+            request.is_forwarded_tls = self.shared.proxies.is_secure(self.peer.ip(), &request.headers);
             if head.framing == Framing::Length(0) {
                 return Ok((request, busy));
             }
