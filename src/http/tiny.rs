@@ -109,11 +109,12 @@ impl Worker {
         match answer {
             Answer::Full(response) => {
                 let (status, bytes) = (response.status.as_u16(), response.body.len() as u64);
+                let is_refusal = response.is_refusal;
                 // A browser that is gone needs no answer.
                 let _ = incoming.respond(convert(&response));
                 let (method, path) = (&method, &path);
                 let answered = Answered { client, method, path, status, took: began.elapsed() };
-                log_request(&answered, bytes);
+                log_request(&answered, bytes, is_refusal);
                 self.shared.site.answered(&answered);
             }
             Answer::Stream(response, stream) => {

@@ -163,15 +163,18 @@ fn refusal(error: &Error, request: &Request) -> Response {
     }
     match error.kind() {
         // Any other status would stop an EventSource for good.
-        ErrorKind::Full if request.wants_events() => {
-            let retry_millis = fastrand::u32(FULL_RETRY_MILLIS);
-            Response {
-                body: come_back(retry_millis).into_bytes().into(),
-                is_open: false,
-                ..Response::stream()
-            }
-        }
+        ErrorKind::Full if request.wants_events() => empty_stream(fastrand::u32(FULL_RETRY_MILLIS)),
         _ if request.path() == CHAT_MESSAGE => chat::failure(error),
         _ => Response::error(error),
+    }
+}
+
+/// A stream that says when to come back, and ends.
+fn empty_stream(retry_millis: u32) -> Response {
+    Response {
+        body: come_back(retry_millis).into_bytes().into(),
+        is_open: false,
+        is_refusal: true,
+        ..Response::stream()
     }
 }

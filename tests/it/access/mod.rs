@@ -3,6 +3,7 @@
 mod hosts; // names under which the server is asked for
 mod leaks; // what is refused is seen nowhere
 mod origins; // CORS
+mod refusals; // what the log says of many refusals
 mod retract; // who may retract events
 mod rules; // what rules give, and what refusals say
 mod site; // requests that pages of other sites make a browser send
