@@ -159,7 +159,10 @@ pub mod server;
 #[doc(hidden)]
 pub mod cli;
 
-pub use access::{Action, Area, Caller, Digest, Grant, Identity, Origin, Pattern, Rights, Rule, Secret, Who};
+pub use access::{
+    Action, Area, Caller, ClientLimits, Digest, Grant, Identity, Limit, Origin, Pattern, Rate, Rights, Rule,
+    Secret, Who,
+};
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};
 pub use error::{Error, ErrorKind, Problem};

@@ -1,7 +1,7 @@
 //! What a stream is to carry: the answer of a handler to a request for events.
 
 use super::Permit;
-use crate::access::Grant;
+use crate::access::{Grant, Held};
 use crate::event::{Form, Frame};
 use crate::history::Start;
 use crate::selector::{Selector, reduced};
@@ -59,6 +59,8 @@ pub struct Stream {
     pub goodbye: Option<String>,
     /// What has to end with the stream (its name among those present, say): dropped when the stream is over.
     pub guards: Vec<Box<dyn Any + Send>>,
+    /// It is one of the streams of its client that are sent what they missed; given back when it is live.
+    pub(crate) replay: Option<Held>,
     /// It is one of so many streams; given back when it is over.
     permit: Option<Permit>,
 }
@@ -73,6 +75,7 @@ impl Stream {
             snapshot: None,
             goodbye: None,
             guards: Vec::new(),
+            replay: None,
             permit: None,
         }
     }

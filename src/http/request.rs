@@ -40,6 +40,8 @@ pub struct Request {
     pub peer: SocketAddr,
     /// The address of the client: the peer's, or what a trusted proxy said of its own peer.
     pub client: IpAddr,
+    /// The address for which the request counts; none where it is this machine's own, or a proxy's.
+    pub(crate) counted: Option<IpAddr>,
     /// What the route's pattern gave names to.
     pub(crate) captures: Captures,
     /// What access has granted; none until it was asked.
@@ -56,7 +58,8 @@ impl Request {
         peer: SocketAddr,
     ) -> Request {
         let (captures, client) = (Captures::default(), peer.ip());
-        Request { method, target, version, headers, body: Vec::new(), peer, client, captures, grant: None }
+        let (counted, grant) = (None, None);
+        Request { method, target, version, headers, body: Vec::new(), peer, client, counted, captures, grant }
     }
 
     /// What delimits a stream that answers this request: HTTP/1.0 has no chunks.

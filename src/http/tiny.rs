@@ -149,7 +149,7 @@ impl Shared {
                 return Asked { client: peer.ip(), method: "-".into(), path: "-".into(), answer };
             }
         };
-        request.client = self.proxies.client(peer.ip(), &request.headers);
+        self.proxies.identify(&mut request, None);
         let answer = match read_body(incoming, self.limits.body_bytes_max) {
             Ok(body) => {
                 request.body = body;

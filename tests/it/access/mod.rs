@@ -2,6 +2,7 @@
 
 mod hosts; // names under which the server is asked for
 mod leaks; // what is refused is seen nowhere
+mod limits; // what one client may take
 mod origins; // CORS
 mod refusals; // what the log says of many refusals
 mod retract; // who may retract events

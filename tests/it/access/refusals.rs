@@ -22,6 +22,11 @@ fn ten_thousand_refusals_are_few_lines_that_count_all_of_them() {
             "POST /topics/t HTTP/1.1\r\nContent-Length: 1\r\n",
         ),
         (
+            "a limit",
+            &["--trusted-proxy", "127.0.0.1", "--limit-publish", "1/s 1"],
+            "POST /topics/t HTTP/1.1\r\nX-Forwarded-For: 198.51.100.1\r\nContent-Length: 1\r\n",
+        ),
+        (
             "another site",
             &[],
             "POST /topics/t HTTP/1.1\r\nOrigin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 1\r\n",

@@ -65,7 +65,7 @@ impl Connection {
             let busy = self.shared.busy.guard();
             self.source.skip(head.bytes);
             let mut request = head.request;
-            request.client = self.shared.proxies.client(self.peer.ip(), &request.headers);
+            self.shared.proxies.identify(&mut request, None);
             if head.framing == Framing::Length(0) {
                 return Ok((request, busy));
             }
