@@ -61,7 +61,7 @@ pub(in crate::cli) static COMMAND: Command = Command {
         Flag {
             name: "trusted-proxy",
             value: "ADDRESS",
-            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded); repeatable;\nwithout it no proxy is",
+            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded, or the PROXY\nprotocol); repeatable; without it no proxy is",
         },
         Flag {
             name: "data",

@@ -14,6 +14,7 @@ mod head;
 mod source;
 mod body;
 mod quota;
+mod announcement;
 mod open;
 mod readiness;
 mod sweeper;

@@ -147,7 +147,7 @@ impl Connection {
         // A peer that does not take the answer goes without.
         let _ = send_now(&self.socket, &bytes);
         let (method, path) = request.map_or(("-", "-"), |request| (request.method.as_str(), request.path()));
-        let client = request.map_or(self.peer.ip(), |request| request.client);
+        let client = request.map_or(self.announced.unwrap_or(self.peer.ip()), |request| request.client);
         let status = error.status().as_u16();
         let answered = Answered { client, method, path, status, took: began.elapsed() };
         log_request(&answered, bytes.len() as u64, true);

@@ -45,6 +45,10 @@ pub(super) struct Connection {
     state: State,
     /// What the kernel was asked to tell of this socket.
     asked: Option<Interests>,
+    /// Whether nothing was read yet, so that a proxy may still announce for whom it speaks.
+    is_new: bool,
+    /// The client whose connection this is, as a trusted proxy has announced.
+    announced: Option<IpAddr>,
     /// One of the connections that its address may have.
     _counted: Option<Held>,
     /// Held while a long head is read and answered.
@@ -117,6 +121,8 @@ impl Connection {
             peer,
             state: State::Head { deadline, idle_until: Instant::now() },
             asked: None,
+            is_new: true,
+            announced: None,
             _counted: counted,
             long_head: None,
             share: None,
