@@ -1,6 +1,6 @@
 //! What handlers are given: the way in for events, streams, and the state of pages.
 
-use crate::access::{Access, Key, Rates};
+use crate::access::{Access, Kept, Key, Rates};
 use crate::client::{Permits, Stream};
 use crate::error::Error;
 use crate::event::{Draft, EARLIEST, Form};
@@ -89,18 +89,14 @@ impl App {
     /// client.
     pub(crate) fn count_event(&self, request: &Request, draft: &Draft) -> Result<(), Error> {
         let is_kept = !draft.topics.iter().all(|topic| self.publisher.is_ephemeral(topic));
-        self.count_publication(request, is_kept.then_some(draft.data.len()))
+        self.count_publication(request, is_kept.then_some(Kept { bytes: draft.data.len(), entries: 1 }))
     }
 
-    /// The same for any other publication, with the bytes of it that are kept.
-    pub(crate) fn count_publication(
-        &self,
-        request: &Request,
-        kept_bytes: Option<usize>,
-    ) -> Result<(), Error> {
+    /// The same for any other publication, with what of it is kept.
+    pub(crate) fn count_publication(&self, request: &Request, kept: Option<Kept>) -> Result<(), Error> {
         let Some(key) = counted(request)? else { return Ok(()) };
         self.rates.publish(&key)?;
-        kept_bytes.map_or(Ok(()), |bytes| self.rates.keep(&key, bytes))
+        kept.map_or(Ok(()), |kept| self.rates.keep(&key, kept))
     }
 
     /// A stream on the topics that the request's route declared, in the form that the request asks for, beginning

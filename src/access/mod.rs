@@ -27,7 +27,7 @@ pub use identity::{Caller, Identity};
 pub use origin::Origin;
 pub use origins::Origins;
 pub use pattern::Pattern;
-pub use rates::{ClientLimits, Held, Key, Limit, Prefix, Rate, Rates, Refused, Room};
+pub use rates::{ClientLimits, Held, Kept, Key, Limit, Prefix, Rate, Rates, Refused, Room};
 pub use rights::Rights;
 pub use rules::{Rule, Rules, Who};
 pub use site::Effect;

@@ -2,6 +2,7 @@
 //! feed, all posts and the list of feeds are each answered as JSON, or as a stream of the same JSON where the
 //! request accepts events.
 
+use crate::access::Kept;
 use crate::app::App;
 use crate::error::Error;
 use crate::http::{Answer, Request, Response};
@@ -122,7 +123,7 @@ pub fn edit(app: &App, request: &Request) -> Result<Answer, Error> {
     let id = post_id(request)?;
     let Change { title, content } = request.json(r#"{"title":"…","content":"…"}"#)?;
     let edit = Edit::new(title.as_deref(), content, versions(request)?)?;
-    app.count_publication(request, Some(request.body.len()))?;
+    app.count_publication(request, Some(kept(request, edit.tags())))?;
     Ok(Answer::Full(respond(StatusCode::OK, &app.posts.edit(id, edit)?)))
 }
 
@@ -144,10 +145,15 @@ pub fn generate(app: &App, request: &Request) -> Result<Answer, Error> {
 }
 
 fn created(app: &App, request: &Request, new: NewPost) -> Result<Answer, Error> {
-    app.count_publication(request, Some(request.body.len()))?;
+    app.count_publication(request, Some(kept(request, new.tags())))?;
     let post = app.posts.create(new)?;
     let address = format!("/api/posts/{}", post.id);
     Ok(Answer::Full(respond(StatusCode::CREATED, &post).with(LOCATION, address)))
+}
+
+/// What is kept of a post with these tags.
+fn kept(request: &Request, tags: &[String]) -> Kept {
+    Kept { bytes: request.body.len(), entries: 1 + tags.len() }
 }
 
 /// What a request for a list of posts wants.

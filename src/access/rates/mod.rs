@@ -41,8 +41,16 @@ pub struct Rates {
     replays: Limited<Arc<Counts>>,
     publish: Limited<(Buckets, Rate)>,
     bytes: Limited<(Buckets, usize)>,
-    /// What an event counts at least.
-    event_bytes_min: usize,
+    /// What an entry counts at least.
+    entry_bytes_min: usize,
+}
+
+/// What is kept of a publication.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    pub bytes: usize,
+    /// Of what the server keeps a number: an event is one, a post is one, and one more for each feed that it is in.
+    pub entries: usize,
 }
 
 /// A limit that holds, if it does, and how much it has refused.
@@ -79,7 +87,7 @@ impl Rates {
             replays: Limited::new("--limit-replays", replays.map(Counts::new)),
             publish: Limited::new("--limit-publish", publish.map(|rate| (Buckets::new(rate.full()), rate))),
             bytes: Limited::new("--limit-bytes", bytes.map(|bytes| (Buckets::new(BYTES_TIME), bytes))),
-            event_bytes_min: (room.bytes / room.events.max(1)).max(1),
+            entry_bytes_min: (room.bytes / room.events.max(1)).max(1),
         }
     }
 
@@ -127,10 +135,10 @@ impl Rates {
         Err(Error::too_many(fast, secs(wait)))
     }
 
-    /// An event or a post of this client with so many bytes that are kept. A 429 if it has had more kept than it may.
-    pub fn keep(&self, key: &Key, bytes: usize) -> Result<(), Error> {
+    /// Something more of this client that is kept. A 429 if it has had as much kept as it may.
+    pub fn keep(&self, key: &Key, kept: Kept) -> Result<(), Error> {
         let Some((buckets, limit)) = &self.bytes.counted else { return Ok(()) };
-        let amount = bytes.max(self.event_bytes_min);
+        let amount = kept.bytes.max(kept.entries.saturating_mul(self.entry_bytes_min));
         let nanos = BYTES_TIME.as_nanos() * amount as u128 / (*limit).max(1) as u128;
         let amount = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         let wait = match buckets.pour(key, amount, self.started.elapsed()) {
@@ -240,6 +248,10 @@ mod tests {
         Rates::new(&limits, room, false)
     }
 
+    fn event(bytes: usize) -> Kept {
+        Kept { bytes, entries: 1 }
+    }
+
     fn ann() -> Key {
         Key::Identity("ann".into())
     }
@@ -262,13 +274,22 @@ mod tests {
     fn an_event_counts_as_its_bytes_and_at_least_as_its_share_of_the_history() {
         let rates = rates(|limits| limits.bytes = Limit::At(10_000));
         // A thousandth of a million bytes each.
-        assert_eq!((0..20).filter(|_| rates.keep(&ann(), 1).is_ok()).count(), 10);
+        assert_eq!((0..20).filter(|_| rates.keep(&ann(), event(1)).is_ok()).count(), 10);
         let bob = Key::Identity("bob".into());
-        assert!(rates.keep(&bob, 9_000).is_ok() && rates.keep(&bob, 9_000).is_err());
+        assert!(rates.keep(&bob, event(9_000)).is_ok() && rates.keep(&bob, event(9_000)).is_err());
+        // Many entries count for each.
+        assert!(rates.keep(&bob, event(1)).is_ok() && rates.keep(&bob, event(1)).is_err());
+        let dan = Key::Identity("dan".into());
+        let post = Kept { bytes: 1, entries: 5 };
+        assert!(
+            rates.keep(&dan, post).is_ok()
+                && rates.keep(&dan, post).is_ok()
+                && rates.keep(&dan, post).is_err()
+        );
         // One that is larger than all that may be kept is taken, and then nothing for an hour.
         let eve = Key::Identity("eve".into());
-        assert!(rates.keep(&eve, 50_000).is_ok());
-        let error = rates.keep(&eve, 1).expect_err("it is used up");
+        assert!(rates.keep(&eve, event(50_000)).is_ok());
+        let error = rates.keep(&eve, event(1)).expect_err("it is used up");
         assert!(error.retry_after_secs().is_some_and(|secs| (300..=360).contains(&secs)), "{error:?}");
     }
 
@@ -277,7 +298,9 @@ mod tests {
         let rates = rates(|_| {});
         let held: Vec<_> = (0..2_000).map(|_| rates.hold_stream(&ann())).collect();
         assert!(held.iter().all(|held| matches!(held, Ok(None))));
-        assert!((0..2_000).all(|_| rates.publish(&ann()).is_ok() && rates.keep(&ann(), 1 << 30).is_ok()));
+        assert!(
+            (0..2_000).all(|_| rates.publish(&ann()).is_ok() && rates.keep(&ann(), event(1 << 30)).is_ok())
+        );
         assert_eq!(rates.to_string(), "no address and no user has limits of its own");
     }
 }

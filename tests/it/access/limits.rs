@@ -189,7 +189,8 @@ fn a_stranger_fills_neither_the_posts_nor_the_feeds_and_may_still_delete() {
     };
     let answers: Vec<Answer> = (0..100).map(|number| new("198.51.100.1", number)).collect();
     let taken = answers.iter().filter(|answer| answer.status == 201).count();
-    assert!((25..40).contains(&taken) && answers[99].status == 429, "{taken} {:?}", answers[99]);
+    // Each counts twice, for itself and for its tag.
+    assert!((12..20).contains(&taken) && answers[99].status == 429, "{taken} {:?}", answers[99]);
     let path = answers[0].header("location").expect("an address").to_owned();
     let change = |method: &str, body: &str| {
         request(at, &format!("{method} {path} HTTP/1.1\r\nX-Forwarded-For: 198.51.100.1"), body).status
