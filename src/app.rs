@@ -1,6 +1,6 @@
 //! What handlers are given: the way in for events, streams, and the state of pages.
 
-use crate::access::Access;
+use crate::access::{Access, ClientKey, Kept, Rates};
 use crate::client::{Permits, Stream};
 use crate::error::Error;
 use crate::event::{Draft, EARLIEST, Form};
@@ -52,6 +52,8 @@ pub struct App {
     pub(crate) posts: PostService,
     pub(crate) files: Files,
     pub(crate) access: Arc<Access>,
+    /// What each client has taken.
+    pub(crate) rates: Arc<Rates>,
     pub(crate) stats: Stats,
     /// Live activity; none with `--no-activity`, or where its page is off.
     pub(crate) activity: Option<Activity>,
@@ -66,24 +68,41 @@ impl App {
     /// the event has its id and is where the history keeps it. [`Error::bad`] says what in the draft cannot be sent,
     /// [`Error::conflict`] that another event is kept under its id, [`Error::unavailable`] that it cannot be kept now.
     pub fn publish(&self, request: &Request, draft: Draft) -> Result<Receipt, Error> {
+        self.count_event(request, &draft)?;
         self.publisher.publish(request.grant()?, draft)
     }
 
     /// The same, and counts the streams that the event reached, for which it also waits for the hub.
     pub fn publish_counted(&self, request: &Request, draft: Draft) -> Result<(Receipt, usize), Error> {
+        self.count_event(request, &draft)?;
         self.publisher.publish_counted(request.grant()?, draft)
     }
 
     /// Broadcasts an event that is ephemeral by nature, and counts the streams that it reached. Blocks
     /// until the hub has passed it on. Errors as [`App::publish`], but for those of what is kept.
     pub fn broadcast(&self, request: &Request, draft: Draft) -> Result<usize, Error> {
+        self.count_publication(request, None)?;
         self.publisher.broadcast_counted(request.grant()?, draft)
+    }
+
+    /// Counts an event that is about to be published for whoever sent the request. A 429 if that is too much for one
+    /// client.
+    pub(crate) fn count_event(&self, request: &Request, draft: &Draft) -> Result<(), Error> {
+        let is_kept = !draft.topics.iter().all(|topic| self.publisher.is_ephemeral(topic));
+        self.count_publication(request, is_kept.then_some(Kept { bytes: draft.data.len(), entries: 1 }))
+    }
+
+    /// The same for any other publication, with what of it is kept.
+    pub(crate) fn count_publication(&self, request: &Request, kept: Option<Kept>) -> Result<(), Error> {
+        let Some(key) = counted(request)? else { return Ok(()) };
+        self.rates.publish(&key)?;
+        kept.map_or(Ok(()), |kept| self.rates.keep(&key, kept))
     }
 
     /// A stream on the topics that the request's route declared, in the form that the request asks for, beginning
     /// where the request says, or else at `start`. It holds a permit for as long as it lives;
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if none is left. [`Error::bad`] if the request asks for an impossible
-    /// `last`.
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if none is left, and [`Error::too_many`] if the client has as many
+    /// streams as it may. [`Error::bad`] if the request asks for an impossible `last`.
     pub fn stream(&self, request: &Request, start: Start) -> Result<Stream, Error> {
         let selectors = request.grant()?.subscribe_selectors();
         let asked = asked_start(request)?;
@@ -98,9 +117,16 @@ impl App {
     }
 
     fn stream_from(&self, request: &Request, start: Start) -> Result<Stream, Error> {
+        let is_replayed = !matches!(start, Start::Live);
         let mut stream = Stream::new(request.grant()?, start);
         stream.form = asked_form(request)?;
         stream.watch = self.access.watch(request.grant()?, &self.threads)?;
+        if let Some(key) = counted(request)? {
+            if let Some(held) = self.rates.hold_stream(&key)? {
+                stream.guards.push(Box::new(held));
+            }
+            stream.replay = if is_replayed { self.rates.hold_replay(&key)? } else { None };
+        }
         Ok(stream.with_permit(self.permits.take()?))
     }
 
@@ -134,6 +160,11 @@ pub(crate) trait PageState: Any + Send + Sync + Sized {
 /// The states of the pages, by type; see [`App::state`].
 #[derive(Default)]
 pub(crate) struct PageStates(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+/// Who is counted for a request, if anybody is.
+fn counted(request: &Request) -> Result<Option<ClientKey>, Error> {
+    Ok(ClientKey::of(&request.grant()?.caller().identity, request.counted))
+}
 
 /// Where a browser asks to go on: the header that it sends when it reconnects, or a query parameter that a first
 /// request can carry. The header wins, for it is the newer one; then the id in the query,

@@ -172,8 +172,9 @@ impl Error {
     /// A 429 with its `Retry-After`: the caller has done this too often, and may again after so many seconds.
     pub fn too_many(reason: impl Into<String>, retry_after_secs: u64) -> Error {
         let error = Error::new(ErrorKind::TooMany, reason);
+        let seconds = if retry_after_secs == 1 { "second" } else { "seconds" };
         let error =
-            error.hint(format!("wait {retry_after_secs} seconds, as `Retry-After` says, then try again"));
+            error.hint(format!("wait {retry_after_secs} {seconds}, as `Retry-After` says, then try again"));
         Error { more: More::RetryAfterSecs(retry_after_secs), ..error }
     }
 

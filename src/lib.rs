@@ -160,8 +160,8 @@ pub mod server;
 pub mod cli;
 
 pub use access::{
-    Action, Algorithm, Area, Caller, Digest, Grant, Identity, Issuer, JwtKey, JwtKeys, Key, Origin, Pattern,
-    Rights, Rule, Secret, TicketKeys, Who,
+    Action, Algorithm, Area, Caller, ClientLimits, Digest, Grant, Identity, Issuer, JwtKey, JwtKeys, Key,
+    Limit, Origin, Pattern, Rate, Rights, Rule, Secret, TicketKeys, Who,
 };
 pub use app::App;
 pub use client::{Pace, Snapshot, Stream};

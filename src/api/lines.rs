@@ -85,14 +85,17 @@ pub fn publish(app: &App, request: &Request) -> Result<Answer, Error> {
     let grant = request.grant()?;
     let drafts = lines.into_iter().map(|line| {
         let draft = Line::draft(line)?;
-        Ok((app.access.grant_publish(grant, &draft.topics)?, draft))
+        let grant = app.access.grant_publish(grant, &draft.topics)?;
+        app.count_event(request, &draft)?;
+        Ok((grant, draft))
     });
     let answers = app.publisher.publish_all(drafts.collect());
-    // Whoever forgot the token is told so by the status too.
-    let is_unauthorized = |answer: &Result<Receipt, Error>| {
-        answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthorized)
+    // Whoever forgot the token, or publishes too much, is told so by the status too.
+    let is_of_all = |answer: &Result<Receipt, Error>| {
+        let of_all = |kind| matches!(kind, ErrorKind::Unauthorized | ErrorKind::TooMany);
+        answer.as_ref().is_err_and(|error| of_all(error.kind()))
     };
-    if let (Some(Err(error)), true) = (answers.first(), answers.iter().all(is_unauthorized)) {
+    if let (Some(Err(error)), true) = (answers.first(), answers.iter().all(is_of_all)) {
         return Err(error.clone());
     }
     let mut body = Vec::with_capacity(answers.len() * 32);

@@ -51,6 +51,7 @@ struct Retraction {
 
 /// Takes the kept event `?id=` back, or without one all that is kept of the topic.
 pub fn retract(app: &App, request: &Request) -> Result<Answer, Error> {
+    app.count_publication(request, None)?;
     let grant = request.grant()?;
     let id = request.query("id");
     let [topic] = grant.publish_topics() else { return Err(Error::bad("one topic is retracted at a time")) };

@@ -300,6 +300,7 @@ impl Client {
         let Phase::Replay(replay) = &mut self.phase else { return };
         if self.subscription.is_some() {
             self.phase = Phase::Live;
+            self.stream.as_mut().expect("it is taken only at the end").replay = None;
             return;
         }
         let stream = self.stream.as_mut().expect("it is taken only at the end");

@@ -1,7 +1,7 @@
 //! What a stream is to carry: the answer of a handler to a request for events.
 
 use super::Permit;
-use crate::access::{Grant, Watch};
+use crate::access::{Grant, Held, Watch};
 use crate::event::{Form, Frame};
 use crate::history::Start;
 use crate::selector::{Selector, reduced};
@@ -61,6 +61,8 @@ pub struct Stream {
     pub(crate) watch: Option<Watch>,
     /// What has to end with the stream (its name among those present, say): dropped when the stream is over.
     pub guards: Vec<Box<dyn Any + Send>>,
+    /// It is one of the streams of its client that are sent what they missed; given back when it is live.
+    pub(crate) replay: Option<Held>,
     /// It is one of so many streams; given back when it is over.
     permit: Option<Permit>,
 }
@@ -76,6 +78,7 @@ impl Stream {
             goodbye: None,
             watch: None,
             guards: Vec::new(),
+            replay: None,
             permit: None,
         }
     }

@@ -25,7 +25,9 @@ pub use response::Response;
 use crate::client::{Client, EndedStream, Pace, Step, Stream};
 use crate::error::Error;
 use crate::hub::outlet::End;
+use crate::os::refusals;
 use http::StatusCode;
+use log::Level;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use socket2::{Domain, Socket, Type};
@@ -240,9 +242,14 @@ fn answer(site: &dyn Site, request: &mut Request) -> Answer {
 }
 
 /// Writes the access log: a line for each request, with the client's address first. The query is left out,
-/// because it may contain a secret.
-fn log_request(answered: &Answered, bytes: u64) {
-    log::info!("{}", access_line(answered, bytes));
+/// because it may contain a secret. Of refusals there is one line a second for each status.
+fn log_request(answered: &Answered, bytes: u64, is_refusal: bool) {
+    if !is_refusal {
+        return log::info!("{}", access_line(answered, bytes));
+    }
+    let reason = StatusCode::from_u16(answered.status).ok().filter(|status| !status.is_success());
+    let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or("told to come back later");
+    refusals::log(Level::Info, reason, || access_line(answered, bytes));
 }
 
 /// The same for a stream that has ended, and why.

@@ -6,6 +6,7 @@
 //! client's. Where nothing else is sure, that is the peer's.
 
 use super::network::Network;
+use super::request::Request;
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::net::IpAddr;
@@ -35,9 +36,28 @@ impl Proxies {
         self.0.is_empty()
     }
 
+    /// Says in the request whose it is, and who is counted for it. A proxy that is trusted may have `announced` its own
+    /// peer before the request; then the header fields are that one's.
+    pub(super) fn identify(&self, request: &mut Request, announced: Option<IpAddr>) {
+        let peer = announced.unwrap_or(request.peer.ip());
+        request.client = self.client(peer, &request.headers);
+        request.is_forwarded_tls = self.is_secure(peer, &request.headers);
+        let is_forwarded = [X_FORWARDED_FOR, FORWARDED].iter().any(|name| request.headers.contains_key(name));
+        request.counted = match self.trusts(peer) {
+            // Whoever cannot be told from others, because the proxy's fields contradict each other, counts as the proxy.
+            true => is_forwarded.then_some(request.client),
+            false => self.counted_peer(peer),
+        };
+    }
+
+    /// The address by which a peer is counted: none for a trusted proxy, which speaks for others, and for this machine.
+    pub(super) fn counted_peer(&self, peer: IpAddr) -> Option<IpAddr> {
+        (!self.trusts(peer) && !peer.is_loopback()).then_some(peer)
+    }
+
     /// The address of the client for whom `peer` sent a request with these header fields. Unless the peer is
     /// trusted, that is the peer itself, and the fields are not looked at.
-    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.trusts(peer) {
             return peer;
         }
@@ -55,7 +75,7 @@ impl Proxies {
     }
 
     /// Whether the client came over TLS, as a trusted proxy says.
-    pub(super) fn is_secure(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+    fn is_secure(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
         let is_https =
             |value: Option<&str>| value.is_some_and(|value| value.trim().eq_ignore_ascii_case("https"));
         let said = headers.get_all(X_FORWARDED_PROTO).iter().next_back().map(text);
@@ -71,7 +91,8 @@ impl Proxies {
         self.trusts(peer) && (is_https(said) || is_https(forwarded))
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether a proxy of this address is believed.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 
@@ -179,7 +200,9 @@ fn is_port(rest: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Target;
     use super::*;
+    use http::{Method, Version};
 
     fn client(peer: &str, fields: &[(&str, &str)]) -> String {
         let trusted = ["10.0.0.0/8", "192.0.2.7", "2001:db8:1::/48"].map(|text| text.parse().unwrap());
@@ -215,6 +238,46 @@ mod tests {
         ] {
             assert_eq!(says("10.1.2.3", fields), is_secure, "{fields:?}");
             assert!(!says("192.0.2.1", fields), "an untrusted peer: {fields:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_counted_is_the_client_and_never_the_machine_itself_or_a_proxy_that_speaks_for_nobody() {
+        let proxies = Proxies::from_iter(["127.0.0.1", "10.0.0.0/8"].map(|text| text.parse().unwrap()));
+        for (peer, announced, fields, counted) in [
+            ("198.51.100.1", None, &[][..], Some("198.51.100.1")),
+            ("198.51.100.1", None, &[("x-forwarded-for", "203.0.113.9")], Some("198.51.100.1")),
+            ("127.0.0.2", None, &[], None),
+            ("127.0.0.2", None, &[("x-forwarded-for", "203.0.113.9")], None),
+            ("::1", None, &[], None),
+            // A trusted proxy, for itself and for others.
+            ("10.0.0.1", None, &[], None),
+            ("127.0.0.1", None, &[], None),
+            ("127.0.0.1", None, &[("x-forwarded-for", "203.0.113.9")], Some("203.0.113.9")),
+            ("127.0.0.1", None, &[("forwarded", "for=203.0.113.9")], Some("203.0.113.9")),
+            // Whoever hides in a contradiction is counted with all who do.
+            (
+                "127.0.0.1",
+                None,
+                &[("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "203.0.113.9")],
+                Some("127.0.0.1"),
+            ),
+            ("10.0.0.1", None, &[("x-forwarded-for", "unknown")], Some("10.0.0.1")),
+            // What the proxy announced stands for its peer.
+            ("10.0.0.1", Some("203.0.113.9"), &[("x-forwarded-for", "192.0.2.1")], Some("203.0.113.9")),
+            ("10.0.0.1", Some("10.0.0.2"), &[("x-forwarded-for", "192.0.2.1")], Some("192.0.2.1")),
+            ("10.0.0.1", Some("10.0.0.2"), &[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            let target = Target::parse("/").unwrap();
+            let peer_address = (peer.parse::<IpAddr>().unwrap(), 80).into();
+            let mut request = Request::new(Method::GET, target, Version::HTTP_11, headers, peer_address);
+            proxies.identify(&mut request, announced.map(|text| text.parse().unwrap()));
+            let counted = counted.map(|text| text.parse::<IpAddr>().unwrap());
+            assert_eq!(request.counted, counted, "{peer} {announced:?} {fields:?}");
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Request {
     pub client: IpAddr,
     /// Whether a trusted proxy says that the client came over TLS.
     pub(super) is_forwarded_tls: bool,
+    /// The address for which the request counts; none where it is this machine's own, or a proxy's.
+    pub(crate) counted: Option<IpAddr>,
     /// What the route's pattern gave names to.
     pub(crate) captures: Captures,
     /// What access has granted; none until it was asked.
@@ -67,6 +69,7 @@ impl Request {
             peer,
             client,
             is_forwarded_tls: false,
+            counted: None,
             captures,
             grant: None,
         }

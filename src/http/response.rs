@@ -40,12 +40,14 @@ pub struct Response {
     pub body: Cow<'static, [u8]>,
     /// Whether the body is open: it has no length, and the rest of it is written later.
     pub is_open: bool,
+    /// Whether it refuses what was asked for, although its status may not say so. The log has one line a second of those.
+    pub(crate) is_refusal: bool,
 }
 
 impl Response {
     /// A response without a body.
     pub fn empty(status: StatusCode) -> Response {
-        Response { status, headers: Vec::new(), body: Cow::Borrowed(b""), is_open: false }
+        Response { status, headers: Vec::new(), body: Cow::Borrowed(b""), is_open: false, is_refusal: false }
     }
 
     /// A response in JSON, which no cache keeps.
@@ -62,6 +64,8 @@ impl Response {
     /// its status requires, if any.
     pub fn error(error: &Error) -> Response {
         let mut response = Response::json(error.status(), &error.problem());
+        response.is_refusal =
+            matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::TooMany);
         if error.kind() == ErrorKind::Unauthorized {
             response = response.with(WWW_AUTHENTICATE, "Bearer");
         }

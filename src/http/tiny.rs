@@ -109,11 +109,12 @@ impl Worker {
         match answer {
             Answer::Full(response) => {
                 let (status, bytes) = (response.status.as_u16(), response.body.len() as u64);
+                let is_refusal = response.is_refusal;
                 // A browser that is gone needs no answer.
                 let _ = incoming.respond(convert(&response));
                 let (method, path) = (&method, &path);
                 let answered = Answered { client, method, path, status, took: began.elapsed() };
-                log_request(&answered, bytes);
+                log_request(&answered, bytes, is_refusal);
                 self.shared.site.answered(&answered);
             }
             Answer::Stream(response, stream) => {
@@ -148,8 +149,7 @@ impl Shared {
                 return Asked { client: peer.ip(), method: "-".into(), path: "-".into(), answer };
             }
         };
-        request.client = self.proxies.client(peer.ip(), &request.headers);
-        request.is_forwarded_tls = self.proxies.is_secure(peer.ip(), &request.headers);
+        self.proxies.identify(&mut request, None);
         let answer = match read_body(incoming, self.limits.body_bytes_max) {
             Ok(body) => {
                 request.body = body;

@@ -1,5 +1,6 @@
 //! The server's figures at one moment, the same for health, activity and whoever else shows them.
 
+use crate::access::{Rates, Refused};
 use crate::client::Permits;
 use crate::history::{History, Status};
 use crate::hub::Hub;
@@ -15,6 +16,7 @@ pub struct Stats {
     hub: Hub,
     history: Arc<dyn History>,
     permits: Arc<Permits>,
+    rates: Arc<Rates>,
 }
 
 /// The figures. Their names are those that people see.
@@ -32,6 +34,8 @@ pub struct Figures {
     pub delivered: u64,
     /// Browsers that were hung up on because they read too slowly, since the start.
     pub too_slow: u64,
+    /// What was refused to single clients, by the limit that refused it, since the start.
+    pub refused: Refused,
     /// What is kept.
     pub history: HistoryFigures,
 }
@@ -53,8 +57,8 @@ pub struct HistoryFigures {
 
 impl Stats {
     /// The figures of a server that starts now.
-    pub fn new(hub: Hub, history: Arc<dyn History>, permits: Arc<Permits>) -> Stats {
-        Stats { started: Instant::now(), hub, history, permits }
+    pub fn new(hub: Hub, history: Arc<dyn History>, permits: Arc<Permits>, rates: Arc<Rates>) -> Stats {
+        Stats { started: Instant::now(), hub, history, permits, rates }
     }
 
     /// Reads the figures. Does not wait for the hub or the disk.
@@ -67,6 +71,7 @@ impl Stats {
             published: counters.published.load(Relaxed),
             delivered: counters.delivered.load(Relaxed),
             too_slow: counters.too_slow.load(Relaxed),
+            refused: self.rates.refused(),
             history: self.history.status().into(),
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod deadline;
 pub(crate) mod kernel;
 pub(crate) mod random;
 pub(crate) mod memory;
+pub(crate) mod refusals;
 pub mod threads;
 pub(crate) mod pool;
 pub(crate) mod rest;

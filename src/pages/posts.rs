@@ -2,6 +2,7 @@
 //! feed, all posts and the list of feeds are each answered as JSON, or as a stream of the same JSON where the
 //! request accepts events.
 
+use crate::access::Kept;
 use crate::app::App;
 use crate::error::Error;
 use crate::http::{Answer, Request, Response};
@@ -113,7 +114,7 @@ pub fn show(app: &App, request: &Request) -> Result<Answer, Error> {
 pub fn create(app: &App, request: &Request) -> Result<Answer, Error> {
     let New { title, content, author } =
         request.json(r##"{"title":"…","content":"… #tag","author":"…"}"##)?;
-    created(app, NewPost::new(&title, content, &author)?)
+    created(app, request, NewPost::new(&title, content, &author)?)
 }
 
 /// Edits a post's title, content or both. Answers with the post. With `If-Match`, edits it only at one of the
@@ -122,28 +123,37 @@ pub fn edit(app: &App, request: &Request) -> Result<Answer, Error> {
     let id = post_id(request)?;
     let Change { title, content } = request.json(r#"{"title":"…","content":"…"}"#)?;
     let edit = Edit::new(title.as_deref(), content, versions(request)?)?;
+    app.count_publication(request, Some(kept(request, edit.tags())))?;
     Ok(Answer::Full(respond(StatusCode::OK, &app.posts.edit(id, edit)?)))
 }
 
 /// Deletes a post. Answers 204. `If-Match` is read as for [`edit`].
 pub fn delete(app: &App, request: &Request) -> Result<Answer, Error> {
+    // Whoever has had too much kept may still delete.
+    app.count_publication(request, None)?;
     app.posts.delete(post_id(request)?, versions(request)?)?;
     Ok(Answer::Full(Response::empty(StatusCode::NO_CONTENT)))
 }
 
 /// Creates a random post.
-pub fn generate(app: &App, _request: &Request) -> Result<Answer, Error> {
+pub fn generate(app: &App, request: &Request) -> Result<Answer, Error> {
     let tags = fastrand::choose_multiple(WORDS, fastrand::usize(1..=3));
     let title = format!("{} {}", pick(OPENINGS), tags[0]);
     let hashtags: Vec<String> = tags.iter().map(|tag| format!("#{tag}")).collect();
     let content = format!("{} {}", pick(SENTENCES), hashtags.join(" "));
-    created(app, NewPost::new(&title, content, pick(AUTHORS))?)
+    created(app, request, NewPost::new(&title, content, pick(AUTHORS))?)
 }
 
-fn created(app: &App, new: NewPost) -> Result<Answer, Error> {
+fn created(app: &App, request: &Request, new: NewPost) -> Result<Answer, Error> {
+    app.count_publication(request, Some(kept(request, new.tags())))?;
     let post = app.posts.create(new)?;
     let address = format!("/api/posts/{}", post.id);
     Ok(Answer::Full(respond(StatusCode::CREATED, &post).with(LOCATION, address)))
+}
+
+/// What is kept of a post with these tags.
+fn kept(request: &Request, tags: &[String]) -> Kept {
+    Kept { bytes: request.body.len(), entries: 1 + tags.len() }
 }
 
 /// What a request for a list of posts wants.

@@ -165,13 +165,11 @@ fn refusal(error: &Error, request: &Request) -> Response {
     }
     match error.kind() {
         // Any other status would stop an EventSource for good.
-        ErrorKind::Full if request.wants_events() => {
-            let retry_millis = fastrand::u32(FULL_RETRY_MILLIS);
-            Response {
-                body: come_back(retry_millis).into_bytes().into(),
-                is_open: false,
-                ..Response::stream()
-            }
+        ErrorKind::Full if request.wants_events() => empty_stream(fastrand::u32(FULL_RETRY_MILLIS)),
+        ErrorKind::TooMany if request.wants_events() && is_subscription(request) => {
+            let millis = error.retry_after_secs().and_then(|secs| u32::try_from(secs * 1_000).ok());
+            let millis = millis.unwrap_or(*FULL_RETRY_MILLIS.start());
+            empty_stream(fastrand::u32(millis..=millis.saturating_mul(2)))
         }
         ErrorKind::Unauthorized => {
             let fields = Access::refused(&request.headers, Some(request.target.query()));
@@ -179,5 +177,22 @@ fn refusal(error: &Error, request: &Request) -> Response {
         }
         _ if request.path() == CHAT_MESSAGE => chat::failure(error),
         _ => Response::error(error),
+    }
+}
+
+/// Whether the request's route answers with a stream and does nothing else.
+fn is_subscription(request: &Request) -> bool {
+    request
+        .grant()
+        .is_ok_and(|grant| grant.publish_topics().is_empty() && !grant.subscribe_selectors().is_empty())
+}
+
+/// A stream that says when to come back, and ends.
+fn empty_stream(retry_millis: u32) -> Response {
+    Response {
+        body: come_back(retry_millis).into_bytes().into(),
+        is_open: false,
+        is_refusal: true,
+        ..Response::stream()
     }
 }

@@ -1,7 +1,7 @@
 //! Builds a server from its settings, routes, socket and history.
 
 use super::{Config, JOIN_DEADLINE, ListenerKind, Server, StartError, settings};
-use crate::access::{Access, Hosts, Origins, Revoked, Secret, Trust};
+use crate::access::{Access, Hosts, Origins, Rates, Revoked, Room, Secret, Trust};
 use crate::app::{App, PageStates};
 use crate::client::Permits;
 use crate::history::{self, Address, History};
@@ -142,6 +142,7 @@ impl Builder {
         settings::check(&config)?;
         let rules = settings::rules(&config)?;
         let is_exposed = config.exposure().is_some();
+        let rates = rates(&config, is_exposed);
         let trust = Trust { tickets: config.tickets, issuers: config.issuers };
         // Without rules and keys there is nothing that could be taken back.
         let has_rights = !rules.is_open() || !trust.is_empty();
@@ -164,7 +165,7 @@ impl Builder {
         let posts =
             PostService::start(publisher.clone(), threads.clone(), address).map_err(StartError::Posts)?;
         let permits = Permits::new(config.streams_max);
-        let stats = Stats::new(hub.clone(), history.clone(), permits.clone());
+        let stats = Stats::new(hub.clone(), history.clone(), permits.clone(), rates.clone());
         let access = Access::new(rules, Hosts::new(config.hosts), Origins::new(config.origins), is_exposed);
         let access = Arc::new(access.with_trust(trust, revoked).that_may_change(config.rules_may_come));
         access.fetch_keys(threads).map_err(StartError::Threads)?;
@@ -184,6 +185,7 @@ impl Builder {
             posts,
             files: Files::new(config.www, &hidden),
             access,
+            rates: rates.clone(),
             stats,
             activity,
             threads: threads.clone(),
@@ -210,7 +212,8 @@ impl Builder {
                 let tiny = Tiny::start(socket, router, limits, proxies, threads).map_err(at(address))?;
                 return Ok(Arc::new(tiny));
             }
-            let direct = Direct::start(sockets, router, limits, proxies, threads).map_err(at(address))?;
+            let direct = Direct::start(sockets, router, limits, proxies, rates, threads);
+            let direct = direct.map_err(at(address))?;
             Ok(Arc::new(direct))
         });
         started.map(|listener| Server::new(app.clone(), listener)).inspect_err(|_| {
@@ -251,6 +254,26 @@ fn beside(socket: TcpListener, further: &[SocketAddr]) -> Result<Vec<TcpListener
         }
     }
     Ok(sockets)
+}
+
+/// What one client may take. The log says it, where anybody is limited or could be expected to be.
+fn rates(config: &Config, is_exposed: bool) -> Arc<Rates> {
+    let room = Room {
+        streams: config.streams_max,
+        connections: config.limits.connections_max,
+        bytes: config.bounds.bytes_max,
+        events: config.bounds.events_max,
+    };
+    let rates = Rates::new(&config.client_limits, room, is_exposed);
+    if is_exposed || rates.are_any() {
+        log::info!("{rates}");
+    }
+    if config.is_behind_unknown_proxy() {
+        log::info!(
+            "clients behind a proxy on this machine cannot be told apart, and none of these limits holds for one of them; --trusted-proxy would change that"
+        );
+    }
+    Arc::new(rates)
 }
 
 /// The socket of a program, which may have been made for an async runtime: the threads that accept wait in `accept`.

@@ -1,6 +1,6 @@
 //! The settings of a server.
 
-use crate::access::{Issuer, Origin, Rule, Secret, TicketKeys};
+use crate::access::{ClientLimits, Issuer, Origin, Rule, Secret, TicketKeys};
 use crate::history::{Address, Bounds, Durability};
 use crate::http::{CONNECTIONS_MAX, Limits, Proxies};
 use crate::pages::Pages;
@@ -79,6 +79,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// What connections are held to.
     pub limits: Limits,
+    /// What one client may take of it all.
+    pub client_limits: ClientLimits,
     /// Proxies that are believed when they say which client a request comes from.
     pub trusted_proxies: Proxies,
     /// The pages that the server has.
@@ -109,6 +111,7 @@ impl Default for Config {
             durability: Durability::default(),
             bounds: Bounds::default(),
             limits: Limits::default(),
+            client_limits: ClientLimits::default(),
             trusted_proxies: Proxies::default(),
             pages: Pages::default(),
             activity: true,
@@ -129,6 +132,13 @@ impl Config {
             return Some(format!("it is asked for as {host}, by --host"));
         }
         (!self.trusted_proxies.is_empty()).then(|| "a proxy is in front, by --trusted-proxy".into())
+    }
+
+    /// Whether a proxy that is not trusted has to be in front: on loopback nobody else asks for the names of `hosts`.
+    pub(super) fn is_behind_unknown_proxy(&self) -> bool {
+        let mut addresses = self.listen_also.iter().chain([&self.listen]);
+        let is_local = addresses.all(|address| address.ip().to_canonical().is_loopback());
+        is_local && !self.hosts.is_empty() && self.trusted_proxies.is_empty()
     }
 }
 

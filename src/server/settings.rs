@@ -2,7 +2,7 @@
 //! both are held to the same.
 
 use super::{Config, StartError};
-use crate::access::{Hosts, Rules, Secret};
+use crate::access::{Hosts, Limit, Rules, Secret};
 use crate::routes::Route;
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -71,6 +71,27 @@ pub(crate) static KEEP_AGE: Setting<Duration> = Setting {
     right: "a time like 7days, at least a second",
 };
 
+pub(crate) static LIMIT_STREAMS: Setting<usize> = one_clients("client_limits.streams");
+pub(crate) static LIMIT_CONNECTIONS: Setting<usize> = one_clients("client_limits.connections");
+pub(crate) static LIMIT_REPLAYS: Setting<usize> = one_clients("client_limits.replays");
+
+const fn one_clients(name: &'static str) -> Setting<usize> {
+    Setting { name, valid: 1..=usize::MAX, right: "a number like 200, or `off`" }
+}
+
+/// Both numbers of a rate. A shorter time than a microsecond would be no limit.
+pub(crate) static LIMIT_PUBLISH: Setting<u32> = Setting {
+    name: "client_limits.publish",
+    valid: 1..=1_000_000,
+    right: "a rate like 50/s, or '50/s 500' with how many may come at once, up to 1000000, or `off`",
+};
+
+pub(crate) static LIMIT_BYTES: Setting<usize> = Setting {
+    name: "client_limits.bytes",
+    valid: 1..=usize::MAX,
+    right: "a size like 16MB, which is also taken in each hour, or `off`",
+};
+
 /// What a publish token has to be.
 pub(crate) const TOKEN_RIGHT: &str = "one or more visible ASCII characters, and no blanks";
 
@@ -83,6 +104,10 @@ impl<T: PartialOrd + Copy + Debug> Setting<T> {
             return Ok(());
         }
         Err(wrong(self.name, &format!("{value:?}"), self.right))
+    }
+
+    fn check_limit(&self, limit: Limit<T>) -> Result<(), StartError> {
+        limit.set().map_or(Ok(()), |value| self.check(value))
     }
 }
 
@@ -101,6 +126,15 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     KEEP_EVENTS.check(bounds.events_max)?;
     KEEP_BYTES.check(bounds.bytes_max)?;
     KEEP_AGE.check(bounds.age_max)?;
+    let clients = &config.client_limits;
+    LIMIT_STREAMS.check_limit(clients.streams)?;
+    LIMIT_CONNECTIONS.check_limit(clients.connections)?;
+    LIMIT_REPLAYS.check_limit(clients.replays)?;
+    LIMIT_BYTES.check_limit(clients.bytes)?;
+    if let Some(rate) = clients.publish.set() {
+        LIMIT_PUBLISH.check(rate.per_sec)?;
+        LIMIT_PUBLISH.check(rate.burst)?;
+    }
     if *streams_max > limits.connections_max {
         let right = format!("at most `limits.connections_max`, {}", limits.connections_max);
         return Err(wrong(STREAMS.name, &streams_max.to_string(), &right));
@@ -137,6 +171,7 @@ fn wrong(name: &'static str, value: &str, right: &str) -> StartError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Rate;
 
     /// The setting that is refused after this change.
     fn refused(change: fn(&mut Config)) -> Option<&'static str> {
@@ -171,6 +206,12 @@ mod tests {
             (|c| c.bounds.events_max = 0, "bounds.events_max"),
             (|c| c.bounds.bytes_max = 0, "bounds.bytes_max"),
             (|c| c.bounds.age_max = Duration::ZERO, "bounds.age_max"),
+            (|c| c.client_limits.streams = Limit::At(0), "client_limits.streams"),
+            (|c| c.client_limits.connections = Limit::At(0), "client_limits.connections"),
+            (|c| c.client_limits.replays = Limit::At(0), "client_limits.replays"),
+            (|c| c.client_limits.bytes = Limit::At(0), "client_limits.bytes"),
+            (|c| c.client_limits.publish = Limit::At(Rate { per_sec: 0, burst: 1 }), "client_limits.publish"),
+            (|c| c.client_limits.publish = Limit::At(Rate { per_sec: 1, burst: 0 }), "client_limits.publish"),
             (|c| c.publish_token = Some("".into()), "publish_token"),
             (|c| c.publish_token = Some("two words".into()), "publish_token"),
             (|c| c.hosts = vec!["https://push.example.org".into()], "hosts"),

@@ -2,7 +2,7 @@
 
 use super::super::flags::{bytes, count, duration};
 use super::super::{Command, Failure, Flag, Flags, Usage};
-use crate::access::{Hosts, Origin, Secret};
+use crate::access::{ClientLimits, Hosts, Limit, Origin, Rate, Secret};
 use crate::client::Pace;
 use crate::history::{Address, Bounds, Durability, TopicBounds};
 use crate::http::{Limits, Network};
@@ -10,7 +10,8 @@ use crate::os::usage::memory_max;
 use crate::pages::Pages;
 use crate::selector::Selector;
 use crate::server::settings::{
-    BODY_BYTES, HEARTBEAT, HOST_RIGHT, IDLE, KEEP_AGE, KEEP_BYTES, KEEP_EVENTS, STREAMS, THREADS,
+    BODY_BYTES, HEARTBEAT, HOST_RIGHT, IDLE, KEEP_AGE, KEEP_BYTES, KEEP_EVENTS, LIMIT_BYTES,
+    LIMIT_CONNECTIONS, LIMIT_PUBLISH, LIMIT_REPLAYS, LIMIT_STREAMS, STREAMS, Setting, THREADS,
 };
 use crate::server::{Config, ListenerKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -60,7 +61,7 @@ pub(in crate::cli) static COMMAND: Command = Command {
         Flag {
             name: "trusted-proxy",
             value: "ADDRESS",
-            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded); repeatable;\nwithout it no proxy is",
+            help: "a proxy (10.0.0.1, or a network like 10.0.0.0/8) that is believed when it\nsays which client it speaks for (X-Forwarded-For, Forwarded, or the PROXY\nprotocol); repeatable; without it no proxy is",
         },
         Flag {
             name: "data",
@@ -118,6 +119,31 @@ pub(in crate::cli) static COMMAND: Command = Command {
             name: "streams",
             value: "COUNT",
             help: "streams open at once; more are told to come back later;\nas many as the descriptor limit allows",
+        },
+        Flag {
+            name: "limit-streams",
+            value: "COUNT",
+            help: "streams of one address, or of one user; more are told to come back; `off`\nfor no limit; 200 where others than this machine reach callout",
+        },
+        Flag {
+            name: "limit-connections",
+            value: "COUNT",
+            help: "connections of one address; more are closed; `off`; 500 as above",
+        },
+        Flag {
+            name: "limit-replays",
+            value: "COUNT",
+            help: "streams of one address or user that are sent what they missed, at once;\nmore are told to come back; `off`; 50 as above",
+        },
+        Flag {
+            name: "limit-publish",
+            value: "RATE",
+            help: "publications of one address or user; more are answered 429: '50/s 500' for\n50 a second and 500 at once (ten seconds' worth by default); `off`; 50/s as\nabove",
+        },
+        Flag {
+            name: "limit-bytes",
+            value: "SIZE",
+            help: "bytes that are kept of one address or user, at once, and as many again\neach hour; more are answered 429; `off`; a quarter of --keep-bytes as above",
         },
         Flag { name: "heartbeat", value: "TIME", help: "silence after which a comment is sent; 15s" },
         Flag {
@@ -177,6 +203,7 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
             "relaxed" => Some(Durability::Relaxed),
             _ => None,
         })?;
+    let client_limits = client_limits(flags)?;
     let listen = flags.text("listen").map_or_else(|| Ok(vec![default.listen]), addresses)?;
     let (&listen, listen_also) = listen.split_first().expect("a name that is known has an address");
     Ok(Config {
@@ -208,6 +235,7 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
         durability,
         bounds,
         limits,
+        client_limits,
         trusted_proxies: flags
             .list("trusted-proxy")
             .into_iter()
@@ -219,6 +247,46 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
             .setting("streams", &STREAMS, usize::MAX, count)?
             .min(connections_max - short_requests),
     })
+}
+
+/// What one client may take.
+fn client_limits(flags: &Flags) -> Result<ClientLimits, Usage> {
+    let default = ClientLimits::default();
+    Ok(ClientLimits {
+        streams: limit(flags, "limit-streams", &LIMIT_STREAMS, default.streams, count)?,
+        connections: limit(flags, "limit-connections", &LIMIT_CONNECTIONS, default.connections, count)?,
+        replays: limit(flags, "limit-replays", &LIMIT_REPLAYS, default.replays, count)?,
+        publish: limit(flags, "limit-publish", &LIMIT_PUBLISH, default.publish, rate)?,
+        bytes: limit(flags, "limit-bytes", &LIMIT_BYTES, default.bytes, |text| {
+            bytes(text.trim_end_matches("/h"))
+        })?,
+        ..default
+    })
+}
+
+/// A limit, or `off`.
+fn limit<T, N>(
+    flags: &Flags,
+    name: &str,
+    setting: &Setting<N>,
+    default: Limit<T>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Limit<T>, Usage> {
+    flags.value(name, default, setting.right, |text| match text {
+        "off" | "0" => Some(Limit::Off),
+        text => read(text).map(Limit::At),
+    })
+}
+
+/// So many a second, and how many at once.
+fn rate(text: &str) -> Option<Rate> {
+    let mut words = text.split_whitespace();
+    let in_range = |number: &u32| LIMIT_PUBLISH.valid.contains(number);
+    let per_sec = words.next()?;
+    let per_sec = count(per_sec.strip_suffix("/s").unwrap_or(per_sec)).filter(in_range)?;
+    let ten_secs = || Some(10 * per_sec).filter(in_range).or(Some(*LIMIT_PUBLISH.valid.end()));
+    let burst = words.next().map_or_else(ten_secs, |text| count(text).filter(in_range))?;
+    words.next().is_none().then_some(Rate { per_sec, burst })
 }
 
 /// An address with a port. A port alone means the loopback address.

@@ -9,6 +9,7 @@ use super::flags::duration;
 use super::output::print;
 use super::{Failure, Flags, log as stderr_log};
 use crate::os::kernel::{give_back_code, limit_heaps};
+use crate::os::refusals;
 use crate::os::threads::spawn;
 use crate::os::usage::address_space_max;
 use crate::server::{Config, Server};
@@ -192,6 +193,7 @@ fn openness(config: &Config) -> Vec<(Level, String)> {
 }
 
 fn exit(code: i32) -> ! {
+    refusals::tell();
     log::logger().flush();
     std::process::exit(code)
 }

@@ -14,6 +14,7 @@ mod head;
 mod source;
 mod body;
 mod quota;
+mod announcement;
 mod open;
 mod readiness;
 mod sweeper;
@@ -21,6 +22,7 @@ mod connection;
 
 use super::proxies::Proxies;
 use super::{Limits, Listener, Site};
+use crate::access::{Held, Rates};
 use crate::os::threads::Threads;
 use connection::{Connection, Shared};
 use socket2::SockRef;
@@ -58,11 +60,12 @@ impl Direct {
         site: Arc<dyn Site>,
         limits: Limits,
         proxies: Proxies,
+        rates: Arc<Rates>,
         threads: &Threads,
     ) -> io::Result<Direct> {
         listeners.iter().for_each(|listener| prepare(&SockRef::from(listener), &limits));
         let address = listeners.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
-        let shared = Arc::new(Shared::new(site, limits, proxies, threads)?);
+        let shared = Arc::new(Shared::new(site, limits, proxies, rates, threads)?);
         let listeners = listeners.into_iter().map(Arc::new).collect();
         let direct = Direct { address, listeners, shared };
         for listener in &direct.listeners {
@@ -108,14 +111,21 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut logged_at: Option<Instant> = None;
     loop {
         let error = match listener.accept() {
-            Ok((socket, peer)) => {
+            Ok((socket, mut peer)) => {
+                // An IPv4 peer of an IPv6 listener gets its IPv4 address back.
+                peer.set_ip(peer.ip().to_canonical());
+                // Before others make room for it. A browser whose connection is closed at once comes back, and whatever it
+                // could be answered would be more work than it is worth.
+                let counted = shared.proxies.counted_peer(peer.ip());
+                let counted = counted.map_or(Ok(None), |peer| shared.rates.hold_connection(peer));
+                let Ok(counted) = counted else { continue };
                 // Two who come at once on two addresses do not share the last room.
                 let _admission = shared.admission.lock();
                 // It is accepted first, because only for somebody who is there others have to make room.
                 if !shared.connections.make_room() {
                     return;
                 }
-                admit(socket, peer, shared);
+                admit(socket, peer, counted, shared);
                 continue;
             }
             Err(_) if shared.connections.is_closed() => return,
@@ -134,10 +144,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Has the connection served.
-fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+fn admit(socket: TcpStream, peer: SocketAddr, counted: Option<Held>, shared: &Arc<Shared>) {
     #[cfg(not(target_os = "linux"))]
     prepare(&SockRef::from(&socket), &shared.limits);
-    Connection::new(Arc::new(socket), peer, shared.clone()).begin();
+    Connection::new(Arc::new(socket), peer, counted, shared.clone()).begin();
 }
 
 /// Sets what every connection needs. On Linux a listening socket passes it on to those that it accepts.

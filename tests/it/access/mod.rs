@@ -5,7 +5,10 @@ mod jwks; // keys at an address
 mod jwt; // what applications sign for their users
 mod hosts; // names under which the server is asked for
 mod leaks; // what is refused is seen nowhere
+mod limits; // what one client may take
 mod origins; // CORS
+mod proxied; // clients behind proxies that announce them
+mod refusals; // what the log says of many refusals
 mod retract; // who may retract events
 mod rules; // what rules give, and what refusals say
 mod tickets; // what a backend gives its users, and takes back

@@ -84,7 +84,7 @@ impl Connection {
             status: status.as_u16(),
             took: began.elapsed(),
         };
-        log_request(&answered, bytes.len() as u64);
+        log_request(&answered, bytes.len() as u64, response.is_refusal);
         self.shared.site.answered(&answered);
         self.go_on(if sent.is_ok() { then } else { Then::Close })
     }
@@ -127,7 +127,7 @@ impl Connection {
         };
         let State::Answer(outgoing) = self.take_state() else { return Some(Wait::End) };
         let answered = outgoing.answered.answered();
-        log_request(&answered, outgoing.bytes.len() as u64);
+        log_request(&answered, outgoing.bytes.len() as u64, false);
         self.shared.site.answered(&answered);
         wait.or_else(|| self.go_on(outgoing.then))
     }
@@ -147,9 +147,10 @@ impl Connection {
         // A peer that does not take the answer goes without.
         let _ = send_now(&self.socket, &bytes);
         let (method, path) = request.map_or(("-", "-"), |request| (request.method.as_str(), request.path()));
-        let client = request.map_or(self.peer.ip(), |request| request.client);
+        let client = request.map_or(self.announced.unwrap_or(self.peer.ip()), |request| request.client);
         let status = error.status().as_u16();
-        log_request(&Answered { client, method, path, status, took: began.elapsed() }, bytes.len() as u64);
+        let answered = Answered { client, method, path, status, took: began.elapsed() };
+        log_request(&answered, bytes.len() as u64, true);
         self.begin_linger();
     }
 

@@ -3,6 +3,7 @@
 use super::{CONNECTIONS_SHARE, Connection, State, Wait};
 use crate::error::Error;
 use crate::http::busy::BusyGuard;
+use crate::http::direct::announcement::{self, Announcement};
 use crate::http::direct::body::Body;
 use crate::http::direct::head::{Framing, Head};
 use crate::http::{HEAD_BYTES_MAX, Request};
@@ -65,8 +66,7 @@ impl Connection {
             let busy = self.shared.busy.guard();
             self.source.skip(head.bytes);
             let mut request = head.request;
-            request.client = self.shared.proxies.client(self.peer.ip(), &request.headers);
-            request.is_forwarded_tls = self.shared.proxies.is_secure(self.peer.ip(), &request.headers);
+            self.shared.proxies.identify(&mut request, self.announced);
             if head.framing == Framing::Length(0) {
                 return Ok((request, busy));
             }
@@ -98,7 +98,22 @@ impl Connection {
             };
             if !self.source.buffered().is_empty() {
                 deadline.get_or_insert_with(|| Deadline::new(self.shared.limits.head_deadline));
-                if let Some(head) = Head::parse(self.source.buffered(), self.peer)? {
+                if self.is_new {
+                    let is_trusted = self.shared.proxies.trusts(self.peer.ip());
+                    match announcement::parse(self.source.buffered(), is_trusted)? {
+                        // Too short to tell; a head that is as short is not complete either.
+                        Announcement::Unfinished => {}
+                        Announcement::None => self.is_new = false,
+                        Announcement::Of { client, bytes } => {
+                            (self.is_new, self.announced) = (false, client);
+                            self.source.skip(bytes);
+                            continue;
+                        }
+                    }
+                }
+                if self.is_new {
+                    // More of the announcement has to come first.
+                } else if let Some(head) = Head::parse(self.source.buffered(), self.peer)? {
                     return Ok(head);
                 }
                 if self.source.buffered().len() > HEAD_BYTES_MAX && self.long_head.is_none() {

@@ -15,6 +15,7 @@ use super::open::SlotGuard;
 use super::quota::Share;
 use super::readiness::Interests;
 use super::source::Source;
+use crate::access::Held;
 use crate::client::Permit;
 use crate::http::{Answer, Answered, Request, answer};
 use crate::hub::outlet::End;
@@ -44,6 +45,12 @@ pub(super) struct Connection {
     state: State,
     /// What the kernel was asked to tell of this socket.
     asked: Option<Interests>,
+    /// Whether nothing was read yet, so that a proxy may still announce for whom it speaks.
+    is_new: bool,
+    /// The client whose connection this is, as a trusted proxy has announced.
+    announced: Option<IpAddr>,
+    /// One of the connections that its address may have.
+    _counted: Option<Held>,
     /// Held while a long head is read and answered.
     long_head: Option<Permit>,
     /// Held while the peer is waited for in the middle of a request.
@@ -99,9 +106,13 @@ enum Wait {
 }
 
 impl Connection {
-    /// Takes a slot for this socket. An IPv4 peer of an IPv6 listener gets its IPv4 address back.
-    pub(super) fn new(socket: Arc<TcpStream>, mut peer: SocketAddr, shared: Arc<Shared>) -> Connection {
-        peer.set_ip(peer.ip().to_canonical());
+    /// Takes a slot for this socket, whose peer it is counted for.
+    pub(super) fn new(
+        socket: Arc<TcpStream>,
+        peer: SocketAddr,
+        counted: Option<Held>,
+        shared: Arc<Shared>,
+    ) -> Connection {
         let slot = shared.connections.add(&socket, &shared.pool);
         let deadline = Some(Deadline::new(shared.limits.head_deadline));
         Connection {
@@ -110,6 +121,9 @@ impl Connection {
             peer,
             state: State::Head { deadline, idle_until: Instant::now() },
             asked: None,
+            is_new: true,
+            announced: None,
+            _counted: counted,
             long_head: None,
             share: None,
             shared,

@@ -1,6 +1,7 @@
 //! What all connections of a listener share.
 
 use super::Connection;
+use crate::access::Rates;
 use crate::client::Permits;
 use crate::http::busy::Busy;
 use crate::http::direct::open::Connections;
@@ -25,6 +26,7 @@ pub(in crate::http::direct) struct Shared {
     pub(in crate::http::direct) site: Arc<dyn Site>,
     pub(in crate::http::direct) limits: Limits,
     pub(in crate::http::direct) proxies: Proxies,
+    pub(in crate::http::direct) rates: Arc<Rates>,
     pub(in crate::http::direct) busy: Busy,
     pub(in crate::http::direct) connections: Arc<Connections<Connection>>,
     pub(in crate::http::direct) pool: Arc<Pool<Connection>>,
@@ -43,6 +45,7 @@ impl Shared {
         site: Arc<dyn Site>,
         limits: Limits,
         proxies: Proxies,
+        rates: Arc<Rates>,
         threads: &Threads,
     ) -> io::Result<Shared> {
         let connections = Arc::new(Connections::new(limits.connections_max));
@@ -59,6 +62,7 @@ impl Shared {
             site,
             limits,
             proxies,
+            rates,
             busy: Busy::new(),
             connections,
             long_heads: Permits::new(LONG_HEADS_MAX),
