@@ -18,7 +18,7 @@ const SHOWN_CHARS_MAX: usize = 64;
 /// Who is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// Who has no credential is counted by address.
+    /// Who has no credential, or one that names nobody, is counted by address.
     Address(Prefix),
     /// A user is counted by name, wherever the requests come from: so those who share an address share nothing else.
     Identity(Arc<str>),
@@ -33,8 +33,9 @@ impl Key {
     /// counted.
     pub fn of(identity: &Identity, address: Option<IpAddr>) -> Option<Key> {
         match identity {
-            Identity::Anonymous => address.map(Key::address),
-            Identity::User(name) => Some(Key::Identity(name.clone())),
+            Identity::User(name) if !name.is_empty() => Some(Key::Identity(name.clone())),
+            // A JWT without `sub` is anybody's, and one count for all who have one would be nobody's.
+            Identity::Anonymous | Identity::User(_) => address.map(Key::address),
             Identity::Token(_) | Identity::Program => None,
         }
     }
@@ -130,5 +131,6 @@ mod tests {
         assert_eq!(Key::of(&Identity::Anonymous, None), None);
         assert_eq!(Key::of(&Identity::Token("shop".into()), address), None);
         assert_eq!(Key::of(&Identity::User("ann".into()), address), Some(Key::Identity("ann".into())));
+        assert_eq!(Key::of(&Identity::User("".into()), address), Some(key("192.0.2.1")));
     }
 }

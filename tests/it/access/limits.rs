@@ -1,5 +1,6 @@
 //! What one client may take: by address behind a trusted proxy, and what the others notice of it.
 
+use super::tickets::{shop, ticket_of};
 use crate::support::{
     Answer, Browser, Program, Raw, get, narrow_socket, post, request, said, server_with, until,
 };
@@ -92,6 +93,31 @@ fn an_address_with_all_its_streams_is_told_to_come_back_and_no_other_notices() {
     until("its stream is given back", || {
         ask(at, "198.51.100.1", "text/event-stream", "/topics/t").1.contains("transfer-encoding")
     });
+}
+
+#[test]
+fn users_are_counted_by_name_wherever_they_are_and_those_behind_one_address_share_nothing() {
+    let server = proxied(|config| {
+        shop(config);
+        config.client_limits.streams = Limit::At(2);
+    });
+    let at = server.address();
+    let [ann, bob] = ["ann", "bob"].map(|user| (user, ticket_of(at, user)));
+    let path = |(user, ticket): &(&str, String)| format!("/topics/users/{user}/orders?ticket={ticket}");
+    let _of_ann = [open(at, "198.51.100.1", &path(&ann)), open(at, "198.51.100.2", &path(&ann))];
+    // A new ticket is still of the same user.
+    let again = ("ann", ticket_of(at, "ann"));
+    for client in ["198.51.100.1", "198.51.100.3"] {
+        let (mut raw, head) = ask(at, client, "text/event-stream", &path(&again));
+        told_to_come_back(&mut raw, &head);
+    }
+    let _of_bob = [open(at, "198.51.100.1", &path(&bob)), open(at, "198.51.100.1", &path(&bob))];
+    // Whoever has no ticket is counted by address, which these have left alone; and a token is not counted.
+    let _of_nobody = [open(at, "198.51.100.1", "/topics/news/a"), open(at, "198.51.100.1", "/topics/news/a")];
+    let (mut raw, head) = ask(at, "198.51.100.1", "text/event-stream", "/topics/news/a");
+    told_to_come_back(&mut raw, &head);
+    let token = "X-Forwarded-For: 198.51.100.1\r\nAuthorization: Bearer secret-of-shop\r\n";
+    let _of_shop: Vec<Browser> = (0..5).map(|_| Browser::open_with(at, "/topics/orders/a", token)).collect();
 }
 
 #[test]

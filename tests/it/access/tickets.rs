@@ -88,7 +88,7 @@ fn ticket(address: SocketAddr, wish: &Value) -> String {
     answer.json()["ticket"].as_str().unwrap().to_owned()
 }
 
-fn ticket_of(address: SocketAddr, user: &str) -> String {
+pub fn ticket_of(address: SocketAddr, user: &str) -> String {
     ticket(address, &json!({ "user": user }))
 }
 
