@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test test-model test-crowds test-kill test-browser test-examples test-clients test-proxies screenshots mutants check bench clean
+.PHONY: help run test test-model test-crowds test-kill test-browser test-examples test-clients test-proxies screenshots fuzz mutants check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,12 +48,16 @@ screenshots: tests/browser/node_modules ## make the README's pictures again
 	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
+fuzz: ## let libFuzzer look for a minute each for what breaks the readers of tickets, JWTs, selectors and headers (FUZZ_SECONDS)
+	fuzz/run
+
 mutants: ## change the program in small ways and see that tests notice (FILES="src/hub src/client" and SHARD=0/8 choose; hours)
 	tests/mutants.sh
 
 check: ## the whole gate: format, lints, docs and tests, for the default build and for each feature
 	$(CARGO) fmt --check
 	cd benches && $(CARGO) fmt --check
+	cd fuzz && $(CARGO) fmt --check
 	cd examples/clients/rust && $(CARGO) fmt --check
 	cd tests/clients/rust && $(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings

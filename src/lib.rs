@@ -94,6 +94,10 @@
 //!   pattern that is read.
 //! - **A token's rule is looked up for each decision**, by the token's digest. So one that is gone from the file gives nothing
 //!   from then on, also where it was shown before.
+//! - **A credential that is not valid is refused, also where none is needed.** Whoever sends one believes to have rights,
+//!   and would lose them without a word. Only what may be meant for somebody else is let pass.
+//! - **What was taken back is forgotten by nothing**: not by a restart, a clock that is set back, or a list that is full. So
+//!   moments only grow, and a full list makes more void rather than less.
 //! - **Feeds cost no commit of their own.** They are written to the same file as the posts, without waiting for the
 //!   disk: what is lost with the process is lost together with the note that it was done, and is done again.
 //! - **An HTTP/1.1 stream is chunked, one chunk per write.** The size belongs to the batch, so it is made once and

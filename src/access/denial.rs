@@ -108,6 +108,9 @@ fn subject(rules: &Rules, caller: &Caller) -> String {
         Credential::Token(digest) if rules.token(digest).is_none() => {
             format!("{}, which is not valid any more,", caller.identity)
         }
+        Credential::None if caller.identity == Identity::Anonymous => {
+            format!("{} in `Authorization`, `?ticket=` or the cookie `callout_ticket`", caller.identity)
+        }
         _ => caller.identity.to_string(),
     }
 }

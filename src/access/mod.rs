@@ -162,7 +162,7 @@ pub struct Access {
     pub origins: Origins,
     /// Whether others than this machine can reach the server.
     is_exposed: bool,
-    /// Whether a server without rules may be given some while it runs.
+    /// Whether rules may be changed while the server runs.
     may_change: bool,
 }
 
@@ -173,7 +173,7 @@ impl Access {
         Access { rules: RwLock::new(Arc::new(rules)), hosts, origins, is_exposed, ..Access::default() }
     }
 
-    /// The same, whose streams are watched also where there are no rules yet.
+    /// The same, whose streams of those without a credential are watched too, if rules may change.
     pub fn that_may_change(self, may_change: bool) -> Access {
         Access { may_change, ..self }
     }
@@ -238,7 +238,7 @@ impl Access {
         grant: &Grant,
         threads: &Threads,
     ) -> Result<Option<Watch>, Error> {
-        if self.is_open() && !self.may_change {
+        if !self.may_change && grant.caller.identity == Identity::Anonymous {
             return Ok(None);
         }
         let watch = self.watches.add(self, grant, threads)?;

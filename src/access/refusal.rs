@@ -34,8 +34,6 @@ impl fmt::Display for Kind {
 /// Why a credential is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// None came.
-    Missing,
     /// It is longer than any that is taken.
     TooLong {
         /// What it is.
@@ -108,11 +106,6 @@ impl Refusal {
     /// Why, for those who sent it.
     pub fn reason(&self) -> String {
         match self {
-            Refusal::Missing => {
-                "no credential came: neither the header `Authorization` with `Bearer …` or `Basic …`, \
-                 nor `?ticket=…`, nor the cookie `callout_ticket`"
-                    .into()
-            }
             Refusal::TooLong { kind, bytes_max } => {
                 format!("the {kind} is too long: at most {bytes_max} bytes are taken")
             }
@@ -150,11 +143,6 @@ impl Refusal {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Refusal::Missing => {
-                "send `Authorization: Bearer …` with a token, a ticket or a JWT; where headers cannot \
-                 be set, as with EventSource, use a ticket in `?ticket=…`"
-                    .into()
-            }
             Refusal::TooLong { kind: Kind::Ticket, .. } => {
                 "name fewer topics in it, or prefixes (`rooms/*`)".into()
             }

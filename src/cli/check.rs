@@ -54,7 +54,9 @@ fn check(path: &Path) -> Result<(Configuration, Config), Vec<String>> {
     // One after the other, since the first that is wrong ends the reading.
     let alone = configuration.settings.iter().map(std::slice::from_ref);
     let wrong = alone.filter_map(|setting| with(setting).config(DESCRIPTORS).err().map(Failure::text));
-    let wrong: Vec<String> = wrong.collect();
+    let mut wrong: Vec<String> = wrong.collect();
+    // A key that is wrong is found with each setting.
+    wrong.dedup();
     if !wrong.is_empty() {
         return Err(wrong);
     }

@@ -318,6 +318,9 @@ impl Client {
     /// An ephemeral event was dropped, or none has come yet: what is true now. To be called after [`Step::Snapshot`]; may
     /// block.
     pub fn write_snapshot(&mut self) {
+        if self.outlet.ended() == Some(End::Unauthorized) {
+            return;
+        }
         let stream = self.stream();
         let Some(frame) = stream.snapshot.as_ref().and_then(|snapshot| snapshot()) else { return };
         // Where there are several topics, nothing says which of them the snapshot belongs to.

@@ -167,7 +167,7 @@ impl Builder {
         let permits = Permits::new(config.streams_max);
         let stats = Stats::new(hub.clone(), history.clone(), permits.clone(), rates.clone());
         let access = Access::new(rules, Hosts::new(config.hosts), Origins::new(config.origins), is_exposed);
-        let access = Arc::new(access.with_trust(trust, revoked).that_may_change(config.rules_may_come));
+        let access = Arc::new(access.with_trust(trust, revoked).that_may_change(config.rules_may_change));
         access.fetch_keys(threads).map_err(StartError::Threads)?;
         let hidden: Vec<&str> = config.pages.off().map(Page::name).collect();
         let routes = routes(own, &config.pages);

@@ -55,9 +55,9 @@ pub struct Config {
     /// Who may do what. Without any, and without a publish token, everything is open; with one, everything is closed that
     /// none opens.
     pub rules: Vec<Rule>,
-    /// Whether rules will be set while the server runs ([`Server::set_rules`](crate::Server::set_rules)). Only then streams
-    /// that were opened while there were none are ended by them, for which each takes some memory.
-    pub rules_may_come: bool,
+    /// Whether rules will be changed while the server runs ([`Server::set_rules`](crate::Server::set_rules)). Only then
+    /// streams of those who have no credential are ended by it, for which each takes some memory.
+    pub rules_may_change: bool,
     /// The keys of tickets: the first signs, all are taken.
     pub tickets: TicketKeys,
     /// Who signs JWTs that are taken.
@@ -100,7 +100,7 @@ impl Default for Config {
             listener: ListenerKind::default(),
             publish_token: None,
             rules: Vec::new(),
-            rules_may_come: false,
+            rules_may_change: false,
             tickets: TicketKeys::default(),
             issuers: Vec::new(),
             hosts: Vec::new(),

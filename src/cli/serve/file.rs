@@ -35,8 +35,8 @@ impl FromFile {
     pub(in crate::cli) fn config(self, descriptors: usize) -> Result<Config, Failure> {
         let config = flags::config(&self.flags, descriptors).map_err(|failure| self.located(failure))?;
         let (tickets, issuers) = self.configuration.keys().map_err(Failure::Work)?;
-        let rules_may_come = self.path.is_some();
-        Ok(Config { rules: self.configuration.rules, rules_may_come, tickets, issuers, ..config })
+        let rules_may_change = self.path.is_some();
+        Ok(Config { rules: self.configuration.rules, rules_may_change, tickets, issuers, ..config })
     }
 
     /// A failure with its place in the file, if the file is at fault.

@@ -207,7 +207,7 @@ pub(super) fn config(flags: &Flags, descriptors: usize) -> Result<Config, Failur
     let listen = flags.text("listen").map_or_else(|| Ok(vec![default.listen]), addresses)?;
     let (&listen, listen_also) = listen.split_first().expect("a name that is known has an address");
     Ok(Config {
-        rules_may_come: default.rules_may_come,
+        rules_may_change: default.rules_may_change,
         tickets: default.tickets,
         issuers: default.issuers,
         listen,

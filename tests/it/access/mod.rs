@@ -12,5 +12,6 @@ mod refusals; // what the log says of many refusals
 mod retract; // who may retract events
 mod rules; // what rules give, and what refusals say
 mod tickets; // what a backend gives its users, and takes back
+mod signing; // applications that sign themselves
 mod site; // requests that pages of other sites make a browser send
 mod revoked; // what was taken back, on a disk that fails

@@ -130,6 +130,14 @@ fn mistakes_are_named_and_keys_are_not_shown() {
     let folder = Folder::new("mistakes");
     folder.write("short.key", "sesame");
     let key = folder.path("ticket.key");
+    folder.write("wrong.toml", "log = \"warn\"\nheartbeat = 9\n[tickets]\nkey_files = [\"short.key\"]\n");
+    let checked = output(&["check-config", &folder.path("wrong.toml")]);
+    assert_eq!(text(&checked.stdout).lines().count(), 1, "{}", text(&checked.stdout));
+    assert!(
+        text(&checked.stdout).contains("at least 32 bytes, and this one has 6"),
+        "{}",
+        text(&checked.stdout)
+    );
     for (args, code, complains) in [
         (vec!["ticket", "--user", "ann"], 2, "ticket needs --key-file"),
         (vec!["ticket", "--key-file", &key], 2, "ticket needs --user"),
