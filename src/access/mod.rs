@@ -74,7 +74,7 @@ use rights::Act;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use watch::Watches;
 
 /// What a request asks for.
@@ -335,7 +335,7 @@ impl Access {
         self.check_action(&self.rules(), caller, action)
     }
 
-    /// Whether there is no rule, so that everybody may publish and subscribe to all topics.
+    /// Whether there is no rule and no key of tickets or JWTs, so that everybody may publish and subscribe to all topics.
     pub fn is_open(&self) -> bool {
         self.rules().is_open()
     }
@@ -401,7 +401,10 @@ impl Access {
     }
 
     fn rules(&self) -> Arc<Rules> {
-        self.rules.read().clone()
+        static CLOSED: LazyLock<Arc<Rules>> = LazyLock::new(|| Rules::closed().into());
+        let rules = self.rules.read().clone();
+        // Who takes tickets does not mean them to be needless.
+        if rules.is_open() && !self.trust.read().is_empty() { CLOSED.clone() } else { rules }
     }
 
     fn check(&self, rules: &Rules, grant: &Grant) -> Result<(), Error> {

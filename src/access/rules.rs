@@ -145,6 +145,16 @@ impl Rules {
         Ok(all)
     }
 
+    /// The rules of a server without any that takes tickets or JWTs: they alone give rights.
+    pub(super) fn closed() -> Rules {
+        Rules {
+            anonymous: Rights::default(),
+            signed_in: Rights::default(),
+            tokens: HashMap::new(),
+            is_open: false,
+        }
+    }
+
     /// Opens what is open to everybody where no rule is written down: everything, or with a publish token everything
     /// but publishing to topics and notifying.
     fn open(&mut self, has_token: bool) {

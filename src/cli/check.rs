@@ -74,7 +74,9 @@ fn summary(path: &Path, configuration: &Configuration, config: &Config) -> Strin
     }
     text += "\n";
     let has_token = config.publish_token.is_some();
+    let has_keys = configuration.tickets.is_some() || !configuration.jwts.is_empty();
     let rows: Vec<[String; 5]> = match (config.rules.is_empty(), has_token) {
+        (true, false) if has_keys => vec![row("everybody", "", "", "", "")],
         (true, false) => vec![row("everybody", "*", "*", "all", "")],
         (true, true) => vec![row("everybody", "", "*", "all, but not to notify", "")],
         _ => config.rules.iter().map(of_rule).collect(),
@@ -83,7 +85,7 @@ fn summary(path: &Path, configuration: &Configuration, config: &Config) -> Strin
     text += &table(
         [row("who", "publish", "subscribe", "pages", "may")].into_iter().chain(rows).chain(own).collect(),
     );
-    if !config.rules.is_empty() {
+    if !config.rules.is_empty() || has_keys && !has_token {
         text += "\nTokens and users may what everybody may, and what is signed in. What no line gives is refused.\n";
     }
     if let Some(tickets) = &configuration.tickets {

@@ -121,6 +121,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether tickets or JWTs are taken.
+    pub(crate) fn has_keys(&self) -> bool {
+        !self.tickets.is_empty() || !self.issuers.is_empty()
+    }
+
     /// Why others than this machine can reach the server, as errors say it; none if they cannot. Behind a proxy on this
     /// machine the whole internet comes from loopback.
     pub fn exposure(&self) -> Option<String> {

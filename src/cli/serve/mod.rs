@@ -167,9 +167,14 @@ fn wait_for_signals(
 /// Lines for the log at the start: what is open to whom, and a warning where strangers may do everything.
 fn openness(config: &Config) -> Vec<(Level, String)> {
     let pages = &config.pages;
-    let has_rules = !config.rules.is_empty();
     let publishing = match config.publish_token {
-        _ if has_rules => {
+        None if config.rules.is_empty() && config.has_keys() => {
+            return vec![(
+                Level::Info,
+                "open is what tickets and JWTs give, and nothing else: there is no rule".into(),
+            )];
+        }
+        _ if !config.rules.is_empty() => {
             return vec![(
                 Level::Info,
                 "open is what the rules open; `callout check-config` lists it".into(),

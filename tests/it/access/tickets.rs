@@ -1,6 +1,8 @@
 //! Tickets: what a backend gives its users, what they may with it, and how it is taken back.
 
 use crate::support::{Answer, Browser, Program, Raw, assert_problem, get, request, said, server_with, until};
+use callout::access::moment::Moment;
+use callout::access::ticket::TicketDraft;
 use callout::server::{Config, Server};
 use callout::{Digest, Key, Rule, TicketKeys, Who};
 use serde_json::{Value, json};
@@ -66,6 +68,26 @@ fn folder(name: &str) -> PathBuf {
 
 fn server() -> Server {
     server_with(shop)
+}
+
+#[test]
+fn where_tickets_are_taken_and_no_rule_is_written_nothing_else_gives_anything() {
+    let keys = TicketKeys::new(vec![Key::new(&[1; 32]).unwrap()]);
+    let server = server_with(|config| config.tickets = keys.clone());
+    let at = server.address();
+    assert_eq!(request(at, "POST /topics/news HTTP/1.1", "x").status, 401);
+    assert_eq!(request(at, "POST /tickets HTTP/1.1", r#"{"user":"ann"}"#).status, 401);
+    assert_eq!(get(at, "/topics/news").status, 401);
+    let (issued, publish) = (Moment::now(), vec!["news".parse().unwrap()]);
+    let expires = issued.after(Duration::from_secs(60));
+    let of_ann =
+        TicketDraft { user: "ann".into(), publish, subscribe: Vec::new(), issued, expires, by: None };
+    let ticket = keys.sign(&of_ann).unwrap();
+    let head = format!("POST /topics/news HTTP/1.1\r\nAuthorization: Bearer {ticket}");
+    assert_eq!(request(at, &head, "x").status, 200);
+    // Without keys it is open again.
+    server.set_keys(TicketKeys::default(), Vec::new());
+    assert_eq!(request(at, "POST /topics/news HTTP/1.1", "x").status, 200);
 }
 
 fn set_access(server: &Server, config: &Config) {
