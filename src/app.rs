@@ -88,6 +88,9 @@ impl App {
     /// Counts an event that is about to be published for whoever sent the request. A 429 if that is too much for one
     /// client.
     pub(crate) fn count_event(&self, request: &Request, draft: &Draft) -> Result<(), Error> {
+        if counted(request)?.is_none() {
+            return Ok(());
+        }
         let is_kept = !draft.topics.iter().all(|topic| self.publisher.is_ephemeral(topic));
         self.count_publication(request, is_kept.then_some(Kept { bytes: draft.data.len(), entries: 1 }))
     }

@@ -68,7 +68,7 @@ impl Publisher {
     /// alone. Blocks as [`Publisher::publish`].
     pub(crate) fn publish_all(
         &self,
-        drafts: Vec<Result<(Grant, Draft), Error>>,
+        drafts: Vec<Result<(Arc<Grant>, Draft), Error>>,
     ) -> Vec<Result<Receipt, Error>> {
         let mut answers = Vec::with_capacity(drafts.len());
         let (mut kept, mut places) = (Vec::new(), Vec::new());
