@@ -90,6 +90,7 @@ export function connect(wanted) {
   let retry = 1000; // milliseconds
   // The ticket of now, where a function gives them, and whether it was just given.
   let held, isFresh;
+  const gives = typeof ticket === "function";
   // What it has seen: the last id, and the newest ones.
   let id = (resume && storage[key]) || "";
   let known = [id];
@@ -212,23 +213,21 @@ export function connect(wanted) {
 
   // A ticket to present; a new one if the last was refused or is about to end.
   async function present(anew) {
-    if (typeof ticket === "function") {
-      isFresh = anew || !held;
-      if (isFresh) held = await ticket();
-    } else held = ticket;
+    isFresh = anew || !held;
+    if (isFresh) held = await (gives ? ticket() : ticket);
     return held?.ticket ?? held;
   }
 
   // The ticket that was presented is not valid. Says whether another one may be.
   function isWorthAnother() {
     held = undefined;
-    return typeof ticket === "function" && !isFresh;
+    return gives && !isFresh;
   }
 
   // Goes on with a new ticket before the old one ends. Without one the stream goes on until its end.
   function renewLater(text) {
-    const millis = typeof ticket === "function" ? lasting(text) * (RENEW_AFTER + Math.random() * RENEW_WITHIN) : NaN;
-    if (millis > 0) return setTimeout(() => present(true).then(wake, () => {}), Math.min(millis, TIMER_MILLIS_MAX));
+    const millis = lasting(text) * (RENEW_AFTER + Math.random() * RENEW_WITHIN);
+    if (gives && millis > 0) return setTimeout(() => present(true).then(wake, () => {}), Math.min(millis, TIMER_MILLIS_MAX));
   }
 
   async function publishWithTicket(topic, data, { token, ...options } = {}) {

@@ -7,9 +7,12 @@ use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What a credential gives that names no topic.
+static NOTHING: LazyLock<Arc<Rights>> = LazyLock::new(Arc::default);
 
 /// The most characters of a name that an error shows.
 const SHOWN_CHARS_MAX: usize = 64;
@@ -120,8 +123,12 @@ impl Caller {
     /// The same caller with a ticket or a JWT that says this.
     pub(super) fn claiming(self, claims: Claims) -> Caller {
         let identity = Identity::User(claims.user.as_deref().unwrap_or_default().into());
-        let rights = Rights::carried(&claims.publish, &claims.subscribe);
-        let credential = Credential::Carried(rights.into(), Some(claims.into()));
+        // Many name nothing themselves, since the rules give it, and a stream keeps what its caller has shown.
+        let rights = match (&*claims.publish, &*claims.subscribe) {
+            ([], []) => NOTHING.clone(),
+            (publish, subscribe) => Rights::carried(publish, subscribe).into(),
+        };
+        let credential = Credential::Carried(rights, Some(claims.into()));
         Caller { identity, credential, ..self }
     }
 
