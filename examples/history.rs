@@ -127,21 +127,13 @@ impl History for Newest {
         }
         let (mut count, mut news) = (0, Vec::new());
         for row in table.rows.iter_mut().filter(|row| is_meant(row)) {
-            // Where all of a topic goes, one event tells the topic; other topics are told of each event.
-            let told = row.topics.iter().filter(|other| id.is_some() || *other != topic);
-            let told: Vec<Topic> = told.cloned().collect();
-            if row.is_retract && !told.is_empty() {
-                continue; // it stays, since its other topics still have to be told
-            }
             count += usize::from(!row.is_retract);
+            // Each topic is told by an event of its own: who may read the one may not know the other.
+            let others = row.topics.iter().filter(|other| *other != topic);
+            news.extend(others.map(|other| Event::retract(other.clone(), Some(&row.wire_id()))));
             row.frame = None;
-            if !told.is_empty() {
-                news.push(Event::retract(told, topic, Some(&row.wire_id())));
-            }
         }
-        if id.is_none() {
-            news.push(Event::retract([topic.clone()], topic, None));
-        }
+        news.push(Event::retract(topic.clone(), id));
         let id = news.into_iter().map(|event| self.append(&mut table, event, true)).last();
         Ok(Retracted { count, id })
     }

@@ -115,11 +115,11 @@ impl Event {
         Event::own(RESET, Arc::new([]), data)
     }
 
-    /// The event that tells the subscribers of `topics` that the event with this id on the wire was retracted on
-    /// `topic`; or, without an id, that all older events of that topic were. Only a history makes one.
-    pub fn retract(topics: impl Into<Arc<[Topic]>>, topic: &Topic, id: Option<&str>) -> Event {
+    /// The event that tells the subscribers of a topic that the event with this id on the wire was retracted; or, without
+    /// an id, that all older events of the topic were. Only a history makes one.
+    pub fn retract(topic: Topic, id: Option<&str>) -> Event {
         let data = serde_json::to_string(&Retract { topic: topic.as_str(), id });
-        Event::own(RETRACT, topics.into(), data.expect("two texts are JSON"))
+        Event::own(RETRACT, Arc::new([topic]), data.expect("two texts are JSON"))
     }
 
     /// The event that says who is present.

@@ -35,10 +35,10 @@ pub(super) struct Plan {
     pub(super) events: Vec<Event>,
 }
 
-/// Takes back one event; none is there if nothing with the id that was asked for is kept on the topic. The
-/// `retract` event goes to all of its topics.
+/// Takes back one event; none is there if nothing with the id that was asked for is kept on the topic. All of its topics
+/// are told.
 pub(super) fn one(topic: &Topic, candidate: Option<Candidate>) -> Result<Plan, Error> {
-    let Some(Candidate { id, wire_id, topics, is_retract }) = candidate else {
+    let Some(Candidate { id, wire_id, mut topics, is_retract }) = candidate else {
         return Err(Error::not_found(
             "no event with this id is kept on this topic: none was published, or it was let go or retracted",
         ));
@@ -48,29 +48,32 @@ pub(super) fn one(topic: &Topic, candidate: Option<Candidate>) -> Result<Plan, E
             "a `retract` event cannot be retracted: browsers that come back later still have to be told",
         ));
     }
-    Ok(Plan { taken: vec![id], count: 1, events: vec![Event::retract(topics, topic, Some(&wire_id))] })
+    topics.retain(|other| other != topic);
+    // The topic that was asked for comes last, since the answer names the last event.
+    topics.push(topic.clone());
+    Ok(Plan { taken: vec![id], count: 1, events: tell(topics, &wire_id).collect() })
+}
+
+/// A `retract` event for each topic, which names no other: who may read one of an event's topics may not know the others.
+fn tell(topics: Vec<Topic>, wire_id: &str) -> impl Iterator<Item = Event> {
+    topics.into_iter().map(move |topic| Event::retract(topic, Some(wire_id)))
 }
 
 /// Takes back all events of a topic. One `retract` event without an id tells this to the topic; the other topics
 /// of an event are told its id.
 ///
-/// Earlier `retract` events of the topic alone go along, since the new one says what they said. One that also
-/// belongs to other topics stays, since those still have to be told.
+/// Earlier `retract` events of the topic go along, since the new one says what they said.
 pub(super) fn all(topic: &Topic, candidates: Vec<Candidate>) -> Plan {
     let mut plan = Plan::default();
     for Candidate { id, wire_id, mut topics, is_retract } in candidates {
         topics.retain(|other| other != topic);
-        match (is_retract, topics.is_empty()) {
-            (true, false) => continue,
-            (false, false) => plan.events.push(Event::retract(topics, topic, Some(&wire_id))),
-            (_, true) => {}
-        }
+        plan.events.extend(tell(topics, &wire_id));
         plan.taken.push(id);
         plan.count += usize::from(!is_retract);
     }
     if plan.count == 0 {
         return Plan::default();
     }
-    plan.events.push(Event::retract([topic.clone()], topic, None));
+    plan.events.push(Event::retract(topic.clone(), None));
     plan
 }

@@ -236,7 +236,8 @@ impl Model {
         let is_it = |known: &&Known| known.id == id && known.is_on(&[topic]) && !known.is_retract;
         let known = self.kept().find(is_it)?.clone();
         self.note_retracted(known.id);
-        Some(vec![(known.topics.clone(), retract_data(topic, Some(&known)))])
+        let others = known.topics.iter().copied().filter(|other| *other != topic);
+        Some(others.chain([topic]).map(|of| (vec![of], retract_data(of, Some(&known)))).collect())
     }
 
     /// The same for all of a topic, and how many are taken back.
@@ -248,13 +249,11 @@ impl Model {
         let mut told = Vec::new();
         for known in self.known().to_vec() {
             let others: Vec<usize> = known.topics.iter().copied().filter(|other| *other != topic).collect();
-            if !known.is_on(&[topic]) || known.is_retracted || (known.is_retract && !others.is_empty()) {
+            if !known.is_on(&[topic]) || known.is_retracted {
                 continue;
             }
             self.note_retracted(known.id);
-            if !others.is_empty() {
-                told.push((others, retract_data(topic, Some(&known))));
-            }
+            told.extend(others.into_iter().map(|of| (vec![of], retract_data(of, Some(&known)))));
         }
         told.push((vec![topic], retract_data(topic, None)));
         (count, told)
@@ -348,8 +347,10 @@ impl Subject<'_> {
     }
 
     fn retract_all(&mut self, topic: usize) {
-        if self.model.kept().filter(|known| known.is_on(&[topic])).count() == KEEP_EVENTS {
-            // With one more `retract` event than are kept, the first would be trimmed before it is seen here.
+        let on_topic = self.model.kept().filter(|known| known.is_on(&[topic]));
+        let others: usize = on_topic.map(|known| known.topics.len() - 1).sum();
+        if others >= KEEP_EVENTS {
+            // With more `retract` events than are kept, the first would be trimmed before they are seen here.
             return;
         }
         let retracted = self.history().retract(&topics(&[TOPICS[topic]])[0], None).expect("it is kept");
