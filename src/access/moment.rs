@@ -72,8 +72,8 @@ impl Stamps {
     pub fn next(&self) -> Moment {
         let now = Moment::now().0;
         let next = |last: u64| now.max(last + 1);
-        // Relaxed: the order of the stamps is that of the changes of this one number.
-        let last = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        // Whoever has a later stamp also sees what was done before an earlier one was given: that the list was locked.
+        let last = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| Some(next(last)));
         Moment(next(last.unwrap_or_default()))
     }
 

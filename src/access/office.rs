@@ -7,7 +7,7 @@ use super::refusal::{Kind, Refusal};
 use super::revoked::Taken;
 use super::rights::Act;
 use super::ticket::{TICKET_BYTES_MAX, TICKET_LEEWAY, TICKET_TTL_MAX, TicketDraft};
-use super::{Access, Caller, Identity, check_topic, denial};
+use super::{Access, Caller, Grant, Identity, check_topic, denial};
 use crate::error::Error;
 use crate::selector::Selector;
 use std::time::Duration;
@@ -28,8 +28,7 @@ pub struct TicketWish {
     pub ttl: Duration,
 }
 
-/// What is to be taken back, as somebody asks for it.
-#[derive(Debug)]
+/// What is to be taken back, as somebody asks for it. It may hold a ticket, so nothing prints it.
 pub enum Revocation {
     /// All that a user has.
     User(String),
@@ -42,7 +41,8 @@ pub enum Revocation {
 impl Access {
     /// A ticket, and when it ends. Whoever asks gives what they may do themselves, and what the rules give to this user
     /// anyway; [`Error::forbidden`] names what is neither. [`Error::unavailable`] if it cannot be given now.
-    pub(crate) fn give_ticket(&self, caller: &Caller, wish: TicketWish) -> Result<(String, Moment), Error> {
+    pub(crate) fn give_ticket(&self, grant: &Grant, wish: TicketWish) -> Result<(String, Moment), Error> {
+        let caller = grant.caller();
         let TicketWish { user, publish, subscribe, ttl } = wish;
         if !is_user(&user) {
             return Err(Error::bad("`user` is a name of 1 to 256 bytes, without control characters"));
@@ -61,6 +61,9 @@ impl Access {
             Error::unavailable("no ticket can be given now, since it could not be written down that one was")
                 .hint("try again later; the server's log says what is wrong with its data folder")
         })?;
+        // A token that was taken back before this stamp may not give what is later than that; what is taken back after it
+        // takes the ticket too.
+        self.confirm(grant)?;
         let expires = Moment::now().after(ttl);
         let draft = TicketDraft { user, publish, subscribe, issued, expires, by };
         match self.trust().tickets.sign(&draft) {
@@ -145,4 +148,62 @@ impl Access {
 /// The value of `Set-Cookie` that takes the cookie from a browser.
 pub(crate) fn no_cookie() -> String {
     format!("{TICKET_COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        Action, Digest, Hosts, Key, Origins, Revoked, Rule, Rules, TicketKeys, Trust, Wanted, Who,
+    };
+    use super::*;
+    use crate::error::ErrorKind;
+    use http::header::AUTHORIZATION;
+    use http::{HeaderMap, HeaderValue};
+
+    fn rules() -> Rules {
+        let mut rule = Rule::new(Who::token("shop", Digest::of("sesame")).unwrap());
+        rule.may.push(Action::Tickets);
+        let other = Rule::new(Who::token("wall", Digest::of("open")).unwrap());
+        Rules::new(&[rule, other], None).unwrap()
+    }
+
+    fn access() -> Access {
+        let tickets = TicketKeys::new(vec![Key::new(&[1; 32]).unwrap()]);
+        let trust = Trust { tickets, issuers: Vec::new() };
+        Access::new(rules(), Hosts::default(), Origins::default(), false)
+            .with_trust(trust, Revoked::default())
+    }
+
+    fn grant(access: &Access) -> Grant {
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer sesame"))]);
+        let wanted = Wanted { action: Some(Action::Tickets), ..Wanted::default() };
+        access.grant(&headers, None, [192, 0, 2, 1].into(), wanted).unwrap()
+    }
+
+    fn give(access: &Access, grant: &Grant) -> Result<String, Error> {
+        let (publish, subscribe) = (Vec::new(), Vec::new());
+        let wish = TicketWish { user: "ann".into(), publish, subscribe, ttl: Duration::from_secs(60) };
+        access.give_ticket(grant, wish).map(|(ticket, _)| ticket)
+    }
+
+    #[test]
+    fn a_token_that_is_taken_back_while_it_asks_gives_no_ticket_any_more() {
+        let access = access();
+        let granted = grant(&access);
+        assert!(give(&access, &granted).is_ok());
+        access.revoke(Revocation::Token("shop".into())).unwrap();
+        let error = give(&access, &granted).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (ErrorKind::Unauthorized, "the token was taken back".into())
+        );
+    }
+
+    #[test]
+    fn a_token_that_leaves_the_rules_while_it_asks_gives_no_ticket_any_more() {
+        let access = access();
+        let granted = grant(&access);
+        access.reload(Rules::new(&[Rule::new(Who::Anonymous)], None).unwrap());
+        assert!(give(&access, &granted).is_err());
+    }
 }

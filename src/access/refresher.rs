@@ -1,11 +1,9 @@
 //! The thread that fetches the keys of issuers which have them at an address. It is there when there is such an issuer.
 
 use super::Access;
-use super::jwt::Fetched;
 use crate::os::threads::Threads;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -27,10 +25,8 @@ impl Refresher {
         let (close, closed) = bounded::<()>(0);
         let access = Arc::downgrade(access);
         threads.spawn("jwks", move || {
-            // By the issuer's address in memory, since it has no name.
-            let mut fetched: HashMap<usize, Fetched> = HashMap::new();
             loop {
-                refresh(&access, &mut fetched);
+                refresh(&access);
                 if closed.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -41,15 +37,10 @@ impl Refresher {
     }
 }
 
-fn refresh(access: &Weak<Access>, fetched: &mut HashMap<usize, Fetched>) {
-    let Some(issuers) = access.upgrade().map(|access| access.trust().issuers.clone()) else { return };
-    let key = |issuer: &Arc<_>| Arc::as_ptr(issuer) as usize;
-    fetched.retain(|address, _| issuers.iter().any(|issuer| key(issuer) == *address));
+fn refresh(access: &Weak<Access>) {
+    let Some(trust) = access.upgrade().map(|access| access.trust()) else { return };
     // All are asked, not only those up to the first that has others.
-    let mut changed = false;
-    for issuer in &issuers {
-        changed |= issuer.refresh(fetched.entry(key(issuer)).or_default());
-    }
+    let changed = trust.issuers.iter().filter(|issuer| issuer.refresh()).count() > 0;
     if let (true, Some(access)) = (changed, access.upgrade()) {
         access.watches.ask_again();
     }

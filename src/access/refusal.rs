@@ -188,10 +188,14 @@ impl Refusal {
     }
 }
 
-/// 401.
+/// 401; and 503 where nobody knows yet whether it is valid.
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
-        Error::unauthorized(refusal.reason()).hint(refusal.hint())
+        let error = match refusal {
+            Refusal::NoKeys => Error::unavailable(refusal.reason()),
+            _ => Error::unauthorized(refusal.reason()),
+        };
+        error.hint(refusal.hint())
     }
 }
 

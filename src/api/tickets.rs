@@ -46,7 +46,7 @@ pub fn give(app: &App, request: &Request) -> Result<Answer, Error> {
         })?,
     };
     let wish = TicketWish { user, publish: selectors(&publish)?, subscribe: selectors(&subscribe)?, ttl };
-    let (ticket, expires) = app.access.give_ticket(request.grant()?.caller(), wish)?;
+    let (ticket, expires) = app.access.give_ticket(request.grant()?, wish)?;
     Ok(Answer::json(&Given { ticket, expires: expires.to_string() }))
 }
 

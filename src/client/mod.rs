@@ -190,6 +190,10 @@ impl Client {
                 });
             }
             if ended == Some(End::Unauthorized) && !matches!(self.phase, Phase::Ending(_)) {
+                // The rest of an event may not be written, and nothing else may stand in its place.
+                if self.is_within_event() {
+                    return Ok(Step::End(End::Unauthorized));
+                }
                 self.revoke();
                 continue;
             }
@@ -340,6 +344,12 @@ impl Client {
         // The history itself logs once what is wrong; thousands of browsers need not repeat it.
         log::debug!("a stream is told to come back: {error:?}");
         self.end(head, fastrand::u32(POSTPONED_MILLIS));
+    }
+
+    /// Whether the browser was sent the beginning of something of which the rest is not here.
+    fn is_within_event(&self) -> bool {
+        let is_in_replay = matches!(&self.phase, Phase::Replay(replay) if replay.is_within_part());
+        is_in_replay || self.outlet.is_within_batch()
     }
 
     /// Says why the right was lost, and ends the body.

@@ -91,6 +91,11 @@ impl Replay {
         Err(pause)
     }
 
+    /// Whether the browser was sent the beginning of a part, and not the rest.
+    pub(super) fn is_within_part(&self) -> bool {
+        self.begun.is_some()
+    }
+
     /// What the browser has been sent and has not read.
     pub(super) fn unread_bytes(&self) -> usize {
         self.window.unread_bytes()

@@ -146,6 +146,8 @@ struct State {
     queued_bytes: usize,
     /// Those of the piece that the client is writing.
     writing_bytes: usize,
+    /// The socket took the beginning of a batch, and the rest of it is the first in the queue.
+    is_within_batch: bool,
     /// An ephemeral event was dropped since the client last wrote the snapshot.
     missed: bool,
     /// Set once the stream is over. Nothing is sent after that.
@@ -178,6 +180,7 @@ impl Outlet {
             queue: VecDeque::new(),
             queued_bytes: 0,
             writing_bytes: 0,
+            is_within_batch: false,
             missed: true,
             end: None,
             sent_at: Instant::now(),
@@ -239,6 +242,8 @@ impl Outlet {
             return Sent::Closed;
         }
         state.is_behind = true;
+        // Bytes are sent only while nothing is queued.
+        state.is_within_batch |= sent > 0;
         let _queued = Some((chunk.queue(), Queued::entry()));
         state.queue.push_back(Piece { frame: chunk.frame().clone(), range, _queued });
         state.queued_bytes += bytes;
@@ -262,6 +267,7 @@ impl Outlet {
         }
         if let Some(piece) = state.queue.pop_front() {
             state.writing_bytes = piece.bytes().len();
+            state.is_within_batch = false;
             return Next::Write(piece);
         }
         if let Some(end) = state.end {
@@ -317,6 +323,11 @@ impl Outlet {
     /// Bytes that were sent straight, without the client.
     pub fn straight_bytes(&self) -> u64 {
         self.state.lock().straight_bytes
+    }
+
+    /// Whether the browser was sent the beginning of a batch whose rest the client has not taken yet.
+    pub fn is_within_batch(&self) -> bool {
+        self.state.lock().is_within_batch
     }
 
     /// Whether frames wait for the client, or the replay is not over.

@@ -166,7 +166,9 @@ fn refusal(error: &Error, request: &Request) -> Response {
     match error.kind() {
         // Any other status would stop an EventSource for good.
         ErrorKind::Full if request.wants_events() => empty_stream(fastrand::u32(FULL_RETRY_MILLIS)),
-        ErrorKind::TooMany if request.wants_events() && is_subscription(request) => {
+        ErrorKind::TooMany | ErrorKind::Unavailable
+            if request.wants_events() && (is_subscription(request) || is_unasked(request)) =>
+        {
             let millis = error.retry_after_secs().and_then(|secs| u32::try_from(secs * 1_000).ok());
             let millis = millis.unwrap_or(*FULL_RETRY_MILLIS.start());
             empty_stream(fastrand::u32(millis..=millis.saturating_mul(2)))
@@ -185,6 +187,11 @@ fn is_subscription(request: &Request) -> bool {
     request
         .grant()
         .is_ok_and(|grant| grant.publish_topics().is_empty() && !grant.subscribe_selectors().is_empty())
+}
+
+/// Whether it is a request to read, of which access could not say yet what it may.
+fn is_unasked(request: &Request) -> bool {
+    request.method == Method::GET && request.grant.is_none()
 }
 
 /// A stream that says when to come back, and ends.

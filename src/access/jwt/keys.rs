@@ -87,10 +87,11 @@ mod jwks {
     use crate::access::base64::{self, Alphabet};
     use crate::access::jwt::spki;
     use serde::Deserialize;
+    use serde_json::Value;
 
     #[derive(Deserialize)]
     pub(super) struct Set {
-        pub(super) keys: Vec<Jwk>,
+        pub(super) keys: Vec<Value>,
     }
 
     /// What callout reads of a key.
@@ -110,7 +111,8 @@ mod jwks {
     }
 
     /// A key that is for signatures, of a kind that is known here.
-    pub(super) fn usable(jwk: &Jwk) -> Option<(Option<String>, JwtKey)> {
+    pub(super) fn usable(jwk: &Value) -> Option<(Option<String>, JwtKey)> {
+        let jwk = Jwk::deserialize(jwk).ok()?;
         if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
             return None;
         }

@@ -13,7 +13,6 @@ mod spki;
 
 pub use key::{Algorithm, JwtKey};
 pub use keys::JwtKeys;
-pub(super) use remote::Fetched;
 
 use super::base64::{self, Alphabet};
 use super::claims::Claims;
@@ -107,14 +106,23 @@ pub fn verify(issuers: &[Arc<Issuer>], jwt: &str, now: Moment) -> Result<Claims,
     }
     let parts = Parts::of(jwt)?;
     let keys: Vec<Arc<JwtKeys>> = issuers.iter().map(|issuer| issuer.keys()).collect();
+    let mut is_for_another = None;
     for (issuer, keys) in issuers.iter().zip(&keys) {
         if let Some(key) = keys.signer(&parts.header, parts.signed.as_bytes(), &parts.signature) {
-            let claims = body::claims(&parts, issuer.audience.as_deref(), &issuer.claim, now)?;
-            return Ok(Claims { signer: issuer.signer(key), ..claims });
+            match body::claims(&parts, issuer.audience.as_deref(), &issuer.claim, now) {
+                Ok(claims) => return Ok(Claims { signer: issuer.signer(key), ..claims }),
+                // One key may stand in the configuration for several audiences.
+                Err(refusal @ Refusal::Audience { .. }) => _ = is_for_another.get_or_insert(refusal),
+                Err(refusal) => return Err(refusal),
+            }
         }
     }
+    if let Some(refusal) = is_for_another {
+        return Err(refusal);
+    }
     issuers.iter().for_each(|issuer| issuer.miss(&parts.header));
-    if keys.iter().all(|keys| keys.is_empty()) {
+    // It may be of one whose keys are still to come.
+    if keys.iter().any(|keys| keys.is_empty()) {
         return Err(Refusal::NoKeys);
     }
     let mut taken: Vec<&'static str> =

@@ -4,6 +4,7 @@
 //! Where fetching fails, the keys from before stay.
 
 use super::{Issuer, JwtKeys};
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub(super) struct Remote {
     url: String,
     /// A JWT has named a key that is not there.
     pub(super) is_wanted: AtomicBool,
+    /// The thread that fetches takes it, and nobody else.
+    fetched: Mutex<Fetched>,
 }
 
 impl Remote {
@@ -47,21 +50,22 @@ impl Remote {
         if !is_https && !is_of_this_machine(url) {
             return Err(format!("`{url}`: keys are fetched over https, or over http from this machine"));
         }
-        Ok(Remote { url: url.into(), is_wanted: AtomicBool::new(false) })
+        Ok(Remote { url: url.into(), is_wanted: AtomicBool::new(false), fetched: Mutex::default() })
     }
 }
 
-/// When an issuer's keys were fetched, as the thread that does it remembers it.
+/// When an issuer's keys were fetched last.
 #[derive(Debug, Default)]
-pub struct Fetched {
+struct Fetched {
     at: Option<Instant>,
     has_failed: bool,
 }
 
 impl Issuer {
     /// Fetches the keys if it is time, and says whether they are others now. Blocks for some seconds at most.
-    pub(in crate::access) fn refresh(&self, fetched: &mut Fetched) -> bool {
+    pub(in crate::access) fn refresh(&self) -> bool {
         let Some(remote) = &self.remote else { return false };
+        let mut fetched = remote.fetched.lock();
         let age = fetched.at.map_or(Duration::MAX, |at| at.elapsed());
         let pause = if fetched.has_failed || remote.is_wanted.load(Relaxed) { RETRY } else { REFRESH };
         if age < pause {

@@ -3,11 +3,13 @@
 use super::Taken;
 use crate::access::claims::Claims;
 use crate::access::moment::Moment;
+use crate::access::ticket::TICKET_TTL_MAX;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashMap;
 
 /// The most entries of the list. When it is full, a tenth of them is dropped, the oldest, and all that was given before the
-/// last of these is void, whose it ever was: they have to sign in again. A JWT without `iat` is then void for good.
+/// last of these is void, whose it ever was: they have to sign in again. A JWT without `iat` is then void for good. Tokens
+/// whose secret is void are not dropped; of these there are as many as the configuration ever had.
 pub const REVOKED_MAX: usize = 50_000;
 
 /// One change of the list.
@@ -61,7 +63,7 @@ struct Until {
 pub(super) struct List {
     users: HashMap<String, Until>,
     tickets: HashMap<String, Until>,
-    /// With the hash of the secret that is void. Never dropped: a secret has no end.
+    /// With the hash of the secret that is void. One with a secret is never dropped: a secret has no end.
     tokens: HashMap<String, (Moment, Option<String>)>,
     floor: Option<Moment>,
     dropped: Option<(Moment, Moment)>,
@@ -115,44 +117,45 @@ impl List {
     }
 
     /// Drops entries where the list is full, and says whether it was. What was dropped stays void.
-    pub(super) fn make_room(&mut self, now: Moment) -> Result<bool, String> {
+    pub(super) fn make_room(&mut self, now: Moment) -> bool {
         if self.len() < REVOKED_MAX {
-            return Ok(false);
+            return false;
         }
         self.drop_ended(now);
         if self.len() < REVOKED_MAX {
-            return Ok(true);
+            return true;
         }
         let entries = self.users.values().chain(self.tickets.values()).map(|at| at.until);
-        let mut untils: Vec<Moment> = entries.collect();
-        if untils.is_empty() {
-            return Err(format!("the list of what was taken back is full of tokens: it has {REVOKED_MAX}"));
-        }
-        let (_, floor, _) = {
-            let tenth = (REVOKED_MAX / 10).min(untils.len() - 1);
-            untils.select_nth_unstable(tenth)
-        };
+        let tokens = self.tokens.values().filter(|(_, secret)| secret.is_none()).map(|(until, _)| *until);
+        let mut untils: Vec<Moment> = entries.chain(tokens).collect();
+        let Some(last) = untils.len().checked_sub(1) else { return true };
+        let (_, floor, _) = untils.select_nth_unstable((REVOKED_MAX / 10).min(last));
         let floor = *floor;
         self.apply(Record::Floor(floor));
         self.users.retain(|_, at| at.until > floor);
         self.tickets.retain(|_, at| at.until > floor);
-        Ok(true)
+        self.tokens.retain(|_, (until, secret)| secret.is_some() || *until > floor);
+        true
     }
 
     /// Drops entries of which all that they concern has ended, if the clock is right. If it is not, what was given before
     /// them and ends before them stays void.
     pub(super) fn drop_ended(&mut self, now: Moment) {
         let mut dropped = None;
-        let mut is_to_stay = |at: &mut Until| match at.ends.filter(|ends| *ends < now) {
+        let mut is_to_stay = |until: Moment, ends: Option<Moment>| match ends.filter(|ends| *ends < now) {
             None => true,
             Some(ends) => {
-                let (until, last) = dropped.unwrap_or_default();
-                dropped = Some((at.until.max(until), ends.max(last)));
+                let (last_until, last) = dropped.unwrap_or_default();
+                dropped = Some((until.max(last_until), ends.max(last)));
                 false
             }
         };
-        self.users.retain(|_, at| is_to_stay(at));
-        self.tickets.retain(|_, at| is_to_stay(at));
+        self.users.retain(|_, at| is_to_stay(at.until, at.ends));
+        self.tickets.retain(|_, at| is_to_stay(at.until, at.ends));
+        // Without its secret only its tickets are void, and a ticket ends.
+        self.tokens.retain(|_, (until, secret)| {
+            secret.is_some() || is_to_stay(*until, Some(until.after(TICKET_TTL_MAX)))
+        });
         dropped.into_iter().for_each(|(until, ends)| self.apply(Record::Dropped { until, ends }));
     }
 

@@ -114,7 +114,7 @@ impl Revoked {
         let (until, record, is_to_rewrite) = {
             let mut list = self.list.write();
             let until = self.stamps.next();
-            let was_full = list.make_room(Moment::now())?;
+            let was_full = list.make_room(Moment::now());
             let record = Record::of(taken, until, ends);
             list.apply(record.clone());
             (until, record, was_full)

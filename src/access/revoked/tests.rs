@@ -165,10 +165,10 @@ fn a_full_list_forgets_nobody() {
     let token = Taken::Token { name: "shop".into(), secret: Some("hash".into()) };
     list.apply(list::Record::of(token, at(1), None));
     for index in 2..=REVOKED_MAX {
-        assert!(!list.make_room(at(0)).unwrap());
+        assert!(!list.make_room(at(0)));
         list.apply(list::Record::of(user(&format!("u{index}")), at(index), None));
     }
-    assert!(list.make_room(at(0)).unwrap());
+    assert!(list.make_room(at(0)));
     assert!(list.len() < REVOKED_MAX && list.len() > REVOKED_MAX * 8 / 10);
     let by_nobody = |user: &str, issued| Claims { by: None, ..ticket(user, issued) };
     for index in (2..=REVOKED_MAX).step_by(100) {
@@ -177,6 +177,37 @@ fn a_full_list_forgets_nobody() {
     assert!(list.is_void(&by_nobody("somebody", at(100))), "given before what was dropped");
     assert!(!list.is_void(&by_nobody("somebody", at(REVOKED_MAX / 2))));
     assert!(list.is_token_void("shop", "hash"), "a token is not dropped");
+}
+
+#[test]
+fn names_of_tokens_that_nobody_has_leave_room_for_others() {
+    let revoked = Revoked::default();
+    let old = ticket("ann", revoked.stamp().unwrap());
+    let shop = Taken::Token { name: "shop".into(), secret: Some("hash".into()) };
+    revoked.take_back(shop, None).unwrap();
+    for index in 0..REVOKED_MAX + 10 {
+        revoked.take_back(Taken::Token { name: format!("t{index}"), secret: None }, None).unwrap();
+    }
+    let (by_first, new) = (Some("t0".to_owned()), ticket("bob", revoked.stamp().unwrap()));
+    assert!(revoked.is_void(&Claims { by: by_first, ..old }), "what the first of them gave stays void");
+    revoked.take_back(user("bob"), None).unwrap();
+    assert!(revoked.is_void(&new));
+    assert!(revoked.is_token_void("shop", "hash"));
+    assert!(revoked.list.read().len() <= REVOKED_MAX);
+}
+
+#[test]
+fn the_tickets_of_a_token_are_forgotten_when_they_have_ended() {
+    let mut list = list::List::default();
+    let given = Moment::now();
+    for (name, secret) in [("shop", None), ("wall", Some("hash".to_owned()))] {
+        list.apply(list::Record::of(Taken::Token { name: name.into(), secret }, given, None));
+    }
+    list.drop_ended(given.after(TICKET_TTL_MAX));
+    assert_eq!(list.len(), 2);
+    list.drop_ended(given.after(TICKET_TTL_MAX + Duration::from_secs(1)));
+    assert_eq!(list.len(), 1, "a secret has no end");
+    assert!(list.is_void(&ticket("ann", given)), "should the clock have been wrong");
 }
 
 #[test]

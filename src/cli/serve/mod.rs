@@ -116,10 +116,18 @@ fn drain(server: &Server, delay: Duration, grace: Duration) -> ! {
     exit(0)
 }
 
-/// Reads the rules again. Those from before stay if the file is wrong.
+/// Reads the rules again. Those from before stay if the file is wrong, and if it has none any more: an editor that was cut
+/// off leaves an empty file, and it must not open a server to everybody.
 fn reload(server: &Server, given: &Flags, descriptors: usize) {
     let read = || -> Result<Config, Failure> { file::read(given)?.config(descriptors) };
     let taken = read().map_err(Failure::text).and_then(|config| {
+        let is_open = config.rules.is_empty() && config.publish_token.is_none();
+        if is_open && !server.app().access.is_open() {
+            return Err(
+                "there are none, and without any everybody may do everything, which only a start allows"
+                    .into(),
+            );
+        }
         let rules = server.set_rules(&config.rules, config.publish_token.as_ref());
         rules.map_err(|error| error.to_string())?;
         server.set_keys(config.tickets, config.issuers);

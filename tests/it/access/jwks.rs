@@ -61,6 +61,37 @@ impl Application {
 }
 
 #[test]
+fn until_the_keys_were_fetched_a_browser_is_told_to_come_back_and_keeps_its_cookie() {
+    let application = Application::start();
+    let folder = std::env::temp_dir().join(format!("callout-no-jwks-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("callout.toml");
+    let text = format!(
+        "[[allow]]\nsigned_in = true\nsubscribe = [\"a\"]\n[[jwt]]\njwks = \"{}\"\n",
+        application.url
+    );
+    std::fs::write(&config, text).unwrap();
+    application.add("first");
+    let jwt = application.sign("first");
+    // The application is away.
+    application.keys.lock().clear();
+    let program = Program::serve(&["--config", config.to_str().unwrap()]);
+    let ask = |fields: &str| {
+        let head = format!("GET /topics/a HTTP/1.1\r\nCookie: callout_ticket={jwt}{fields}");
+        request(program.address, &head, "")
+    };
+    let answer = ask("");
+    assert_eq!(
+        (answer.status, answer.header("retry-after"), answer.header("set-cookie")),
+        (503, Some("5"), None)
+    );
+    let answer = ask("\r\nAccept: text/event-stream");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")));
+    assert!(answer.body.starts_with(b"event: drain\nretry: "), "{answer:?}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn keys_are_fetched_and_those_that_go_take_their_streams_with_them() {
     let application = Application::start();
     application.add("first");

@@ -326,6 +326,18 @@ fn sighup_reads_the_rules_again_and_a_file_that_is_wrong_leaves_them() {
 }
 
 #[test]
+fn a_file_that_has_become_empty_opens_nothing() {
+    let folder = shop();
+    let mut program = folder.serve(&[]);
+    folder.write("callout.toml", "");
+    program.signal("HUP");
+    let mut log = BufReader::new(program.child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = log.find(|line| line.contains("read again")).expect("it says so");
+    assert!(line.contains("those from before stay: there are none, and without any everybody may"), "{line}");
+    assert_eq!(request(program.address, "HEAD /topics/weather HTTP/1.1", "").status, 401);
+}
+
+#[test]
 fn a_file_that_has_become_wrong_is_named_in_the_log_and_changes_nothing() {
     let folder = shop();
     let mut program = folder.serve(&[]);

@@ -3,7 +3,7 @@
 
 use crate::disk::{Folder, draft, everything, selectors, topics};
 use crate::support::{PATIENCE, Raw, grant, until};
-use callout::client::{Client, Pace, Stream};
+use callout::client::{Client, Pace, Step, Stream};
 use callout::event::{Event, Form, Id};
 use callout::history::log::{Log, opener};
 use callout::history::memory::Memory;
@@ -11,13 +11,13 @@ use callout::history::{
     Bounds, Durability, History, Kept, Part, Receipt, Resume, Retracted, Start, Status, TopicStatus,
 };
 use callout::hub::chunk::Coding;
-use callout::hub::outlet::Outlet;
+use callout::hub::outlet::{End, Outlet};
 use callout::hub::wire::Wire;
 use callout::hub::{ClientId, Dispatch, Hub};
 use callout::os::threads::Threads;
 use callout::{Error, Selector, Topic};
 use socket2::SockRef;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -224,5 +224,58 @@ fn readers_do_not_wait_for_publishers_that_wait_for_the_hub_and_what_was_not_han
         until("all are passed on, in their order", || hub.last() == newest);
         let live = history.resume(&Start::Live, &selectors(&["t"])).expect("it can be read");
         assert_eq!((live.after, live.gap), (newest, false));
+    }
+}
+
+/// What comes on a connection until nothing more comes, or it ends.
+fn what_comes(peer: &mut TcpStream) -> String {
+    peer.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut all = Vec::new();
+    // The time is over when the socket is empty.
+    let _ = peer.read_to_end(&mut all);
+    String::from_utf8(all).unwrap()
+}
+
+#[test]
+fn a_stream_that_loses_its_right_within_an_event_is_cut_off_there() {
+    for is_live in [false, true] {
+        let hub = hub();
+        let large = |key| {
+            let event = draft(&["t"], None, &"x".repeat(1024 * 1024));
+            let frame = event.encode(Some(id(key)));
+            (Kept { frame: frame.clone(), ..kept(key) }, Dispatch::kept(&event, id(key), frame))
+        };
+        let history = Scripted(move |_, through| {
+            let events = if is_live { Vec::new() } else { vec![large(1).0] };
+            Ok(Part { through, events, ..Part::default() })
+        });
+        let (socket, mut peer) = connection();
+        SockRef::from(&socket).set_send_buffer_size(1).unwrap();
+        let stream = Stream::new(&grant(topics(&["t"])), Start::Earliest);
+        let wire = Wire::Socket(Arc::new(socket));
+        let mut client = Client::new(wire, Coding::Chunked, Pace::default(), Vec::new(), stream, None);
+        let step = loop {
+            match client.advance(&hub, &history, true) {
+                Step::Turn => {}
+                Step::Snapshot => client.write_snapshot(),
+                step => break step,
+            }
+        };
+        if is_live {
+            assert_eq!(step, Step::Quiet);
+            hub.broadcast(large(2).1);
+            until("the socket is full", || client.outlet().is_behind());
+        } else {
+            assert!(matches!(step, Step::Room(_)), "{step:?}");
+        }
+        // The right is lost, and there is room again.
+        client.outlet().end(End::Unauthorized);
+        let mut all = what_comes(&mut peer);
+        assert!(all.ends_with('x'), "it was sent a part of the event");
+        let step = client.advance(&hub, &history, true);
+        assert_eq!(step, Step::End(End::Unauthorized));
+        client.finish(End::Unauthorized, &hub);
+        all += &what_comes(&mut peer);
+        assert!(all.ends_with('x'), "nothing comes within the event: {}", &all[all.len() - 300..]);
     }
 }

@@ -192,6 +192,27 @@ fn with_several_issuers_each_is_asked_for_what_it_wants() {
 }
 
 #[test]
+fn a_key_may_be_there_for_several_audiences() {
+    let issuer = |audience: &str| {
+        Arc::new(Issuer::new(JwtKeys::one(JwtKey::secret(key())), Some(audience.to_owned()), "callout"))
+    };
+    let issuers = [issuer("a"), issuer("b")];
+    for (payload, is_taken) in [(r#"{"aud":"a"}"#, true), (r#"{"aud":"b"}"#, true), (r#"{"aud":"c"}"#, false)]
+    {
+        assert_eq!(verify(&issuers, &signed(HEADER, payload), at(0.0)).is_ok(), is_taken, "{payload}");
+    }
+}
+
+#[test]
+fn whose_keys_were_not_fetched_yet_is_not_told_that_the_key_is_wrong() {
+    let other = JwtKeys::one(JwtKey::secret(Key::new(&[2; 32]).unwrap()));
+    let issuers = [other, JwtKeys::default()].map(|keys| Arc::new(Issuer::new(keys, None, "callout")));
+    assert_eq!(verify(&issuers, &signed(HEADER, "{}"), at(0.0)), Err(Refusal::NoKeys));
+    let error = crate::error::Error::from(Refusal::NoKeys);
+    assert_eq!(error.status().as_u16(), 503, "a 401 would end an EventSource, and take a cookie away");
+}
+
+#[test]
 fn a_jwt_is_told_by_its_shape() {
     assert!(is_jwt(RFC_JWT) && is_jwt(&signed(HEADER, "{}")));
     for other in ["", "ey", "eyJ0.eyJ0", "ct1.a.b.c", "a.b.c", "eyJ0.a.b.c"] {

@@ -95,6 +95,13 @@ fn a_set_of_keys_is_chosen_from_by_name() {
     let unnamed = JwtKeys::from_jwks(&json.replace("\"kid\": \"es256\",", "")).unwrap();
     assert!(verify(&issuers(unnamed), KEYS[0].2, at(NOW)).is_ok());
 
+    // What is wrong with one key does not spoil the others.
+    for odd in [r#"{"kty":"EC","kid":7}"#, r#"{"kty":null}"#, "7", r#"{"kty":"OKP","crv":[],"x":1}"#] {
+        let with_odd = json.replacen("\"keys\": [", &format!("\"keys\": [{odd},"), 1);
+        assert!(with_odd.contains(odd));
+        assert!(JwtKeys::from_jwks(&with_odd).is_ok_and(|with_odd| with_odd.are(&keys)), "{odd}");
+    }
+
     let oct = format!(r#"{{"keys":[{{"kty":"oct","k":"{}"}}]}}"#, base64::encode(&[1; 32]));
     for (jwks, error) in [
         ("", "this is no JWKS"),
