@@ -1,5 +1,6 @@
-//! Writes: what is written to the disk for each event, which is what an SD card lives by. The kernel
-//! counts whole pages.
+//! Writes: what is written to the disk for each event, which is what an SD card lives by. It is counted
+//! at a device of its own, so that what the file system writes for a server is counted too. Where
+//! there is none, the kernel's count of what the process wrote has to do.
 
 use std::thread;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use anyhow::Result;
 
 use crate::bench::Bench;
 use crate::publisher::WaitingPublisher;
-use crate::server::{Durability, Folder, Kind};
+use crate::server::{Disk, Durability, Folder, Kind};
 use crate::stats::KB_BYTES;
 use crate::table::{Goal, Table};
 
@@ -22,10 +23,21 @@ const FIRST_EVENTS: u64 = 100;
 const REST: Duration = Duration::from_millis(3500);
 
 pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
-    table.section("writes: on disk, one publisher that waits, 100 bytes");
+    let disk = Disk::mount().inspect_err(|error| eprintln!("writes: no disk of its own: {error:#}")).ok();
+    Folder::put_disk(disk.as_ref().map(Disk::path));
+    let measured = run_on(bench, table, disk.as_ref());
+    Folder::put_disk(None);
+    measured
+}
+
+fn run_on(bench: &Bench, table: &mut Table, disk: Option<&Disk>) -> Result<()> {
+    table.section(match disk {
+        Some(_) => "writes: on disk, one publisher that waits, 100 bytes, counted at the device",
+        None => "writes: on disk, one publisher that waits, 100 bytes, counted by process",
+    });
     let kinds = bench.callouts_and(&[Kind::Electric]);
     for durability in Durability::ALL {
-        let rounds = bench.alternate_few(&kinds, |kind| measure(bench, kind, durability))?;
+        let rounds = bench.alternate_few(&kinds, |kind| measure(bench, kind, durability, disk))?;
         let figure = format!("{}; written for each event, KB", durability.name());
         table.row(figure, 2, Goal::AtMostTimes(1.0, Kind::Electric), &rounds, |bytes| bytes / KB_BYTES);
     }
@@ -33,14 +45,15 @@ pub fn run(bench: &Bench, table: &mut Table) -> Result<()> {
 }
 
 /// The bytes for each event.
-fn measure(bench: &Bench, kind: Kind, durability: Durability) -> Result<f64> {
+fn measure(bench: &Bench, kind: Kind, durability: Durability, disk: Option<&Disk>) -> Result<f64> {
     let folder = Folder::on_disk()?;
     let server = bench.start_durable(kind, &folder, durability)?;
     let mut publisher = WaitingPublisher::connect(server.target(), 0)?;
     let mut publish = |events: u64| (0..events).try_for_each(|_| publisher.publish(bench.clock.nanos()));
     publish(FIRST_EVENTS)?;
-    let before_bytes = server.written_bytes()?;
+    let written = || disk.map_or_else(|| server.written_bytes(), Disk::written_bytes);
+    let before_bytes = written()?;
     publish(EVENTS)?;
     thread::sleep(REST);
-    Ok((server.written_bytes()? - before_bytes) as f64 / EVENTS as f64)
+    Ok((written()? - before_bytes) as f64 / EVENTS as f64)
 }

@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
+
+static DISK: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 pub struct Folder {
     path: PathBuf,
@@ -13,10 +16,18 @@ pub struct Folder {
 
 impl Folder {
     /// A folder on the disk: beside the bench's program, since the system's folder for temporary
-    /// files may be memory.
+    /// files may be memory; or where a phase has put the disk.
     pub fn on_disk() -> Result<Folder> {
+        if let Some(disk) = DISK.lock().expect("nobody panics with it").as_ref() {
+            return Folder::new(disk);
+        }
         let bench = std::env::current_exe().context("failed to find the bench's own program")?;
         Folder::new(bench.parent().context("failed to find the folder of the bench's program")?)
+    }
+
+    /// From now on folders on the disk are here; with none, they are where they were.
+    pub fn put_disk(disk: Option<&Path>) {
+        *DISK.lock().expect("nobody panics with it") = disk.map(Path::to_owned);
     }
 
     /// A folder that every user can reach, as nginx's workers have to.

@@ -7,6 +7,7 @@
 mod axum;
 pub mod callout;
 mod centrifugo;
+mod disk;
 mod electric;
 mod folder;
 mod health;
@@ -30,6 +31,7 @@ use nix::unistd::Pid;
 use crate::process;
 use crate::wire::target::{Api, Target};
 pub use callout::Durability;
+pub use disk::Disk;
 pub use folder::Folder;
 pub use health::Health;
 use lifetime::Lifetime;
