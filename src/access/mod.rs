@@ -62,7 +62,7 @@ use crate::selector::Selector;
 use crate::topic::Topic;
 use credential::{Place, Presented};
 use http::HeaderMap;
-use http::header::SET_COOKIE;
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use identity::Credential;
 use moment::Moment;
 use origins::Field;
@@ -355,6 +355,9 @@ impl Access {
         if !rules.has_tokens() && trust.is_empty() {
             return Ok(caller);
         }
+        if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(Refusal::Twice);
+        }
         for presented in credential::find(headers, query) {
             // So may be the name and the password of a site.
             let may_be_of_others = presented.place == Place::Basic && presented.kind() == Kind::Token;
@@ -452,7 +455,6 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use http::HeaderValue;
-    use http::header::AUTHORIZATION;
 
     const HERE: [u8; 4] = [127, 0, 0, 1];
     const AWAY: [u8; 4] = [192, 0, 2, 1];
@@ -508,6 +510,19 @@ mod tests {
         ] {
             let case = format!("{token:?} {given:?} {from:?} {wanted:?}");
             assert_eq!(asks(token, given, from, wanted).is_ok(), allowed, "{case}");
+        }
+    }
+
+    #[test]
+    fn two_credentials_in_two_headers_are_refused_and_not_chosen_from() {
+        let rules = Rules::new(&[], Some(&Secret::new("sesame"))).unwrap();
+        let access = Access::new(rules, Hosts::default(), Origins::default(), false);
+        for values in [["Bearer sesame", "Bearer other"], ["Basic eDp5", "Bearer sesame"]] {
+            let values = values.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
+            let mut headers = HeaderMap::new();
+            values.into_iter().for_each(|(name, value)| _ = headers.append(name, value));
+            let error = access.grant(&headers, None, AWAY.into(), publish("news")).unwrap_err();
+            assert_eq!(error.to_string(), "the header `Authorization` was sent more than once");
         }
     }
 

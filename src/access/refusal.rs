@@ -34,8 +34,8 @@ impl fmt::Display for Kind {
 /// Why a credential is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// None came.
-    Missing,
+    /// Two headers came: a proxy in front may have looked at the other one.
+    Twice,
     /// It is longer than any that is taken.
     TooLong {
         /// What it is.
@@ -108,11 +108,7 @@ impl Refusal {
     /// Why, for those who sent it.
     pub fn reason(&self) -> String {
         match self {
-            Refusal::Missing => {
-                "no credential came: neither the header `Authorization` with `Bearer …` or `Basic …`, \
-                 nor `?ticket=…`, nor the cookie `callout_ticket`"
-                    .into()
-            }
+            Refusal::Twice => "the header `Authorization` was sent more than once".into(),
             Refusal::TooLong { kind, bytes_max } => {
                 format!("the {kind} is too long: at most {bytes_max} bytes are taken")
             }
@@ -150,11 +146,7 @@ impl Refusal {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Refusal::Missing => {
-                "send `Authorization: Bearer …` with a token, a ticket or a JWT; where headers cannot \
-                 be set, as with EventSource, use a ticket in `?ticket=…`"
-                    .into()
-            }
+            Refusal::Twice => "send it once".into(),
             Refusal::TooLong { kind: Kind::Ticket, .. } => {
                 "name fewer topics in it, or prefixes (`rooms/*`)".into()
             }
