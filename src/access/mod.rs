@@ -71,6 +71,7 @@ use refresher::Refresher;
 use refusal::{Kind, Refusal};
 use revoked::Taken;
 use rights::Act;
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -188,8 +189,10 @@ impl Access {
     pub fn reload(&self, rules: Rules) {
         let before = std::mem::replace(&mut *self.rules.write(), Arc::new(rules));
         // A token's tickets fall with it.
-        for name in before.names().filter(|name| self.rules().digest_of(name).is_none()) {
-            let taken = Taken::Token { name: name.to_string(), secret: None };
+        let rules = self.rules();
+        let (before, now): (HashSet<_>, HashSet<_>) = (before.names().collect(), rules.names().collect());
+        for name in before.difference(&now) {
+            let taken = Taken::Token { name: name.to_string(), secrets: Vec::new() };
             if let Err(error) = self.revoked.take_back(taken, None) {
                 log::error!(
                     "the tickets of the token {name} are void, but a restart might forget it: {error}"

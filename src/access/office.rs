@@ -117,8 +117,8 @@ impl Access {
             }
             Revocation::Token(name) => {
                 super::rules::check_token_name(&name)?;
-                let secret = self.rules().digest_of(&name).map(|digest| digest.text());
-                (Taken::Token { name, secret }, None)
+                let secrets = self.rules().digests_of(&name).map(|digest| digest.text()).collect();
+                (Taken::Token { name, secrets }, None)
             }
         };
         self.take_back(taken, ends)?;
@@ -197,6 +197,19 @@ mod tests {
             (error.kind(), error.to_string()),
             (ErrorKind::Unauthorized, "the token was taken back".into())
         );
+    }
+
+    #[test]
+    fn a_token_is_taken_back_with_all_its_secrets() {
+        let of = |secret: &str| Rule::new(Who::token("shop", Digest::of(secret)).unwrap());
+        let rules = Rules::new(&["old", "new", "newest"].map(of), None).unwrap();
+        let access = Access::new(rules, Hosts::default(), Origins::default(), false);
+        access.revoke(Revocation::Token("shop".into())).unwrap();
+        for credential in ["Bearer old", "Bearer new", "Bearer newest"] {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(credential).unwrap())]);
+            let asked = access.grant(&headers, None, [192, 0, 2, 1].into(), Wanted::default());
+            assert_eq!(asked.unwrap_err().to_string(), "the token was taken back", "{credential}");
+        }
     }
 
     #[test]
