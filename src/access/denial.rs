@@ -14,6 +14,10 @@ use crate::selector::Selector;
 /// The most patterns of one kind that a text lists.
 const LISTED_MAX: usize = 5;
 
+/// What helps those who have shown nothing: where a credential is looked for.
+const NOBODY: &str = "send `Authorization: Bearer …` with a token, a ticket or a JWT that may; where no header can be set, \
+                      as with EventSource, a ticket in `?ticket=…`";
+
 /// A refusal that another credential could lift.
 struct Denial<'a> {
     caller: &'a Caller,
@@ -118,7 +122,7 @@ fn subject(rules: &Rules, caller: &Caller) -> String {
 /// What would help.
 fn hint(caller: &Caller, rule: &str) -> String {
     match caller.identity {
-        Identity::Anonymous => "send the header `Authorization: Bearer …` with a token that may".into(),
+        Identity::Anonymous => NOBODY.into(),
         _ => format!("a rule with `{rule}` would allow it"),
     }
 }

@@ -62,7 +62,7 @@ use crate::selector::Selector;
 use crate::topic::Topic;
 use credential::{Place, Presented};
 use http::HeaderMap;
-use http::header::SET_COOKIE;
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use identity::Credential;
 use moment::Moment;
 use origins::Field;
@@ -71,6 +71,7 @@ use refresher::Refresher;
 use refusal::{Kind, Refusal};
 use revoked::Taken;
 use rights::Act;
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -188,8 +189,10 @@ impl Access {
     pub fn reload(&self, rules: Rules) {
         let before = std::mem::replace(&mut *self.rules.write(), Arc::new(rules));
         // A token's tickets fall with it.
-        for name in before.names().filter(|name| self.rules().digest_of(name).is_none()) {
-            let taken = Taken::Token { name: name.to_string(), secret: None };
+        let rules = self.rules();
+        let (before, now): (HashSet<_>, HashSet<_>) = (before.names().collect(), rules.names().collect());
+        for name in before.difference(&now) {
+            let taken = Taken::Token { name: name.to_string(), secrets: Vec::new() };
             if let Err(error) = self.revoked.take_back(taken, None) {
                 log::error!(
                     "the tickets of the token {name} are void, but a restart might forget it: {error}"
@@ -355,6 +358,9 @@ impl Access {
         if !rules.has_tokens() && trust.is_empty() {
             return Ok(caller);
         }
+        if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(Refusal::Twice);
+        }
         for presented in credential::find(headers, query) {
             // So may be the name and the password of a site.
             let may_be_of_others = presented.place == Place::Basic && presented.kind() == Kind::Token;
@@ -455,7 +461,6 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use http::HeaderValue;
-    use http::header::AUTHORIZATION;
 
     const HERE: [u8; 4] = [127, 0, 0, 1];
     const AWAY: [u8; 4] = [192, 0, 2, 1];
@@ -511,6 +516,19 @@ mod tests {
         ] {
             let case = format!("{token:?} {given:?} {from:?} {wanted:?}");
             assert_eq!(asks(token, given, from, wanted).is_ok(), allowed, "{case}");
+        }
+    }
+
+    #[test]
+    fn two_credentials_in_two_headers_are_refused_and_not_chosen_from() {
+        let rules = Rules::new(&[], Some(&Secret::new("sesame"))).unwrap();
+        let access = Access::new(rules, Hosts::default(), Origins::default(), false);
+        for values in [["Bearer sesame", "Bearer other"], ["Basic eDp5", "Bearer sesame"]] {
+            let values = values.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
+            let mut headers = HeaderMap::new();
+            values.into_iter().for_each(|(name, value)| _ = headers.append(name, value));
+            let error = access.grant(&headers, None, AWAY.into(), publish("news")).unwrap_err();
+            assert_eq!(error.to_string(), "the header `Authorization` was sent more than once");
         }
     }
 

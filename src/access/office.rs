@@ -56,6 +56,8 @@ impl Access {
             Identity::Token(name) => Some(name.to_string()),
             _ => None,
         };
+        // Before the stamp, which is not earlier, so that no ticket lasts longer than it may.
+        let expires = Moment::now().after(ttl);
         let issued = self.revoked.stamp().map_err(|error| {
             log::error!("{error}");
             Error::unavailable("no ticket can be given now, since it could not be written down that one was")
@@ -64,7 +66,6 @@ impl Access {
         // A token that was taken back before this stamp may not give what is later than that; what is taken back after it
         // takes the ticket too.
         self.confirm(grant)?;
-        let expires = Moment::now().after(ttl);
         let draft = TicketDraft { user, publish, subscribe, issued, expires, by };
         match self.trust().tickets.sign(&draft) {
             Ok(ticket) => Ok((ticket, expires)),
@@ -117,8 +118,8 @@ impl Access {
             }
             Revocation::Token(name) => {
                 super::rules::check_token_name(&name)?;
-                let secret = self.rules().digest_of(&name).map(|digest| digest.text());
-                (Taken::Token { name, secret }, None)
+                let secrets = self.rules().digests_of(&name).map(|digest| digest.text()).collect();
+                (Taken::Token { name, secrets }, None)
             }
         };
         self.take_back(taken, ends)?;
@@ -180,10 +181,18 @@ mod tests {
         access.grant(&headers, None, [192, 0, 2, 1].into(), wanted).unwrap()
     }
 
+    /// The longest that there is.
     fn give(access: &Access, grant: &Grant) -> Result<String, Error> {
         let (publish, subscribe) = (Vec::new(), Vec::new());
-        let wish = TicketWish { user: "ann".into(), publish, subscribe, ttl: Duration::from_secs(60) };
+        let wish = TicketWish { user: "ann".into(), publish, subscribe, ttl: TICKET_TTL_MAX };
         access.give_ticket(grant, wish).map(|(ticket, _)| ticket)
+    }
+
+    #[test]
+    fn the_longest_ticket_is_given_at_any_moment() {
+        let access = access();
+        let granted = grant(&access);
+        assert!((0..1_000).all(|_| give(&access, &granted).is_ok()));
     }
 
     #[test]
@@ -197,6 +206,19 @@ mod tests {
             (error.kind(), error.to_string()),
             (ErrorKind::Unauthorized, "the token was taken back".into())
         );
+    }
+
+    #[test]
+    fn a_token_is_taken_back_with_all_its_secrets() {
+        let of = |secret: &str| Rule::new(Who::token("shop", Digest::of(secret)).unwrap());
+        let rules = Rules::new(&["old", "new", "newest"].map(of), None).unwrap();
+        let access = Access::new(rules, Hosts::default(), Origins::default(), false);
+        access.revoke(Revocation::Token("shop".into())).unwrap();
+        for credential in ["Bearer old", "Bearer new", "Bearer newest"] {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(credential).unwrap())]);
+            let asked = access.grant(&headers, None, [192, 0, 2, 1].into(), Wanted::default());
+            assert_eq!(asked.unwrap_err().to_string(), "the token was taken back", "{credential}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ impl fmt::Display for Kind {
 /// Why a credential is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
+    /// Two headers came: a proxy in front may have looked at the other one.
+    Twice,
     /// It is longer than any that is taken.
     TooLong {
         /// What it is.
@@ -106,6 +108,7 @@ impl Refusal {
     /// Why, for those who sent it.
     pub fn reason(&self) -> String {
         match self {
+            Refusal::Twice => "the header `Authorization` was sent more than once".into(),
             Refusal::TooLong { kind, bytes_max } => {
                 format!("the {kind} is too long: at most {bytes_max} bytes are taken")
             }
@@ -143,6 +146,7 @@ impl Refusal {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
+            Refusal::Twice => "send it once".into(),
             Refusal::TooLong { kind: Kind::Ticket, .. } => {
                 "name fewer topics in it, or prefixes (`rooms/*`)".into()
             }

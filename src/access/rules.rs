@@ -193,9 +193,9 @@ impl Rules {
         self.tokens.values().map(|token| &token.name)
     }
 
-    /// The digest of the secret of the token of this name.
-    pub(super) fn digest_of(&self, name: &str) -> Option<Digest> {
-        self.tokens.iter().find(|(_, token)| &*token.name == name).map(|(digest, _)| *digest)
+    /// The digests of the secrets of the token of this name: two, while one is changed for another.
+    pub(super) fn digests_of(&self, name: &str) -> impl Iterator<Item = Digest> {
+        self.tokens.iter().filter(move |(_, token)| &*token.name == name).map(|(digest, _)| *digest)
     }
 
     /// Whether a user of this name may do this, whatever credential they have.

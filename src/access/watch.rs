@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::os::threads::Threads;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{Ordering::SeqCst, fence};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ impl Watch {
     pub fn bind(&self, stream: Weak<dyn Lose>) {
         // It is bound once.
         let _ = self.0.stream.set(stream);
+        // Either this thread sees that the right was lost, or the one that takes it sees the stream.
+        fence(SeqCst);
         if self.0.lost.get().is_some() {
             self.0.tell();
         }
@@ -62,6 +65,7 @@ impl Entry {
     fn lose(&self, error: Error) {
         // The first reason counts.
         if self.lost.set(error).is_ok() {
+            fence(SeqCst);
             self.tell();
         }
     }

@@ -222,6 +222,8 @@ impl Client {
                     Next::Missed => return Ok(Step::Snapshot),
                     Next::Straight => return Ok(Step::Quiet),
                     Next::End(End::Drain { retry_millis }) => self.end(Vec::new(), retry_millis),
+                    // It was lost just now, and is told why.
+                    Next::End(End::Unauthorized) => {}
                     Next::End(end) => return Ok(Step::End(end)),
                 },
                 Phase::Ending(end) => return Ok(Step::End(*end)),

@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 use percent_encoding::percent_decode_str;
+use std::fmt;
 
 /// What a request asks for: a path and a query, percent-encoded as they came.
-#[derive(Debug)]
 pub struct Target {
     /// The path, and behind a `?` the query, if there is one.
     text: Box<str>,
@@ -32,6 +32,13 @@ impl Target {
     /// The query; empty if there is none.
     pub fn query(&self) -> &str {
         self.text.get(self.path_bytes + 1..).unwrap_or_default()
+    }
+}
+
+/// Without the query, where a ticket may stand.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Target").field(&self.path()).finish()
     }
 }
 

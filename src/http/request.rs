@@ -9,6 +9,7 @@ use http::header::{ACCEPT, ORIGIN};
 use http::{HeaderMap, HeaderName, Method, Version};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// A request, complete with its body.
@@ -24,7 +25,6 @@ use std::net::{IpAddr, SocketAddr};
 ///     Ok(Answer::json(&format!("{player} moves to {to:?} in {room}")))
 /// }
 /// ```
-#[derive(Debug)]
 pub struct Request {
     /// The method as it was sent; `get` is not `GET`.
     pub method: Method,
@@ -48,6 +48,15 @@ pub struct Request {
     pub(crate) captures: Captures,
     /// What access has granted; none until it was asked.
     pub(crate) grant: Option<Grant>,
+}
+
+/// Without query, header fields and body, where credentials stand.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Request");
+        shown.field("method", &self.method).field("path", &self.path()).field("client", &self.client);
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Request {
@@ -167,5 +176,24 @@ impl Request {
         let mut words =
             values.iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
         words.any(|text| text.trim().eq_ignore_ascii_case(word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use http::header::AUTHORIZATION;
+
+    #[test]
+    fn no_credential_of_a_request_is_printed() {
+        let target = Target::parse("/topics/a?ticket=sesame").unwrap();
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer sesame"))]);
+        let peer = ([192, 0, 2, 1], 80).into();
+        let mut request = Request::new(Method::GET, target, Version::HTTP_11, headers, peer);
+        request.body = b"sesame".to_vec();
+        let shown = format!("{request:?}");
+        assert_eq!(shown, r#"Request { method: GET, path: "/topics/a", client: 192.0.2.1, .. }"#);
+        assert_eq!(format!("{:?}", request.target), r#"Target("/topics/a")"#);
     }
 }

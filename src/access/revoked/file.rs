@@ -31,7 +31,8 @@ pub(super) struct RevokedFile {
 }
 
 impl RevokedFile {
-    /// Opens the file and makes the list from it, or makes an empty file. The error is for the operator.
+    /// Opens the file and makes the list from it, or makes an empty file. Where nothing can be written, as on a full disk, the
+    /// next change tries again. The error is for the operator.
     pub(super) fn open(folder: Arc<dyn Folder>, list: &mut List) -> Result<RevokedFile, String> {
         let path = folder.path().join(NAME);
         let mut opened = RevokedFile { folder, file: None, length: 0, lines: 0 };
@@ -47,7 +48,10 @@ impl RevokedFile {
             Err(error) => return Err(failed("open", &path, &error)),
         }
         list.drop_ended(Moment::now());
-        opened.rewrite(list)?;
+        // What was read is void all the same, and what cannot be written down later is refused then.
+        if let Err(error) = opened.rewrite(list) {
+            log::error!("{error}; no ticket can be given until it can be written");
+        }
         Ok(opened)
     }
 

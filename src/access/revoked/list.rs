@@ -5,7 +5,7 @@ use crate::access::claims::Claims;
 use crate::access::moment::Moment;
 use crate::access::ticket::TICKET_TTL_MAX;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The most entries of the list. When it is full, a tenth of them is dropped, the oldest, and all that was given before the
 /// last of these is void, whose it ever was: they have to sign in again. A JWT without `iat` is then void for good. Tokens
@@ -29,7 +29,7 @@ pub(super) enum Record {
     Token {
         name: String,
         until: Moment,
-        secret: Option<String>,
+        secrets: Vec<String>,
     },
     /// All that was given until then is void.
     Floor(Moment),
@@ -47,7 +47,7 @@ impl Record {
         match taken {
             Taken::User(name) => Record::User { name, until, ends },
             Taken::Ticket(id) => Record::Ticket { id, until, ends },
-            Taken::Token { name, secret } => Record::Token { name, until, secret },
+            Taken::Token { name, secrets } => Record::Token { name, until, secrets },
         }
     }
 }
@@ -63,8 +63,8 @@ struct Until {
 pub(super) struct List {
     users: HashMap<String, Until>,
     tickets: HashMap<String, Until>,
-    /// With the hash of the secret that is void. One with a secret is never dropped: a secret has no end.
-    tokens: HashMap<String, (Moment, Option<String>)>,
+    /// With the hashes of the secrets that are void. One with a secret is never dropped: a secret has no end.
+    tokens: HashMap<String, (Moment, BTreeSet<String>)>,
     floor: Option<Moment>,
     dropped: Option<(Moment, Moment)>,
     /// Tickets may have been given until then.
@@ -76,9 +76,10 @@ impl List {
         match record {
             Record::User { name, until, ends } => insert(&mut self.users, name, until, ends),
             Record::Ticket { id, until, ends } => insert(&mut self.tickets, id, until, ends),
-            Record::Token { name, until, secret } => {
+            Record::Token { name, until, secrets } => {
                 let entry = self.tokens.entry(name).or_default();
-                *entry = (until.max(entry.0), secret.or(entry.1.take()));
+                entry.0 = until.max(entry.0);
+                entry.1.extend(secrets);
             }
             Record::Floor(until) => self.floor = self.floor.max(Some(until)),
             Record::Dropped { until, ends } => {
@@ -93,10 +94,10 @@ impl List {
     pub(super) fn records(&self) -> impl Iterator<Item = Record> {
         let users = self.users.iter().map(|(name, at)| (Taken::User(name.clone()), at));
         let tickets = self.tickets.iter().map(|(id, at)| (Taken::Ticket(id.clone()), at));
-        let tokens = self.tokens.iter().map(|(name, (until, secret))| Record::Token {
+        let tokens = self.tokens.iter().map(|(name, (until, secrets))| Record::Token {
             name: name.clone(),
             until: *until,
-            secret: secret.clone(),
+            secrets: secrets.iter().cloned().collect(),
         });
         let dropped = self.dropped.map(|(until, ends)| Record::Dropped { until, ends });
         let given = (self.given > Moment::default()).then_some(Record::Given(self.given));
@@ -126,7 +127,7 @@ impl List {
             return true;
         }
         let entries = self.users.values().chain(self.tickets.values()).map(|at| at.until);
-        let tokens = self.tokens.values().filter(|(_, secret)| secret.is_none()).map(|(until, _)| *until);
+        let tokens = self.tokens.values().filter(|(_, secrets)| secrets.is_empty()).map(|(until, _)| *until);
         let mut untils: Vec<Moment> = entries.chain(tokens).collect();
         let Some(last) = untils.len().checked_sub(1) else { return true };
         let (_, floor, _) = untils.select_nth_unstable((REVOKED_MAX / 10).min(last));
@@ -134,7 +135,7 @@ impl List {
         self.apply(Record::Floor(floor));
         self.users.retain(|_, at| at.until > floor);
         self.tickets.retain(|_, at| at.until > floor);
-        self.tokens.retain(|_, (until, secret)| secret.is_some() || *until > floor);
+        self.tokens.retain(|_, (until, secrets)| !secrets.is_empty() || *until > floor);
         true
     }
 
@@ -153,8 +154,8 @@ impl List {
         self.users.retain(|_, at| is_to_stay(at.until, at.ends));
         self.tickets.retain(|_, at| is_to_stay(at.until, at.ends));
         // Without its secret only its tickets are void, and a ticket ends.
-        self.tokens.retain(|_, (until, secret)| {
-            secret.is_some() || is_to_stay(*until, Some(until.after(TICKET_TTL_MAX)))
+        self.tokens.retain(|_, (until, secrets)| {
+            !secrets.is_empty() || is_to_stay(*until, Some(until.after(TICKET_TTL_MAX)))
         });
         dropped.into_iter().for_each(|(until, ends)| self.apply(Record::Dropped { until, ends }));
     }
@@ -174,7 +175,7 @@ impl List {
     }
 
     pub(super) fn is_token_void(&self, name: &str, secret: &str) -> bool {
-        self.tokens.get(name).is_some_and(|(_, void)| void.as_deref() == Some(secret))
+        self.tokens.get(name).is_some_and(|(_, void)| void.contains(secret))
     }
 }
 

@@ -40,8 +40,8 @@ pub enum Taken {
     Token {
         /// Its name.
         name: String,
-        /// A hash of its secret of now, which is void; a later one is not. None where only its tickets are.
-        secret: Option<String>,
+        /// Hashes of its secrets of now, which are void; a later one is not. None where only its tickets are.
+        secrets: Vec<String>,
     },
 }
 

@@ -71,15 +71,18 @@ fn a_ticket_falls_alone_and_a_token_with_its_tickets() {
     revoked.take_back(Taken::Ticket(first.id.clone()), first.expires).unwrap();
     assert!(revoked.is_void(&first) && !revoked.is_void(&second));
 
-    revoked.take_back(Taken::Token { name: "shop".into(), secret: Some("hash".into()) }, None).unwrap();
+    revoked.take_back(Taken::Token { name: "shop".into(), secrets: vec!["hash".into()] }, None).unwrap();
     let third = ticket("ann", revoked.stamp().unwrap());
     assert!(revoked.is_void(&second) && !revoked.is_void(&third));
     assert!(revoked.is_token_void("shop", "hash") && !revoked.is_token_void("shop", "new"));
     assert!(!revoked.is_token_void("other", "hash"));
     assert!(!revoked.is_void(&Claims { by: Some("other".into()), ..second.clone() }));
     // Taking back its tickets alone does not make the old secret valid again.
-    revoked.take_back(Taken::Token { name: "shop".into(), secret: None }, None).unwrap();
+    revoked.take_back(Taken::Token { name: "shop".into(), secrets: Vec::new() }, None).unwrap();
     assert!(revoked.is_token_void("shop", "hash"));
+    // Nor does taking back a later one.
+    revoked.take_back(Taken::Token { name: "shop".into(), secrets: vec!["new".into()] }, None).unwrap();
+    assert!(revoked.is_token_void("shop", "hash") && revoked.is_token_void("shop", "new"));
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn the_list_survives_a_restart() {
     let bob = ticket("bob", revoked.stamp().unwrap());
     revoked.take_back(user("ann"), given[0].expires).unwrap();
     revoked.take_back(Taken::Ticket(bob.id.clone()), bob.expires).unwrap();
-    revoked.take_back(Taken::Token { name: "wall".into(), secret: Some("hash".into()) }, None).unwrap();
+    revoked.take_back(Taken::Token { name: "wall".into(), secrets: vec!["hash".into()] }, None).unwrap();
     assert!(place.open().is_err_and(|error| error.contains("in use")), "two at a time");
     drop(revoked);
     for _ in 0..3 {
@@ -162,7 +165,7 @@ fn entries_that_a_wrong_clock_let_end_stay_void() {
 fn a_full_list_forgets_nobody() {
     let mut list = list::List::default();
     let at = |secs: usize| Moment::from_secs(secs as f64).unwrap();
-    let token = Taken::Token { name: "shop".into(), secret: Some("hash".into()) };
+    let token = Taken::Token { name: "shop".into(), secrets: vec!["hash".into()] };
     list.apply(list::Record::of(token, at(1), None));
     for index in 2..=REVOKED_MAX {
         assert!(!list.make_room(at(0)));
@@ -183,10 +186,10 @@ fn a_full_list_forgets_nobody() {
 fn names_of_tokens_that_nobody_has_leave_room_for_others() {
     let revoked = Revoked::default();
     let old = ticket("ann", revoked.stamp().unwrap());
-    let shop = Taken::Token { name: "shop".into(), secret: Some("hash".into()) };
+    let shop = Taken::Token { name: "shop".into(), secrets: vec!["hash".into()] };
     revoked.take_back(shop, None).unwrap();
     for index in 0..REVOKED_MAX + 10 {
-        revoked.take_back(Taken::Token { name: format!("t{index}"), secret: None }, None).unwrap();
+        revoked.take_back(Taken::Token { name: format!("t{index}"), secrets: Vec::new() }, None).unwrap();
     }
     let (by_first, new) = (Some("t0".to_owned()), ticket("bob", revoked.stamp().unwrap()));
     assert!(revoked.is_void(&Claims { by: by_first, ..old }), "what the first of them gave stays void");
@@ -200,8 +203,8 @@ fn names_of_tokens_that_nobody_has_leave_room_for_others() {
 fn the_tickets_of_a_token_are_forgotten_when_they_have_ended() {
     let mut list = list::List::default();
     let given = Moment::now();
-    for (name, secret) in [("shop", None), ("wall", Some("hash".to_owned()))] {
-        list.apply(list::Record::of(Taken::Token { name: name.into(), secret }, given, None));
+    for (name, secrets) in [("shop", Vec::new()), ("wall", vec!["hash".to_owned()])] {
+        list.apply(list::Record::of(Taken::Token { name: name.into(), secrets }, given, None));
     }
     list.drop_ended(given.after(TICKET_TTL_MAX));
     assert_eq!(list.len(), 2);
@@ -306,7 +309,7 @@ proptest! {
             let taken = match kind {
                 0 => Taken::User(name),
                 1 => Taken::Ticket(name),
-                2 => Taken::Token { name, secret: ends.map(|ends| ends.to_string()) },
+                2 => Taken::Token { name, secrets: ends.map(|ends| ends.to_string()).into_iter().collect() },
                 _ => {
                     list.drop_ended(at(until));
                     continue;

@@ -364,7 +364,6 @@ fn trusted_proxy(text: String) -> Result<Network, Failure> {
     Ok(text.parse().map_err(wrong)?)
 }
 
-/// A topic that belongs to no page, or a prefix of such topics.
 /// Bounds of certain topics: a selector, `=`, and up to three bounds. A bare number is one of events, a size ends in
 /// `B`, and anything else is a time.
 fn keep(text: &str) -> Result<TopicBounds, Failure> {
@@ -393,6 +392,7 @@ fn keep(text: &str) -> Result<TopicBounds, Failure> {
     }
 }
 
+/// A topic that belongs to no page, or a prefix of such topics.
 fn ephemeral(pattern: String) -> Result<Selector, Failure> {
     if pattern.starts_with('$') {
         let why =

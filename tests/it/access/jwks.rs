@@ -75,7 +75,7 @@ fn until_the_keys_were_fetched_a_browser_is_told_to_come_back_and_keeps_its_cook
     let jwt = application.sign("first");
     // The application is away.
     application.keys.lock().clear();
-    let program = Program::serve(&["--config", config.to_str().unwrap()]);
+    let program = Program::serve(&["--config", config.to_str().unwrap(), "--heartbeat", "100ms"]);
     let ask = |fields: &str| {
         let head = format!("GET /topics/a HTTP/1.1\r\nCookie: callout_ticket={jwt}{fields}");
         request(program.address, &head, "")

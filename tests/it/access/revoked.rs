@@ -91,6 +91,25 @@ fn what_cannot_be_written_is_void_all_the_same_and_the_next_one_writes_both() {
 }
 
 #[test]
+fn on_a_full_disk_a_start_knows_what_was_taken_back_and_gives_no_ticket() {
+    let drive = Drive::default();
+    let ann = {
+        let revoked = open(&drive).unwrap();
+        let ann = ticket("ann", revoked.stamp().unwrap());
+        take_back(&revoked, "ann").unwrap();
+        ann
+    };
+    drive.write_error.store(libc::ENOSPC, SeqCst);
+    let revoked = open(&drive).unwrap();
+    assert!(revoked.is_void(&ann) && revoked.stamp().is_err());
+    drive.write_error.store(0, SeqCst);
+    let bob = ticket("bob", revoked.stamp().unwrap());
+    take_back(&revoked, "bob").unwrap();
+    let again = open(&drive.cut(drive.log().len(), Survives::Nothing)).unwrap();
+    assert!(again.is_void(&ann) && again.is_void(&bob));
+}
+
+#[test]
 fn no_ticket_is_given_that_could_not_be_written_down() {
     let drive = Drive::default();
     let revoked = open(&drive).unwrap();

@@ -73,7 +73,8 @@ const YES: &str = "";
 const START: &str =
     "start the server with `--publish-token`, or with a `[[token]]` in its configuration file";
 /// A 401, whose reason names what a request without a credential may.
-const NOBODY: &str = "send the header `Authorization: Bearer …` with a token that may";
+const NOBODY: &str = "send `Authorization: Bearer …` with a token, a ticket or a JWT that may; where no header can be set, \
+                      as with EventSource, a ticket in `?ticket=…`";
 
 /// What was refused and what would help. A 401 is told by its hint.
 fn said(error: &Error) -> String {
