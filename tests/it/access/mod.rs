@@ -3,6 +3,7 @@
 #[cfg(feature = "jwt")]
 mod jwks; // keys at an address
 mod jwt; // what applications sign for their users
+mod forged; // what a page of another site sends with the cookie of its visitor
 mod hosts; // names under which the server is asked for
 mod leaks; // what is refused is seen nowhere
 mod limits; // what one client may take
