@@ -2,6 +2,7 @@
 
 #[cfg(feature = "jwt")]
 mod jwks; // keys at an address
+mod crowd; // a thousand streams of which a hundred lose their right
 mod jwt; // what applications sign for their users
 mod forged; // what a page of another site sends with the cookie of its visitor
 mod hosts; // names under which the server is asked for
@@ -15,3 +16,4 @@ mod rules; // what rules give, and what refusals say
 mod tickets; // what a backend gives its users, and takes back
 mod site; // requests that pages of other sites make a browser send
 mod revoked; // what was taken back, on a disk that fails
+mod unseen; // what may not be read, looked for in every byte
