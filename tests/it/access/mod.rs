@@ -2,6 +2,7 @@
 
 #[cfg(feature = "jwt")]
 mod jwks; // keys at an address
+mod credentials; // every state of each kind of credential, and every refusal
 mod crowd; // a thousand streams of which a hundred lose their right
 mod jwt; // what applications sign for their users
 mod forged; // what a page of another site sends with the cookie of its visitor

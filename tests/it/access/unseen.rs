@@ -18,7 +18,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 10;
 
 /// Names with a secret in each.
 const TOPICS: [&str; 9] = [
