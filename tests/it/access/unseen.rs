@@ -15,6 +15,7 @@ use fastrand::Rng;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -52,6 +53,9 @@ const PATTERNS: [&str; 12] = [
 /// What streams ask for.
 const SELECTORS: [&str; 8] =
     ["*", "open/*", "rooms/*", "rooms/zQ2z/*", "users/*", "users/ann/*", "now/*", "zQ*"];
+
+/// The tokens of which rules say what they may.
+const READERS: [&str; 2] = ["reader0", "reader1"];
 
 const TICKET_KEY: [u8; 32] = [1; 32];
 const JWT_KEY: &str = "an application's key of enough bytes";
@@ -152,7 +156,24 @@ impl Secrets {
 struct Published {
     secret: String,
     topics: Vec<String>,
-    is_late: bool,
+    when: When,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    BeforeTheStreams,
+    WithThem,
+    /// After the rules have changed, by which some of the streams were ended.
+    ByOtherRules,
+}
+
+/// A stream that was opened: by whom, on which topics, and what was sent.
+struct Open {
+    who: usize,
+    names: Vec<String>,
+    sent: String,
+    head: String,
+    raw: Raw,
 }
 
 struct World {
@@ -160,6 +181,9 @@ struct World {
     random: Rng,
     server: Server,
     at: SocketAddr,
+    /// With what their own credentials say.
+    people: Vec<Identity>,
+    /// With all that the rules give.
     identities: Vec<Identity>,
     events: Vec<Published>,
     /// Ids of kept events on the wire, with a topic of each.
@@ -186,6 +210,32 @@ fn random_rule(random: &mut Rng, who: Who) -> Rule {
     rule
 }
 
+/// Rules of a world: of who may write everything, of everybody, of everybody who is somebody, and of two readers.
+fn random_rules(random: &mut Rng) -> Vec<Rule> {
+    let mut writer = Rule::new(named("zQwriterz", "secret-of-writer"));
+    writer.publish = ["*", "users/*"].map(|text| text.parse().unwrap()).into();
+    writer.pages = vec![Area::Chat, Area::Wall, Area::Posts];
+    writer.may = vec![Action::Retract, Action::Tickets];
+    let mut rules = vec![writer, random_rule(random, Who::Anonymous), random_rule(random, Who::SignedIn)];
+    rules.extend(READERS.map(|name| random_rule(random, named(name, &format!("secret-of-{name}")))));
+    rules
+}
+
+/// What people may by these rules.
+fn with_rules(people: &[Identity], rules: &[Rule]) -> Vec<Identity> {
+    let may = |person: &Identity| {
+        let mut identity = person.clone();
+        identity.gain(&rules[1]);
+        if !person.header.is_empty() || !person.query.is_empty() {
+            identity.gain(&rules[2]);
+        }
+        let own = READERS.iter().position(|name| *name == person.name);
+        own.into_iter().for_each(|index| identity.gain(&rules[3 + index]));
+        identity
+    };
+    people.iter().map(may).collect()
+}
+
 fn named(name: &str, secret: &str) -> Who {
     Who::token(name, Digest::of(secret)).unwrap()
 }
@@ -197,24 +247,13 @@ impl World {
         // Small enough in some worlds that events are let go, which streams are told by `reset`.
         config.bounds.events_max = if seed.is_multiple_of(3) { 16 } else { 1_000 };
         config.ephemeral = vec!["now/*".parse().unwrap()];
-        let mut writer = Rule::new(named("zQwriterz", "secret-of-writer"));
-        writer.publish = ["*", "users/*"].map(|text| text.parse().unwrap()).into();
-        writer.pages = vec![Area::Chat, Area::Wall, Area::Posts];
-        writer.may = vec![Action::Retract, Action::Tickets];
-        let everybody = random_rule(&mut random, Who::Anonymous);
-        let signed_in = random_rule(&mut random, Who::SignedIn);
-        let nobody = Identity { name: "nobody".into(), ..Identity::default() };
-        let mut identities = vec![nobody.clone()];
-        config.rules = vec![writer, everybody, signed_in];
-        for number in 0..2 {
-            let (name, secret) = (format!("reader{number}"), format!("secret-of-reader{number}"));
-            let rule = random_rule(&mut random, named(&name, &secret));
-            let header = format!("Authorization: Bearer {secret}\r\n");
-            let mut token = Identity { name, header, ..nobody.clone() };
-            token.gain(&rule);
-            config.rules.push(rule);
-            identities.push(token);
-        }
+        config.rules = random_rules(&mut random);
+        let mut people = vec![Identity { name: "nobody".into(), ..Identity::default() }];
+        people.extend(READERS.map(|name| Identity {
+            name: name.into(),
+            header: format!("Authorization: Bearer secret-of-{name}\r\n"),
+            ..Identity::default()
+        }));
         let keys = TicketKeys::new(vec![Key::new(&TICKET_KEY).unwrap()]);
         let now = Moment::now();
         for (user, lasts) in [("ann", 600), ("bob", 600), ("*", 600), ("eve", 600), ("old", 0)] {
@@ -227,7 +266,7 @@ impl World {
                 expires: now.after(Duration::from_micros(1) + Duration::from_secs(lasts)),
                 ..TicketDraft::default()
             };
-            identities.push(Identity {
+            people.push(Identity {
                 name: format!("the ticket of {user}"),
                 query: format!("ticket={}", keys.sign(&draft).unwrap()),
                 user: Some(user.into()),
@@ -239,7 +278,7 @@ impl World {
         for user in ["ann", "cat"] {
             let own = if random.bool() { "rooms/*" } else { "open/zQ0z" };
             let claims = json!({ "sub": user, "callout": { "subscribe": [own] } });
-            identities.push(Identity {
+            people.push(Identity {
                 name: format!("the JWT of {user}"),
                 header: format!("Cookie: callout_ticket={}\r\n", jwt(JWT_KEY, &claims)),
                 user: Some(user.into()),
@@ -247,12 +286,7 @@ impl World {
                 ..Identity::default()
             });
         }
-        for identity in &mut identities {
-            identity.gain(&config.rules[1]);
-            if !identity.header.is_empty() || !identity.query.is_empty() {
-                identity.gain(&config.rules[2]);
-            }
-        }
+        let identities = with_rules(&people, &config.rules);
         let server = server_with(|given| {
             given.bounds.events_max = config.bounds.events_max;
             given.bounds.reserve_events = 0;
@@ -270,7 +304,8 @@ impl World {
             }
         });
         let at = server.address();
-        let world = World { seed, random, server, at, identities, events: Vec::new(), ids: Vec::new() };
+        let (events, ids) = (Vec::new(), Vec::new());
+        let world = World { seed, random, server, at, people, identities, events, ids };
         world.write("POST /revoke", r#"{"user":"eve"}"#);
         world
     }
@@ -287,7 +322,7 @@ impl World {
         came
     }
 
-    fn publish(&mut self, is_late: bool) {
+    fn publish(&mut self, when: When) {
         let secret = format!("zQevent{}z", self.events.len());
         let (body, topics) = match self.random.u8(..10) {
             0 => (
@@ -331,7 +366,7 @@ impl World {
             }
         };
         drop(body);
-        self.events.push(Published { secret, topics, is_late });
+        self.events.push(Published { secret, topics, when });
     }
 
     /// Takes one event back, or all of a topic.
@@ -345,27 +380,30 @@ impl World {
         exchange(self.at, &sent);
     }
 
-    fn secrets(&self, who: &Identity) -> Secrets {
+    /// What somebody may not know. Those who had other rights before may know what they got by them.
+    fn secrets(&self, rights: &[(&Identity, &[When])]) -> Secrets {
         let mut secrets: BTreeSet<String> = (0..TOPICS.len()).map(|index| format!("zQ{index}z")).collect();
         secrets.extend(["zQwriterz".into(), "secret-of-".into(), "\"reached\"".into()]);
         secrets.extend(self.events.iter().map(|event| event.secret.clone()));
-        let known = |secret: &String| {
+        let known = |secret: &String, who: &Identity, times: &[When]| {
             TOPICS.iter().any(|topic| topic.contains(&**secret) && who.may_read(topic))
                 // A refusal lists what whoever asks was given.
                 || who.publish.iter().chain(&who.subscribe).any(|pattern| pattern.contains(&**secret))
                 || self.events.iter().any(|event| {
-                    event.secret == *secret && event.topics.iter().any(|topic| who.may_read(topic))
+                    event.secret == *secret
+                        && times.contains(&event.when)
+                        && event.topics.iter().any(|topic| who.may_read(topic))
                 })
         };
-        secrets.retain(|secret| !known(secret));
-        if ["ann", "bob"].iter().any(|name| who.may_notify(name)) {
+        secrets.retain(|secret| !rights.iter().any(|(who, times)| known(secret, who, times)));
+        if ["ann", "bob"].iter().any(|name| rights.iter().any(|(who, _)| who.may_notify(name))) {
             secrets.remove("\"reached\"");
         }
         Secrets(secrets)
     }
 
     /// The streams that somebody asks for, and whether each is to be had.
-    fn asked(&mut self, who: &Identity) -> Vec<(String, Vec<String>, bool)> {
+    fn asked(&mut self, who: &Identity) -> Vec<(String, String, Vec<String>, bool)> {
         let mut lists: Vec<Vec<String>> =
             TOPICS.iter().chain(&SELECTORS).map(|name| vec![(*name).to_owned()]).collect();
         for _ in 0..4 {
@@ -381,12 +419,20 @@ impl World {
                 0 => "&last_event_id=earliest".into(),
                 1 => "&last=5".into(),
                 2 => "&last_event_id=0123456789abcdef".into(),
-                3 => self.callouts_id().map_or(String::new(), |id| format!("&last_event_id={id}")),
+                3 => self
+                    .random
+                    .choice(&self.ids)
+                    .map_or(String::new(), |(id, _)| format!("&last_event_id={id}")),
                 _ => String::new(),
             };
             let form = if self.random.bool() { "&with=topic" } else { "" };
             let allowed = names.iter().all(|name| who.may_read(name));
-            asked.push((format!("/topics?{}{start}{form}", query.join("&")), names, allowed));
+            let query = query.join("&");
+            asked.push(match self.random.u8(..4) {
+                0 => (format!("POST /subscribe?x=1{start}{form}"), query, names, allowed),
+                1 => (format!("QUERY /topics?x=1{start}{form}"), query, names, allowed),
+                _ => (format!("GET /topics?{query}{start}{form}"), String::new(), names, allowed),
+            });
         }
         for (path, topic) in [
             ("/sse?user=seen", "$chat"),
@@ -398,15 +444,9 @@ impl World {
             ("/sse/bob?last=9", "$user/bob"),
             ("/sse/eve?last=9", "$user/eve"),
         ] {
-            asked.push((path.into(), vec![topic.to_owned()], who.may_read(topic)));
+            asked.push((format!("GET {path}"), String::new(), vec![topic.to_owned()], who.may_read(topic)));
         }
         asked
-    }
-
-    /// An id that callout gave, which may be that of an event that nobody else may read.
-    fn callouts_id(&mut self) -> Option<String> {
-        let given: Vec<&String> = self.ids.iter().map(|(id, _)| id).filter(|id| !id.contains('z')).collect();
-        self.random.choice(&given).map(|id| (*id).clone())
     }
 
     /// All that can be asked for beside streams.
@@ -432,6 +472,21 @@ impl World {
         // Whoever may take something back.
         ask("DELETE /topics/open/x".into(), "");
         questions
+    }
+
+    /// Asks all that, and looks through the answers.
+    fn question(&self, who: &Identity) {
+        let secrets = self.secrets(&[(who, &BEFORE)]);
+        for (head, body) in self.questions() {
+            let length = format!("Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            let sent = head_of(who, &head) + &length;
+            let came = exchange(self.at, &sent);
+            secrets.check(who, &sent, &came, self.seed);
+            let is_open_to_all = ["GET /", "GET /healthz", "OPTIONS /topics/x"].contains(&&*head);
+            let is_done = came.starts_with(b"HTTP/1.1 2");
+            let answer = String::from_utf8_lossy(&came);
+            assert!(is_open_to_all || !who.is_void || !is_done, "seed {}: {head}: {answer}", self.seed);
+        }
     }
 }
 
@@ -467,85 +522,92 @@ fn without_chunks(mut rest: &str) -> String {
     body
 }
 
+const BEFORE: [When; 2] = [When::BeforeTheStreams, When::WithThem];
+
 #[test]
 fn what_may_not_be_read_reaches_nobody_by_any_way() {
-    let (mut streams, mut refused, mut seen) = (0, 0, 0);
+    let (mut streams, mut refused, mut seen, mut ended) = (0, 0, 0, 0);
     for seed in 0..SEEDS {
         let mut world = World::new(seed);
-        (0..15).for_each(|_| world.publish(false));
+        (0..15).for_each(|_| world.publish(When::BeforeTheStreams));
         world.retract();
 
         let mut open = Vec::new();
-        for who in world.identities.clone() {
-            for (path, names, allowed) in world.asked(&who) {
-                let sent =
-                    format!("{}Accept: text/event-stream\r\n\r\n", head_of(&who, &format!("GET {path}")));
+        for (index, who) in world.identities.clone().into_iter().enumerate() {
+            for (head, body, names, allowed) in world.asked(&who) {
+                let fields =
+                    format!("Accept: text/event-stream\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                let sent = head_of(&who, &head) + &fields;
                 let mut raw = Raw::connect(world.at);
                 raw.send(&sent);
                 let head = raw.head();
                 let is_open = status(&head) == 200;
-                // There are no feeds before there are posts.
-                assert_eq!(is_open, allowed, "seed {seed}: `{}`: {path}: {head}", who.name);
+                assert_eq!(is_open, allowed, "seed {seed}: `{}`: {sent}: {head}", who.name);
                 if is_open {
-                    open.push((who.clone(), names, sent, raw));
+                    open.push(Open { who: index, names, sent, head, raw });
                     continue;
                 }
                 refused += 1;
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
                 let mut body = vec![0; length.unwrap().parse().unwrap()];
-                std::io::Read::read_exact(&mut raw.reader, &mut body).unwrap();
-                world.secrets(&who).check(&who, &sent, &[head.as_bytes(), &body].concat(), seed);
+                raw.reader.read_exact(&mut body).unwrap();
+                let came = [head.as_bytes(), &body].concat();
+                world.secrets(&[(&who, &BEFORE)]).check(&who, &sent, &came, seed);
             }
         }
         joined(&world.server, open.len());
         streams += open.len();
 
         for _ in 0..12 {
-            world.publish(true);
+            world.publish(When::WithThem);
             if world.random.u8(..4) == 0 {
                 world.retract();
             }
         }
         for who in world.identities.clone() {
-            let secrets = world.secrets(&who);
-            for (head, body) in world.questions() {
-                let length = format!("Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-                let sent = head_of(&who, &head) + &length;
-                let came = exchange(world.at, &sent);
-                // What is sent says which topics are known already.
-                let is_echo = |name: &str| head.contains(name);
-                let sent = if TOPICS.iter().any(|name| is_echo(name)) { sent } else { String::new() };
-                secrets.check(&who, &sent, &came, seed);
-                let is_open_to_all = ["GET /", "GET /healthz", "OPTIONS /topics/x"].contains(&&*head);
-                let is_done = came.starts_with(b"HTTP/1.1 2");
-                let answer = String::from_utf8_lossy(&came);
-                assert!(is_open_to_all || !who.is_void || !is_done, "seed {seed}: {head}: {answer}");
-            }
+            world.question(&who);
         }
+
+        // Other rules: some of the streams end, the others go on.
+        let before = world.identities.clone();
+        let rules = random_rules(&mut world.random);
+        world.server.set_rules(&rules, None).unwrap();
+        world.identities = with_rules(&world.people, &rules);
+        let goes_on = |world: &World, stream: &Open| {
+            stream.names.iter().all(|name| world.identities[stream.who].may_read(name))
+        };
+        joined(&world.server, open.iter().filter(|stream| goes_on(&world, stream)).count());
+        (0..8).for_each(|_| world.publish(When::ByOtherRules));
 
         // The end of each stream comes behind all that it is sent.
         assert!(world.server.stop(Duration::from_secs(10)), "all streams have ended");
-        for (who, names, sent, mut raw) in open {
-            let body = without_chunks(&raw.everything());
-            world.secrets(&who).check(&who, &sent, body.as_bytes(), seed);
+        for mut stream in open {
+            let who = &before[stream.who];
+            let goes_on = goes_on(&world, &stream);
+            let body = without_chunks(&stream.raw.everything());
+            let came = stream.head + &body;
+            let now: (&Identity, &[When]) = (
+                &world.identities[stream.who],
+                if goes_on { &[When::WithThem, When::ByOtherRules] } else { &[] },
+            );
+            world.secrets(&[(who, &BEFORE), now]).check(who, &stream.sent, came.as_bytes(), seed);
+            assert_eq!(body.contains("event: unauthorized"), !goes_on, "seed {seed}: {}: {body}", who.name);
+            ended += usize::from(!goes_on);
             let is_on = |event: &&Published| {
-                event.is_late
-                    && event.topics.iter().any(|topic| names.iter().any(|name| matches(name, topic)))
+                let is_asked = |topic: &String| stream.names.iter().any(|name| matches(name, topic));
+                let is_due = event.when == When::WithThem || event.when == When::ByOtherRules && goes_on;
+                is_due && event.topics.iter().any(is_asked)
             };
-            for event in world.events.iter().filter(is_on) {
-                assert!(
-                    body.contains(&event.secret),
-                    "seed {seed}: {} is missing on {sent}: {body}",
-                    event.secret
-                );
+            for Published { secret, .. } in world.events.iter().filter(is_on) {
+                assert!(body.contains(secret), "seed {seed}: {secret} is missing on {}: {body}", stream.sent);
                 seen += 1;
             }
         }
         drop(world);
         _ = std::fs::remove_dir_all(folder(seed));
     }
-    println!("{streams} streams, {refused} refused, {seen} events that had to come");
-    assert!(streams > 100 && refused > 100 && seen > 100);
+    println!("{streams} streams, {refused} refused, {ended} ended, {seen} events that had to come");
+    assert!(streams > 100 && refused > 100 && ended > 100 && seen > 100);
 }
 
 /// Whether a stream of this topic or prefix carries this topic.
