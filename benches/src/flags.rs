@@ -18,8 +18,8 @@ Usage: callout-bench [OPTIONS]
                   today's callout gained or lost
   --only NAME     only this server: callout, axum, nchan, centrifugo or electric (repeatable);
                   the last two are compiled at the first run that needs them
-  --phase NAME    only this phase: paced, flood, joins, groups, publish, idle, stall, turning,
-                  acknowledge, lines, writes, restart, million, comeback, unread, activity,
+  --phase NAME    only this phase: paced, flood, joins, groups, rules, publish, idle, stall,
+                  turning, acknowledge, lines, writes, restart, million, comeback, unread, activity,
                   posts or program (repeatable)
   --callout PATH  today's callout [default: target/release/callout of the project]
   --help          this text

@@ -252,8 +252,8 @@ impl Access {
 
     /// The header fields of an answer to a request that was refused for its credential: a cookie that is not valid is
     /// taken from the browser, which would send it again and again.
-    pub(crate) fn refused(headers: &HeaderMap, query: Option<&str>) -> Vec<Field> {
-        let first = credential::find(headers, query).next();
+    pub(crate) fn refused(&self, headers: &HeaderMap, query: Option<&str>) -> Vec<Field> {
+        let first = self.presented(headers, query).next();
         let is_cookie = first.is_some_and(|presented| presented.place == Place::Cookie);
         is_cookie.then(|| (SET_COOKIE, no_cookie().into())).into_iter().collect()
     }
@@ -361,7 +361,7 @@ impl Access {
         if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Refusal::Twice);
         }
-        for presented in credential::find(headers, query) {
+        for presented in self.presented(headers, query) {
             // So may be the name and the password of a site.
             let may_be_of_others = presented.place == Place::Basic && presented.kind() == Kind::Token;
             match self.accept(rules, &trust, &presented, &caller) {
@@ -370,6 +370,13 @@ impl Access {
             }
         }
         Ok(caller)
+    }
+
+    /// The credentials of a request that count, the first one first.
+    fn presented(&self, headers: &HeaderMap, query: Option<&str>) -> impl Iterator<Item = Presented> {
+        let takes_cookies = self.origins.take_cookies(headers);
+        credential::find(headers, query)
+            .filter(move |presented| takes_cookies || presented.place != Place::Cookie)
     }
 
     fn accept(

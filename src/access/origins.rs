@@ -39,7 +39,7 @@ impl Origins {
         }
         let mut fields: Vec<Field> = vec![(VARY, "origin".into())];
         let Some(origin) = text(headers, ORIGIN) else { return fields };
-        if self.0.iter().any(|listed| !listed.is_any() && listed.matches(origin)) {
+        if self.names(origin) {
             // Named in full, so that cookies may come along; `*` would forbid them.
             fields.push((ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned().into()));
             fields.push((ACCESS_CONTROL_ALLOW_CREDENTIALS, "true".into()));
@@ -70,6 +70,11 @@ impl Origins {
 
     fn is_listed(&self, headers: &HeaderMap) -> bool {
         text(headers, ORIGIN).is_some_and(|origin| self.lists(origin))
+    }
+
+    /// Whether this origin is listed by its name, and not because all are.
+    pub(super) fn names(&self, origin: &str) -> bool {
+        self.0.iter().any(|listed| !listed.is_any() && listed.matches(origin))
     }
 
     /// Whether the pages of this origin may read and publish.

@@ -32,6 +32,8 @@ pub enum Effect {
     Subscribes,
     /// It publishes.
     Publishes,
+    /// It changes who the browser is taken for.
+    SignsIn,
 }
 
 impl Origins {
@@ -42,17 +44,14 @@ impl Origins {
         let (origin, host) = (text(headers, ORIGIN), text(headers, HOST));
         let origin =
             origin.or_else(|| text(headers, REFERER).filter(|_| effect != Effect::None).map(origin_of));
-        let is_own = match text(headers, SEC_FETCH_SITE) {
-            Some(site) => matches!(site, "same-origin" | "none"),
-            None => match origin {
-                Some(origin) => is_of_host(origin, host.unwrap_or_default()),
-                None => !could_be_loaded(method, headers, effect),
-            },
-        };
+        let is_own = is_own(headers, origin).unwrap_or_else(|| !could_be_loaded(method, headers, effect));
         // A link may lead here, but a visit must not do anything.
         let mode = text(headers, SEC_FETCH_MODE);
         let is_visit = effect == Effect::None && method == Method::GET && mode == Some("navigate");
-        if is_own || is_visit || origin.is_some_and(|origin| self.lists(origin)) {
+        // Where all sites are admitted, none of them may sign a browser in as somebody else.
+        let is_listed =
+            |origin| if effect == Effect::SignsIn { self.names(origin) } else { self.lists(origin) };
+        if is_own || is_visit || origin.is_some_and(is_listed) {
             return Ok(());
         }
         let shown = |text: Option<&str>| {
@@ -63,6 +62,22 @@ impl Origins {
             "pages of other sites may not do this here: the origin is {origin}, and the host is {host}"
         ));
         Err(error.hint(OWN_OR_OTHER))
+    }
+
+    /// Whether the cookies of a request count. Those that come from the page of another site do only if the site is listed
+    /// by its name: where all sites are admitted, it is without their cookies.
+    pub(super) fn take_cookies(&self, headers: &HeaderMap) -> bool {
+        let origin = text(headers, ORIGIN).or_else(|| text(headers, REFERER).map(origin_of));
+        let Some(origin) = origin else { return true };
+        is_own(headers, Some(origin)).unwrap_or_default() || self.names(origin)
+    }
+}
+
+/// Whether a request comes from callout's own page, or from no page, as far as its header fields say it.
+fn is_own(headers: &HeaderMap, origin: Option<&str>) -> Option<bool> {
+    match text(headers, SEC_FETCH_SITE) {
+        Some(site) => Some(matches!(site, "same-origin" | "none")),
+        None => origin.map(|origin| is_of_host(origin, text(headers, HOST).unwrap_or_default())),
     }
 }
 

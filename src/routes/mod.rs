@@ -42,7 +42,8 @@ pub(crate) struct Router {
 
 impl Site for Router {
     fn answer(&self, request: &mut Request) -> Answer {
-        let answer = self.dispatch(request).unwrap_or_else(|error| Answer::Full(refusal(&error, request)));
+        let answer = self.dispatch(request);
+        let answer = answer.unwrap_or_else(|error| Answer::Full(refusal(&self.app.access, &error, request)));
         let origin_fields = self.app.access.origins.allow(&request.headers);
         match answer {
             Answer::Full(response) => Answer::Full(response.with_all(origin_fields)),
@@ -59,7 +60,7 @@ impl Site for Router {
 
     fn refuse(&self, error: &Error, request: Option<&Request>) -> Response {
         let Some(request) = request else { return Response::error(error) };
-        refusal(error, request).with_all(self.app.access.origins.allow(&request.headers))
+        refusal(&self.app.access, error, request).with_all(self.app.access.origins.allow(&request.headers))
     }
 
     fn answered(&self, answered: &Answered) {
@@ -157,7 +158,7 @@ fn allow(methods: &[&Method]) -> String {
 }
 
 /// The answer to a request that failed, in the form that its route's clients expect.
-fn refusal(error: &Error, request: &Request) -> Response {
+fn refusal(access: &Access, error: &Error, request: &Request) -> Response {
     if let Some(cause) = error.cause() {
         // A cause may quote what the client sent.
         let cause: String = cause.escape_debug().take(CAUSE_CHARS_MAX).collect();
@@ -174,7 +175,7 @@ fn refusal(error: &Error, request: &Request) -> Response {
             empty_stream(fastrand::u32(millis..=millis.saturating_mul(2)))
         }
         ErrorKind::Unauthorized => {
-            let fields = Access::refused(&request.headers, Some(request.target.query()));
+            let fields = access.refused(&request.headers, Some(request.target.query()));
             Response::error(error).with_all(fields)
         }
         _ if request.path() == CHAT_MESSAGE => chat::failure(error),

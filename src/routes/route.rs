@@ -186,8 +186,8 @@ pub struct Route {
     publishes: Option<Topics>,
     subscribes: Option<Topics>,
     action: Option<Action>,
-    /// Whether it changes something without publishing.
-    changes: bool,
+    /// Whether it changes who the browser is taken for.
+    signs_in: bool,
 }
 
 impl Route {
@@ -229,9 +229,9 @@ impl Route {
         Route { subscribes: Some(topics), ..self }
     }
 
-    /// The handler changes something for the browser that asks, which pages of other sites may not.
-    pub(super) fn changes(self) -> Route {
-        Route { changes: true, ..self }
+    /// The handler changes who the browser is taken for, which pages of other sites may not.
+    pub(super) fn signs_in(self) -> Route {
+        Route { signs_in: true, ..self }
     }
 
     /// The handler needs this right.
@@ -250,7 +250,7 @@ impl Route {
         let is_json = self.page == Some(Page::Posts) && !request.wants_events();
         match (&self.publishes, &self.subscribes) {
             (Some(_), _) => Effect::Publishes,
-            _ if self.changes => Effect::Publishes,
+            _ if self.signs_in => Effect::SignsIn,
             (None, Some(_)) if is_json => Effect::None,
             (None, Some(_)) => Effect::Subscribes,
             (None, None) => Effect::None,
@@ -351,6 +351,6 @@ fn route(method: Method, path: &'static str, handler: Handler) -> Route {
         publishes: None,
         subscribes: None,
         action: None,
-        changes: false,
+        signs_in: false,
     }
 }

@@ -34,8 +34,8 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         delete("/topics/{topic...}", topics::retract).publishes(Topics::in_path("topic")).needs(Action::Retract),
 
         post("/tickets", tickets::give).needs(Action::Tickets),
-        post("/tickets/cookie", tickets::set_cookie).changes(),
-        delete("/tickets/cookie", tickets::clear_cookie).changes(),
+        post("/tickets/cookie", tickets::set_cookie).signs_in(),
+        delete("/tickets/cookie", tickets::clear_cookie).signs_in(),
         post("/revoke", tickets::revoke).needs(Action::Tickets),
 
         get("/sse", chat::subscribe).subscribes(Topics::fixed(chat::TOPIC)).of(Page::Chat),

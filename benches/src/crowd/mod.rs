@@ -73,7 +73,15 @@ impl Crowd {
         streams: usize,
         path: impl Fn(usize) -> String + Send + 'static,
     ) -> Result<Crowd> {
-        let request = move |index| stream_request(server.addr, &path(index));
+        Crowd::open_requests(server, streams, move |index| stream_request(server.addr, &path(index)))
+    }
+
+    /// As `open`, each by the request of its index.
+    pub fn open_requests(
+        server: Target,
+        streams: usize,
+        request: impl Fn(usize) -> Vec<u8> + Send + 'static,
+    ) -> Result<Crowd> {
         let mut crowd = Crowd::begin(server, streams, request)?;
         let mut opened = 0;
         let mut deadline = Instant::now() + OPEN_PATIENCE;

@@ -15,6 +15,7 @@ mod posts;
 mod program;
 mod publish;
 mod restart;
+mod rules;
 mod stall;
 mod turning;
 mod unread;
@@ -32,11 +33,12 @@ pub struct Phase {
 }
 
 /// In the order of the table.
-pub const PHASES: [Phase; 18] = [
+pub const PHASES: [Phase; 19] = [
     Phase { name: "paced", run: paced::run },
     Phase { name: "flood", run: flood::run },
     Phase { name: "joins", run: joins::run },
     Phase { name: "groups", run: groups::run },
+    Phase { name: "rules", run: rules::run },
     Phase { name: "publish", run: publish::run },
     Phase { name: "idle", run: idle::run },
     Phase { name: "stall", run: stall::run },

@@ -34,6 +34,20 @@ pub struct PublishRequest {
     bytes: Vec<u8>,
     /// The positions of the messages.
     messages_at: Vec<usize>,
+    /// Where the number of the user stands, and how many there are, of a request that goes to another one each time.
+    users: Option<(usize, u64)>,
+}
+
+/// The digits of a user's number.
+const USER_DIGITS: usize = 5;
+
+/// The user of this number, and their topic.
+pub fn user(number: u64) -> String {
+    format!("u{number:0USER_DIGITS$}")
+}
+
+pub fn user_topic(number: u64) -> String {
+    format!("users/{}/x", user(number))
 }
 
 impl PublishRequest {
@@ -62,6 +76,24 @@ impl PublishRequest {
         PublishRequest::build(target.addr, "/publish", "application/x-ndjson", before, after, count)
     }
 
+    /// Publishes an event that is one message, in callout, to the topic of one of so many users after the other: a message's
+    /// number says to which.
+    pub fn spread(target: Target, users: u64) -> PublishRequest {
+        let path = format!("/topics/{}", user_topic(0));
+        let request = PublishRequest::build(target.addr, &path, "text/plain", "", "", 1);
+        PublishRequest { users: Some(("POST /topics/users/u".len(), users)), ..request }
+    }
+
+    /// The same request with a credential.
+    pub fn bearing(mut self, credential: &str) -> PublishRequest {
+        let line = format!("Authorization: Bearer {credential}\r\n");
+        let head =
+            self.bytes.windows(2).position(|bytes| bytes == b"\r\n").expect("it has a request line") + 2;
+        self.bytes.splice(head..head, line.bytes());
+        self.messages_at.iter_mut().for_each(|at| *at += line.len());
+        self
+    }
+
     /// Makes a post, in callout, with a message in its content and one tag.
     pub fn post(target: Target) -> PublishRequest {
         let before = r#"{"title":"bench","author":"bench","content":""#;
@@ -77,6 +109,10 @@ impl PublishRequest {
     /// numbers that follow.
     pub fn carry(&mut self, first: &Message) -> &[u8] {
         let mut message = *first;
+        if let Some((at, users)) = self.users {
+            let number = format!("{:0USER_DIGITS$}", message.number % users);
+            self.bytes[at..at + USER_DIGITS].copy_from_slice(number.as_bytes());
+        }
         for &message_at in &self.messages_at {
             let room = self.bytes[message_at..].first_chunk_mut::<MESSAGE_BYTES>();
             message.encode(room.expect("the request was built with room for its messages"));
@@ -106,7 +142,7 @@ impl PublishRequest {
             messages_at.push(bytes.len() + before.len());
             bytes.extend([before.as_bytes(), &[0; MESSAGE_BYTES], after.as_bytes()].concat());
         }
-        PublishRequest { bytes, messages_at }
+        PublishRequest { bytes, messages_at, users: None }
     }
 }
 
@@ -114,6 +150,18 @@ impl PublishRequest {
 mod tests {
     use super::*;
     use crate::wire::scanner::Scanner;
+
+    #[test]
+    fn a_request_goes_to_one_topic_after_the_other_and_bears_a_credential() {
+        let target = Target { addr: SocketAddr::from(([127, 0, 0, 1], 80)), api: Api::Topics };
+        let mut request = PublishRequest::spread(target, 1_000).bearing("sesame");
+        let message = Message { publisher: 1, number: 12_345, sent_nanos: 7 };
+        let bytes = request.carry(&message).to_vec();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.starts_with("POST /topics/users/u00345/x HTTP/1.1\r\nAuthorization: Bearer sesame\r\n"));
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body.as_bytes());
+        assert_eq!(body.and_then(|body| Message::decode(body.try_into().ok()?)), Some(message));
+    }
 
     #[test]
     fn a_request_with_lines_carries_one_message_in_each() {

@@ -80,7 +80,7 @@ impl Drop for Shop {
     }
 }
 
-fn write(folder: &Path, name: &str, text: &str) {
+pub fn write(folder: &Path, name: &str, text: &str) {
     fs::write(folder.join(name), text).unwrap();
 }
 
@@ -88,7 +88,7 @@ fn secs(ahead: i64) -> i64 {
     Moment::now().micros() as i64 / 1_000_000 + ahead
 }
 
-fn jwt(key: &str, claims: &Value) -> String {
+pub fn jwt(key: &str, claims: &Value) -> String {
     let signed = format!("{}.{}", BASE64.encode(r#"{"alg":"HS256"}"#), BASE64.encode(claims.to_string()));
     let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap().chain_update(&signed);
     format!("{signed}.{}", BASE64.encode(mac.finalize().into_bytes()))
