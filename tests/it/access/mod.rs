@@ -3,6 +3,7 @@
 #[cfg(feature = "jwt")]
 mod jwks; // keys at an address
 mod jwt; // what applications sign for their users
+mod asked; // what whoever asks may do
 mod hosts; // names under which the server is asked for
 mod leaks; // what is refused is seen nowhere
 mod limits; // what one client may take
