@@ -3,7 +3,7 @@
 // Only what has arrived is drawn. A figure that the server does not know is a dash, and a time without statistics is
 // a break in the lines. Figures and requests stay on the page while the server cannot be reached.
 
-import { connect } from "./callout.js";
+import { closed, subscribe } from "./access.js";
 import { $, element, showState, showTrouble, span, words } from "./page.js";
 
 // The time that a chart spans. Older statistics are dropped.
@@ -47,28 +47,29 @@ let dropped = 0;
 let paused = false;
 let drawing = false;
 
-const stream = connect({ url: "api/streams", resume: false });
-stream.on("stats", (event) => {
-  stats = event.json();
-  samples = [...recent(), { at: Date.now(), stats }];
-  draw();
-});
-stream.on("activity", (event) => {
-  waiting.push({ at: new Date(), action: event.json().action });
-  if (waiting.length > REQUESTS_MAX) {
-    waiting.shift();
-    dropped += 1;
-  }
-  draw();
-});
-stream.on("error", (event) => {
-  const isOff = event.status === 404;
-  showTrouble(isOff ? "This server was started with --no-activity and shows no activity." : `The server says: ${words(event)}.`);
-});
-stream.on("state", ({ data }) => {
-  showState(data);
-  $("stats").classList.toggle("stale", data !== "live");
-  if (data === "live") showTrouble("");
+subscribe({ url: "api/streams", resume: false }, closed("activity"), {
+  stats: (event) => {
+    stats = event.json();
+    samples = [...recent(), { at: Date.now(), stats }];
+    draw();
+  },
+  activity: (event) => {
+    waiting.push({ at: new Date(), action: event.json().action });
+    if (waiting.length > REQUESTS_MAX) {
+      waiting.shift();
+      dropped += 1;
+    }
+    draw();
+  },
+  error: (event) => {
+    const isOff = event.status === 404;
+    showTrouble(isOff ? "This server was started with --no-activity and shows no activity." : `The server says: ${words(event)}.`);
+  },
+  state: (state) => {
+    showState(state);
+    $("stats").classList.toggle("stale", state !== "live");
+    if (state === "live") showTrouble("");
+  },
 });
 
 // While nothing arrives the lines move on all the same, so that the break in them grows.

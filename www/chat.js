@@ -1,6 +1,6 @@
 // The chat: one stream for the messages and for who is here, one POST for each message.
 
-import { connect } from "./callout.js";
+import { closed, isClosed, refuseWriting, subscribe } from "./access.js";
 import { $, ask, element, orNull, refocus, showState, showTrouble, time, words } from "./page.js";
 
 // Messages on the page; the oldest are removed first.
@@ -40,12 +40,13 @@ function join() {
   $("user").value = wanted;
   orNull(() => localStorage.setItem(NAME_KEY, wanted));
   // Each new stream begins with the latest messages, also after a reload.
-  stream = connect({ url: `sse?${new URLSearchParams({ user: name })}`, resume: false });
-  stream.on("state", () => show(stream.state));
-  stream.on("message", (event) => isNew(event.id) && showMessage(event.json()));
-  stream.on("presence", (event) => showUsers(event.json()));
-  stream.on("reset", showGap);
-  stream.on("error", showRefusal);
+  stream = subscribe({ url: `sse?${new URLSearchParams({ user: name })}`, resume: false }, closed("chat"), {
+    state: show,
+    message: (event) => isNew(event.id) && showMessage(event.json()),
+    presence: (event) => showUsers(event.json()),
+    reset: showGap,
+    error: showRefusal,
+  });
   show(stream.state);
   return true;
 }
@@ -83,8 +84,9 @@ async function send() {
     showNewest();
   } catch (error) {
     showTrouble(`Not sent: ${error.message}.`);
+    await refuseWriting(error);
   } finally {
-    $("send").disabled = false;
+    $("send").disabled = isClosed();
     refocus($("message"), $("send"));
   }
 }

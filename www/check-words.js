@@ -22,6 +22,7 @@ export const TITLES = {
   replay: "What was missed arrives at once",
   http: "Many streams at a time",
   clock: "The clocks agree",
+  access: "What is open to you",
 };
 
 // The verdicts in words; `look` means that it works and could be better.
@@ -127,6 +128,20 @@ export function replay(resumed) {
   const text = `The last of ${missed.length} missed events arrived ${spent(took)} after the page asked for them`;
   if (took - (before.opened - before.began) < 2 * LATE_MILLIS) return good(`${text}.`);
   return bad(`Held up: ${text[0].toLowerCase()}${text.slice(1)}. A large piece is treated otherwise than a small one.`, "buffering");
+}
+
+// What the server's rules give the visitor: no fault, whatever it is.
+export function access({ user, pages }) {
+  if (!pages) return none("The server did not say.");
+  const may = Object.entries(pages);
+  const names = (wanted) => may.filter(([, page]) => wanted(page)).map(([name]) => name).join(", ");
+  const parts = [
+    ["to read and write", names(({ subscribe, publish }) => subscribe && publish)],
+    ["to read only", names(({ subscribe, publish }) => subscribe && !publish)],
+    ["closed", names(({ subscribe }) => !subscribe)],
+  ];
+  const found = parts.filter(([, names]) => names).map(([what, names]) => `${what}: ${names}`);
+  return good(`${user ? `With the ticket of ${user}` : "Without a ticket"}, ${found.join("; ")}.`);
 }
 
 // A stream that goes on, and the cuts before it.

@@ -1,6 +1,7 @@
 // The check: what lies between this browser and callout. `check-measure.js` measures it, `check-words.js` puts it into
 // words, and this file runs one after the other and shows what was found.
 
+import { known, onTicket, visitor } from "./access.js";
 import * as measure from "./check-measure.js";
 import * as words from "./check-words.js";
 import { $, element, showState } from "./page.js";
@@ -26,6 +27,7 @@ async function check() {
   $("findings").ariaBusy = "true";
   for (const name in words.TITLES) show(name, words.wait(""));
 
+  known.then(() => show("access", words.access(visitor)));
   showState("connecting");
   const id = measure.randomId();
   const attempts = [];
@@ -55,9 +57,10 @@ async function check() {
   } catch (error) {
     if (signal.aborted) return;
     // What failed is bad, and what comes after it was not tried.
-    const failed = Object.keys(words.TITLES).filter((name) => name !== "lasting" && verdict(name) === "wait");
+    const failed = Object.keys(words.TITLES).filter((name) => !["lasting", "access"].includes(name) && verdict(name) === "wait");
     const isBad = (at) => at === 0 && verdict("open") === "good";
-    failed.forEach((name, at) => show(name, (isBad(at) ? words.bad : words.none)(`Could not be tried: ${error.message}`)));
+    const why = (await isClosed()) ? "the rules of this server close the check to you." : error.message;
+    failed.forEach((name, at) => show(name, (isBad(at) ? words.bad : words.none)(`Could not be tried: ${why}`)));
   }
   if (signal.aborted) return;
   $("findings").ariaBusy = "false";
@@ -86,6 +89,11 @@ async function keepOpen(signal, show) {
       await measure.until(() => stream.end || stream.opened !== opened, SHOW_MILLIS, signal);
     }
     if (signal.aborted) return;
+    // Until there is a ticket it would be refused again.
+    if (stream.isRefused && (await isClosed())) {
+      show("lasting", words.notLasting(stream));
+      return showState("refused");
+    }
     showState("reconnecting");
     await measure.pause(AGAIN_MILLIS);
     isAway = !stream.opened && (stream.isRefused || stream.ended - stream.began < measure.LEFT_MILLIS);
@@ -96,6 +104,12 @@ async function keepOpen(signal, show) {
     cuts.push(words.cut(stream, stream.isDrained || (await measure.health())));
     show("lasting", words.afterCut(cuts));
   }
+}
+
+// Whether the rules close the check itself to the visitor.
+async function isClosed() {
+  await known;
+  return visitor.pages?.check.subscribe === false;
 }
 
 // ---- the page ----
@@ -130,7 +144,8 @@ function summarize() {
   const [bad, none, look] = [titles("bad"), titles("none"), titles("look")];
   const list = (names) => names.map((name) => `“${words.TITLES[name]}”`).join(", ");
   let text = "All is well between this browser and callout.";
-  if ($("findings").querySelector("#cure-streams")) text = "The server has as many streams as it may have.";
+  if (visitor.pages?.check.subscribe === false) text = "The rules of this server close the check to you.";
+  else if ($("findings").querySelector("#cure-streams")) text = "The server has as many streams as it may have.";
   else if ($("findings").querySelector("[data-verdict=bad] #cure-buffering")) text = "Something between this browser and callout holds events up.";
   else if (bad.length) text = `Something is wrong: ${list(bad)}.`;
   else if (none.length) text = `Not everything could be tried: ${list(none)}.`;
@@ -139,6 +154,7 @@ function summarize() {
 }
 
 $("again").addEventListener("click", check);
+onTicket(check);
 // A page that is left must not keep its connections.
 addEventListener("pagehide", () => {
   run?.abort();

@@ -1,5 +1,6 @@
 // The start page: the server's figures, and what is published to `news` at this moment.
 
+import { subscribe } from "./access.js";
 import { connect } from "./callout.js";
 import { $, HOME, element, showState, span, time } from "./page.js";
 
@@ -10,7 +11,6 @@ const ASK_MILLIS = 5000;
 const MESSAGES_MAX = 5;
 
 const stats = connect({ url: "api/streams", resume: false });
-const news = connect({ topics: ["news"] });
 
 stats.on("stats", (event) => showFigures(event.json()));
 stats.on("state", () => {
@@ -18,13 +18,15 @@ stats.on("state", () => {
   showStale(stats.state !== "live");
 });
 stats.on("error", ({ status }) => {
-  if (status !== 404) return;
-  // A server that shows no activity still answers /healthz.
+  if (![401, 403, 404].includes(status)) return;
+  // A server that shows no activity, or not to this visitor, still answers /healthz.
   stats.close();
   refresh();
 });
 
-news.on("message", ({ data }) => {
+subscribe({ topics: ["news"] }, "The topic news is closed to you.", { message: ({ data }) => showMessage(data) });
+
+function showMessage(data) {
   const text = element("span", "text", data);
   text.dir = "auto";
   const item = element("li");
@@ -32,7 +34,7 @@ news.on("message", ({ data }) => {
   $("messages").prepend(item);
   while ($("messages").childElementCount > MESSAGES_MAX) $("messages").lastElementChild.remove();
   $("empty").hidden = true;
-});
+}
 
 function showFigures({ streams, delivered_per_sec, memory_bytes, uptime_secs, version }) {
   $("streams").textContent = streams.toLocaleString();
@@ -62,3 +64,22 @@ async function readHealth() {
     return null;
   }
 }
+
+// ---- the commands ----
+
+// A command that needs a token says so. It is sent without the browser's cookie, and so is this question.
+async function showNeeds() {
+  const answer = await fetch(new URL("access?topic=news", HOME), { credentials: "omit" });
+  const { topics, pages } = await answer.json();
+  const may = { news: topics.news, activity: pages.activity };
+  for (const bearer of document.querySelectorAll(".bearer")) {
+    const [act, what] = bearer.dataset.needs.split(" ");
+    bearer.textContent = may[what][act] ? "" : '-H "Authorization: Bearer $TOKEN" ';
+  }
+  const closed = [!topics.news.publish && "publishing to news", !topics.news.subscribe && "subscribing to it"].filter(Boolean);
+  const advice = "Put a token that may into $TOKEN; whoever runs this server has one. For subscribing a ticket does as well.";
+  $("needs").textContent = closed.length
+    ? `On this server ${closed.join(" and ")} needs a token. ${advice}`
+    : "On this server nobody needs a token for that.";
+}
+showNeeds().catch(() => {});

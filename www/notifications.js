@@ -1,6 +1,6 @@
 // Notifications: the stream of one user, and a form that notifies one user or everyone.
 
-import { connect } from "./callout.js";
+import { isRefusal, known, onTicket, sentence, subscribe as open, visitor } from "./access.js";
 import { $, ask, element, orNull, showState, showTrouble, time, words } from "./page.js";
 
 // Notifications on the page; the oldest are removed first.
@@ -25,13 +25,15 @@ function subscribe() {
   $("notes").replaceChildren();
   showEmpty(`Nothing for ${me} yet.`);
   $("stop").disabled = false;
-  stream = connect(path);
-  stream.on("error", (event) => showTrouble(`The server says: ${words(event)}.`));
-  stream.on("state", () => {
-    showState(stream?.state ?? "closed");
-    if (stream?.state === "live") showTrouble("");
+  const owner = visitor.user && visitor.user !== me ? `Your ticket is that of ${visitor.user}: the` : "The";
+  stream = open(path, `${owner} notifications of ${me} are closed to you.`, {
+    error: (event) => showTrouble(`The server says: ${words(event)}.`),
+    state: (state) => {
+      showState(state);
+      if (state === "live") showTrouble("");
+    },
+    "*": (event) => append(event.name === "reset" ? makeGap() : makeNote(event)),
   });
-  stream.on("*", (event) => append(event.name === "reset" ? makeGap() : makeNote(event)));
   showState(stream.state);
 }
 
@@ -72,13 +74,13 @@ function showEmpty(text) {
 // ---- sending ----
 
 function notify() {
-  const token = $("token").value;
-  const body = { event: $("event").value.trim() || undefined, data: $("data").value };
-  send("notify", body, token && { authorization: `Bearer ${token}` });
+  send("notify", { event: $("event").value.trim() || undefined, data: $("data").value });
 }
 
 // Sends to one user or to everyone, and shows how many streams that reached.
-async function send(what, body, headers) {
+async function send(what, body) {
+  const token = $("token").value;
+  const headers = token && { authorization: `Bearer ${token}` };
   const path = isForAll() ? what : pathOf(what, $("user").value.trim());
   if (!path) {
     showTrouble("Enter the user, or choose everyone.");
@@ -92,10 +94,10 @@ async function send(what, body, headers) {
     $("reached").replaceChildren(`Reached ${streams} `, element("time", "", new Date().toLocaleTimeString()));
   } catch (error) {
     $("reached").textContent = "";
-    if (error.status !== 401) return showTrouble(`Not sent: ${error.message}.`);
+    if (!isRefusal(error)) return showTrouble(`Not sent: ${error.message}.`);
     $("guard").hidden = false;
     $("token").focus();
-    showTrouble("Not sent: this server requires its publish token. Enter it and send again.");
+    showTrouble(`Not sent: ${error.reason}. Enter the publish token, or another token that may, and send again.`);
   }
 }
 
@@ -135,6 +137,23 @@ function store(me) {
   orNull(() => (sessionStorage[ME_KEY] = localStorage[ME_KEY] = me));
 }
 
+// With a ticket the user is that of the ticket. Where notifying is refused, the page says so before anybody has tried.
+function showVisitor() {
+  const { user, pages } = visitor;
+  if (user) $("me").value = user;
+  const may = pages?.notifications;
+  const isGuarded = may?.publish === false;
+  $("guard").hidden = !isGuarded;
+  $("guard-why").textContent = isGuarded && may.subscribe ? `You may read here, and need a token to notify. ${sentence(may.reason)}` : "";
+}
+
+await known;
+showVisitor();
 $("me").value ||= orNull(() => sessionStorage[ME_KEY] ?? localStorage[ME_KEY]) ?? "";
 if ($("me").value) subscribe();
-else $("me").focus();
+else if (document.activeElement === document.body) $("me").focus();
+onTicket(() => {
+  const isAnother = visitor.user && visitor.user !== $("me").value.trim();
+  showVisitor();
+  if (isAnother || (visitor.user && !stream)) subscribe();
+});

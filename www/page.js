@@ -78,10 +78,11 @@ export const words = ({ status, data, hint }) => (hint && status !== 400 ? `${da
 // Sends a request, with JSON if there is a body, and returns the answer's JSON. The error says in words why there is
 // none.
 export async function ask(method, path, body, headers) {
-  const json = body && { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
+  const json = body && { "content-type": "application/json" };
+  const given = { method, body: body && JSON.stringify(body), headers: { ...json, ...headers } };
   let answer;
   try {
-    answer = await fetch(new URL(path, HOME), { method, ...json, signal: AbortSignal.timeout(ANSWER_MILLIS) });
+    answer = await fetch(new URL(path, HOME), { ...given, signal: AbortSignal.timeout(ANSWER_MILLIS) });
   } catch (error) {
     const isLate = error.name === "TimeoutError";
     throw new Error(isLate ? "no answer in time; the request may have arrived all the same" : "the server cannot be reached");
@@ -90,7 +91,7 @@ export async function ask(method, path, body, headers) {
   const content = await answer.json().catch(() => ({}));
   if (answer.ok) return content;
   const { reason = `the server answered ${status}`, hint } = content;
-  throw Object.assign(new Error(words({ status, data: reason, hint })), { status });
+  throw Object.assign(new Error(words({ status, data: reason, hint })), { status, reason, hint });
 }
 
 // What `act` returns, or null where the browser stores nothing and so throws.

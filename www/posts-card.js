@@ -3,6 +3,7 @@
 // What a person is typing is theirs: no event from the server touches the form. When somebody else changes the post
 // meanwhile, the form shows the other text, and is only saved over it when the person says so.
 
+import { refuseWriting } from "./access.js";
 import { ask, element } from "./page.js";
 import { basedOn, drafts, rebase, setDraft } from "./posts-drafts.js";
 import { tagLink } from "./posts-feeds.js";
@@ -185,6 +186,7 @@ async function store(card) {
   } catch (error) {
     card.saving = false;
     showError(card, `Not saved: ${error.message}.`);
+    refuseWriting(error);
     if (error.status === 412) {
       // If the post cannot be read now, the stream will bring it.
       await ask("GET", `api/posts/${id}`).then((post) => adopt(card, post), () => {});

@@ -1,5 +1,6 @@
 // New posts: the form in which one is written, and the button that adds a random one.
 
+import { isClosed, refuseWriting } from "./access.js";
 import { $, ask, element, orNull, refocus, showTrouble } from "./page.js";
 import { tagLink } from "./posts-feeds.js";
 
@@ -22,8 +23,9 @@ async function publish(event) {
     showPublished(post);
   } catch (error) {
     showTrouble(`Not published: ${error.message}.`);
+    await refuseWriting(error);
   } finally {
-    button.disabled = false;
+    button.disabled = isClosed();
     refocus($("title"), button);
   }
 }
@@ -34,8 +36,9 @@ async function addRandom() {
     showPublished(await ask("POST", "api/generate/post"));
   } catch (error) {
     showTrouble(`No post was added: ${error.message}.`);
+    await refuseWriting(error);
   } finally {
-    $("random").disabled = false;
+    $("random").disabled = isClosed();
     refocus($("random"), $("random"));
   }
 }

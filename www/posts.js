@@ -1,7 +1,7 @@
 // The posts: a stream for the list of feeds, and one for the feed or the post that is shown. The address says which
 // that is: `#feed=golang`, `#post=ID`.
 
-import { connect } from "./callout.js";
+import { closed, sentence, subscribe as open } from "./access.js";
 import { $, arrange, ask, element, showState, showTrouble, words } from "./page.js";
 import { makeCard, showConflict, update } from "./posts-card.js";
 import { drafts, onDraftsChanged } from "./posts-drafts.js";
@@ -19,7 +19,11 @@ const REREAD_MILLIS = 10_000;
 const OLDER_FAILED = "Older posts could not be read";
 
 // The page's streams, and the view: what is shown and what is known of it.
-const feeds = connect({ url: "api/feeds", resume: false });
+const feeds = open({ url: "api/feeds", resume: false }, closed("posts"), {
+  state: () => showStates(),
+  error: (event) => showNote(sentence(words(event))),
+  data: (event) => showFeedsOf(event.json()),
+});
 let view = { name: "", posts: [] };
 
 // The cards on the page by their post's id.
@@ -54,34 +58,35 @@ function show(wanted = location.hash.slice(1)) {
 
 function subscribe(shown) {
   const url = shown.feed ? `api/feeds/${encodeURIComponent(shown.feed)}` : `api/posts/${encodeURIComponent(shown.post)}`;
-  shown.stream = connect({ url, resume: false });
-  shown.stream.on("state", showStates);
-  shown.stream.on("data", (event) => {
-    const state = event.json();
-    const isFirst = !shown.known;
-    shown.known = true;
-    shown.missing = false;
-    shown.posts = shown.feed ? state.posts : [state];
-    shown.next = state.next;
-    showPosts();
-    showStates();
-    if (shown.wanted) readOlder(shown);
-    // The first posts push down the element that the address names.
-    if (isFirst) document.querySelector(":target")?.scrollIntoView();
-  });
-  shown.stream.on("error", (event) => {
-    const { status } = event;
-    shown.missing = status === 404 || status === 400;
-    if (shown.feed && status === 404) showNote(`There is no feed #${shown.feed} yet; the first post with #${shown.feed} in it makes it.`);
-    else showNote(sentence(words(event)));
-    showStates();
+  shown.stream = open({ url, resume: false }, closed("posts"), {
+    state: () => showStates(),
+    data: (event) => showView(shown, event.json()),
+    error: (event) => showMissing(shown, event),
   });
 }
 
-feeds.on("state", showStates);
-feeds.on("error", (event) => showNote(sentence(words(event))));
-feeds.on("data", (event) => {
-  const state = event.json();
+function showView(shown, state) {
+  const isFirst = !shown.known;
+  shown.known = true;
+  shown.missing = false;
+  shown.posts = shown.feed ? state.posts : [state];
+  shown.next = state.next;
+  showPosts();
+  showStates();
+  if (shown.wanted) readOlder(shown);
+  // The first posts push down the element that the address names.
+  if (isFirst) document.querySelector(":target")?.scrollIntoView();
+}
+
+function showMissing(shown, event) {
+  const { status } = event;
+  shown.missing = status === 404 || status === 400;
+  if (shown.feed && status === 404) showNote(`There is no feed #${shown.feed} yet; the first post with #${shown.feed} in it makes it.`);
+  else showNote(sentence(words(event)));
+  showStates();
+}
+
+function showFeedsOf(state) {
   showFeeds(state, view.feed);
   // While the address names no feed, the fullest is shown.
   if (view.name || !state.feeds.length) return;
@@ -90,7 +95,7 @@ feeds.on("data", (event) => {
   // no `hashchange`.
   if (!location.hash) history.replaceState(null, "", `#${fullest}`);
   show(fullest);
-});
+}
 
 // A feed or a post that does not exist is no reason to call the page offline.
 function showStates() {
@@ -141,10 +146,6 @@ function showUnfinished() {
 function showNote(text) {
   $("note").textContent = text;
   $("note").hidden = !text;
-}
-
-function sentence(text) {
-  return `${text[0].toUpperCase()}${text.slice(1)}.`;
 }
 
 // ---- older posts ----

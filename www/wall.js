@@ -1,6 +1,6 @@
 // The wall: one stream; the type of each message says in which column it is shown.
 
-import { connect } from "./callout.js";
+import { closed, isClosed, refuseWriting, subscribe } from "./access.js";
 import { $, ask, element, refocus, showState, showTrouble } from "./page.js";
 
 // Messages in one column; the oldest are removed first.
@@ -10,13 +10,13 @@ const MESSAGES_MAX = 100;
 const TYPES = ["red", "yellow", "blue"];
 
 // Every load begins with the last hundred messages, wherever this tab was before.
-const wall = connect({ url: "messages", resume: false });
-for (const type of TYPES) wall.on(type, (event) => show($(type), event.json()));
-wall.on("*", (event) => {
-  if (event.name !== "reset" && !TYPES.includes(event.name)) show($("others"), event.json());
+subscribe({ url: "messages", resume: false }, closed("wall"), {
+  "*": (event) => {
+    if (event.name !== "reset") show($(TYPES.includes(event.name) ? event.name : "others"), event.json());
+  },
+  reset: clear,
+  state: (state) => showState(state),
 });
-wall.on("reset", clear);
-wall.on("state", () => showState(wall.state));
 
 // ---- messages ----
 
@@ -77,8 +77,9 @@ async function put() {
     if ($("text").value === text) $("text").value = "";
   } catch (error) {
     showTrouble(`Not sent: ${error.message}.`);
+    await refuseWriting(error);
   } finally {
-    $("send").disabled = false;
+    $("send").disabled = isClosed();
     refocus($("text"), $("send"));
   }
 }

@@ -2,6 +2,7 @@
 //! `users/NAME`.
 
 use crate::error::Error;
+use crate::topic::Topic;
 use std::str::FromStr;
 
 /// Topics that belong together. A rule names all but the last two by their name.
@@ -41,6 +42,23 @@ impl Area {
             Area::Check => "check",
             Area::Program => "",
         }
+    }
+
+    /// A topic that stands for all of the page's. Of notifications it is the user's, or that of all users.
+    pub(crate) fn topic(self, user: Option<&str>) -> Result<Topic, Error> {
+        let name = match self {
+            Area::Chat => "$chat",
+            Area::Wall => "$wall",
+            Area::Posts => "$posts",
+            Area::Activity => "$activity",
+            Area::Check | Area::Program => "$check/any",
+            Area::Notifications | Area::Time => {
+                // A name that is too long for a topic has no notifications.
+                let own = user.map(|user| Topic::new(&format!("$user/{user}")));
+                return own.and_then(Result::ok).map_or_else(|| Topic::new("$users"), Ok);
+            }
+        };
+        Topic::new(name)
     }
 }
 

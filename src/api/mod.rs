@@ -1,5 +1,6 @@
-//! Routes without a page: the topic API, the history, health, tickets.
+//! Routes without a page: the topic API, the history, health, access, tickets.
 
+pub mod access;
 pub mod health;
 pub mod history;
 pub mod lines;

@@ -2,7 +2,7 @@
 
 use super::route::{Route, Topics, delete, get, patch, post, query};
 use crate::access::Action;
-use crate::api::{health, history, lines, tickets, topics};
+use crate::api::{access, health, history, lines, tickets, topics};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::{Answer, Request};
@@ -33,6 +33,7 @@ pub(super) fn table(pages: &Pages) -> Vec<Route> {
         post("/topics/{topic...}", topics::publish).publishes(Topics::in_path("topic")),
         delete("/topics/{topic...}", topics::retract).publishes(Topics::in_path("topic")).needs(Action::Retract),
 
+        get("/access", access::show),
         post("/tickets", tickets::give).needs(Action::Tickets),
         post("/tickets/cookie", tickets::set_cookie).signs_in(),
         delete("/tickets/cookie", tickets::clear_cookie).signs_in(),
