@@ -64,7 +64,7 @@ fn access(rules: &[Rule]) -> Access {
     };
     let revoked = Revoked::default();
     revoked.take_back(Taken::User("eve".into()), None).unwrap();
-    let wall = Taken::Token { name: "wall".into(), secret: Some(Digest::of("secret of wall").text()) };
+    let wall = Taken::Token { name: "wall".into(), secrets: vec![Digest::of("secret of wall").text()] };
     revoked.take_back(wall, None).unwrap();
     let rules = Rules::new(rules, None).unwrap();
     let access = Access::new(rules, Hosts::default(), Origins::default(), true).with_trust(trust, revoked);

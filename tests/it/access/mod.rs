@@ -1,11 +1,11 @@
 //! Who may publish and read, and from which sites.
 
-#[cfg(feature = "jwt")]
 mod asked; // what whoever asks may do
 mod credentials; // every state of each kind of credential, and every refusal
 mod crowd; // a thousand streams of which a hundred lose their right
 mod forged; // what a page of another site sends with the cookie of its visitor
 mod hosts; // names under which the server is asked for
+#[cfg(feature = "jwt")]
 mod jwks; // keys at an address
 mod jwt; // what applications sign for their users
 mod leaks; // what is refused is seen nowhere
