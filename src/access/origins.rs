@@ -72,6 +72,11 @@ impl Origins {
         text(headers, ORIGIN).is_some_and(|origin| self.lists(origin))
     }
 
+    /// Whether all are listed.
+    pub(super) fn are_all(&self) -> bool {
+        self.0.iter().any(Origin::is_any)
+    }
+
     /// Whether this origin is listed by its name, and not because all are.
     pub(super) fn names(&self, origin: &str) -> bool {
         self.0.iter().any(|listed| !listed.is_any() && listed.matches(origin))

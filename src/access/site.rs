@@ -68,7 +68,8 @@ impl Origins {
     /// by its name: where all sites are admitted, it is without their cookies.
     pub(super) fn take_cookies(&self, headers: &HeaderMap) -> bool {
         let origin = text(headers, ORIGIN).or_else(|| text(headers, REFERER).map(origin_of));
-        let Some(origin) = origin else { return true };
+        // Elsewhere what the pages of other sites may not do is refused already.
+        let Some(origin) = origin.filter(|_| self.are_all()) else { return true };
         is_own(headers, Some(origin)).unwrap_or_default() || self.names(origin)
     }
 }
