@@ -241,7 +241,7 @@ impl Access {
         grant: &Grant,
         threads: &Threads,
     ) -> Result<Option<Watch>, Error> {
-        if !self.may_change && grant.caller.identity == Identity::Anonymous {
+        if !self.may_change && self.is_open() {
             return Ok(None);
         }
         let watch = self.watches.add(self, grant, threads)?;

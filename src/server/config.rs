@@ -55,8 +55,8 @@ pub struct Config {
     /// Who may do what. Without any, and without a publish token, everything is open; with one, everything is closed that
     /// none opens.
     pub rules: Vec<Rule>,
-    /// Whether rules will be changed while the server runs ([`Server::set_rules`](crate::Server::set_rules)). Only then
-    /// streams of those who have no credential are ended by it, for which each takes some memory.
+    /// Whether a server without rules will be given some while it runs ([`Server::set_rules`](crate::Server::set_rules)).
+    /// Only then its streams are watched, which takes some memory for each; those of a server with rules always are.
     pub rules_may_change: bool,
     /// The keys of tickets: the first signs, all are taken.
     pub tickets: TicketKeys,

@@ -234,8 +234,9 @@ fn a_credential_that_is_not_valid_is_refused_for_whatever_it_is_sent_and_by_what
 #[test]
 #[rustfmt::skip] // a table
 fn a_valid_credential_may_what_it_carries_and_what_the_rules_give() {
-    const NOBODY: &str = "send the header `Authorization: Bearer …` with a token that may";
-    let nobody = |asked: &str, covered: &str| format!("401 a request without a credential does not cover {asked}: it may {covered}; {NOBODY}");
+    const ANONYMOUS: &str = "a request without a credential in `Authorization`, `?ticket=` or the cookie `callout_ticket`";
+    const HINT: &str = "send `Authorization: Bearer …` with a token, a ticket or a JWT that may; where no header can be set, as with EventSource, a ticket in `?ticket=…`";
+    let nobody = |asked: &str, covered: &str| format!("401 {ANONYMOUS} does not cover {asked}: it may {covered}; {HINT}");
     let refused = |who: &str, asked: &str, covered: &str, rule: &str| format!("403 {who} does not cover {asked}: it may {covered}; a rule with `{rule}` would allow it");
     let ann = "subscribe to `news/*`, `users/{user}/*`, `rooms/*`";
     check("shop", &shop(), &[
