@@ -249,6 +249,36 @@ test("notifications are those of the ticket's user, and another user's are refus
   assert.deepEqual(await page.locator("#notes .kind").allTextContents(), [], "what the server says is no notification");
 });
 
+test("another user's ticket opens what is theirs, and who signs out leaves nothing, in all tabs", async (test) => {
+  const backend = await shop(test);
+  const window = await browser(test);
+  const path = `${backend.callout.url}/notifications.html`;
+  const one = await window.tab(`${path}#ticket=${await backend.ticket("ann")}`);
+  const two = await window.tab(path);
+  for (const page of [one, two]) await isState(page, "live");
+  await backend.notify("ann", "for ann");
+  for (const page of [one, two]) await page.locator("#notes .text", { hasText: "for ann" }).waitFor();
+
+  await one.evaluate((ticket) => (location.hash = `ticket=${ticket}`), await backend.ticket("bob"));
+  for (const page of [one, two]) {
+    await says(page, ".account", "bob");
+    await until("it is bob's", async () => (await page.inputValue("#me")) === "bob");
+    await isState(page, "live");
+  }
+  await backend.notify("ann", "for ann again");
+  await backend.notify("bob", "for bob");
+  for (const page of [one, two]) {
+    await page.locator("#notes .text", { hasText: "for bob" }).waitFor();
+    assert.deepEqual(await page.locator("#notes .text").allTextContents(), ["for bob"]);
+  }
+  await two.click(".account button");
+  for (const page of [one, two]) {
+    await isState(page, "refused");
+    await says(page, "#gate-says", "The notifications of bob are closed to you.");
+    assert.equal(await page.locator("#notes .text").count(), 0);
+  }
+});
+
 test("the start page says which of its commands need a token", async (test) => {
   const backend = await shop(test);
   const page = await (await browser(test)).tab(backend.callout.url);
