@@ -45,6 +45,11 @@ async function shop(test, config = CONFIG) {
   };
   return {
     callout,
+    // Gives the server other rules while it runs.
+    rule: (config) => {
+      writeFileSync(join(folder, "callout.toml"), config);
+      callout.signal("SIGHUP");
+    },
     ticket: async (user = "ann", wish = {}) => (await ask("/tickets", JSON.stringify({ user, ...wish }))).ticket,
     revoke: (what) => ask("/revoke", JSON.stringify(what)),
     notify: (user, data) => ask(`/notify/${user}`, JSON.stringify({ data })),
@@ -170,6 +175,28 @@ test("the chat says that it is closed before anybody has written in vain", async
   await give(page, await backend.ticket());
   await isState(page, "live");
   assert.equal(await page.inputValue("#message"), "hello");
+  await page.click("#send");
+  await page.locator("#messages .text", { hasText: "hello" }).waitFor();
+});
+
+test("a message that is refused stays, and the page says why", async (test) => {
+  const backend = await shop(test, CONFIG.replace("signed_in = true", "anonymous = true"));
+  const page = await (await browser(test)).tab(`${backend.callout.url}/sse.html`);
+  await page.fill("#user", "ann");
+  await page.fill("#message", "hello");
+  backend.rule(CONFIG);
+  await until("the rules are read", async () => {
+    const answer = await fetch(`${backend.callout.url}/access`);
+    return !(await answer.json()).pages.chat.publish;
+  });
+  assert.equal(await page.isEnabled("#send"), true);
+  await page.click("#send");
+  await says(page, "#trouble", "Not sent: a request without a credential does not cover the page `chat`");
+  await says(page, "#gate-says", "closed to you.");
+  assert.equal(await page.isEnabled("#send"), false);
+  assert.equal(await page.inputValue("#message"), "hello");
+  await give(page, await backend.ticket());
+  await isState(page, "live");
   await page.click("#send");
   await page.locator("#messages .text", { hasText: "hello" }).waitFor();
 });
