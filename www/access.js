@@ -5,10 +5,10 @@
 // their streams. A stream that is refused is closed, and opened again when another ticket has come, in whichever tab.
 
 import { connect } from "./callout.js";
-import { $, ask, element, orNull, words } from "./page.js";
+import { ask, element, words } from "./page.js";
 
-// What other tabs are told of a new ticket by.
-const CHANGED_KEY = "callout.ticket";
+// Where other tabs are told of another ticket.
+const CHANNEL = "callout.ticket";
 
 // What each page calls what it shows.
 const NAMES = {
@@ -33,7 +33,7 @@ export let visitor = {};
 const refusals = new Map();
 let foreseen;
 
-// What is to be done when there is another ticket.
+// What is to be done when there is another ticket; each is told whether it is another user's.
 const followers = new Set();
 
 // ---- streams ----
@@ -67,7 +67,6 @@ export function subscribe(wanted, title, listeners) {
       refuse(stream, title, event);
       end();
       if (event.status === 401 && mayRepeat) return open(true, false);
-      followers.add(again);
       tell("refused");
       look();
     });
@@ -91,8 +90,10 @@ export function subscribe(wanted, title, listeners) {
     listeners.state?.(state);
   }
 
-  function again() {
-    followers.delete(again);
+  // What one user was let in for, another may not see.
+  function again(isAnother) {
+    if (stream.state !== "refused" && !isAnother) return;
+    end();
     tell("connecting");
     open(true, true);
   }
@@ -104,6 +105,7 @@ export function subscribe(wanted, title, listeners) {
     tell("closed");
   }
 
+  followers.add(again);
   open(false, true);
   return stream;
 }
@@ -164,10 +166,15 @@ function show() {
 }
 
 function hide() {
-  const hadFocus = gate.item.contains(document.activeElement);
-  gate.item.hidden = true;
+  setHidden(gate.item, true);
   gate.title.textContent = gate.text.textContent = gate.trouble.textContent = gate.field.value = "";
-  if (hadFocus) document.querySelector("h1").focus();
+}
+
+// What is hidden loses the focus, which then goes to the page's title.
+function setHidden(item, isHidden) {
+  const hadFocus = item.contains(document.activeElement);
+  item.hidden = isHidden;
+  if (hadFocus && isHidden) document.querySelector("h1").focus();
 }
 
 // ---- tickets ----
@@ -181,16 +188,17 @@ export function onTicket(handler) {
 async function take(text) {
   const ticket = new URLSearchParams(text.split(/[#?]/).slice(1).join("&")).get("ticket") ?? text.trim();
   await ask("POST", "tickets/cookie", { ticket });
-  orNull(() => (localStorage[CHANGED_KEY] = Date.now()));
+  channel.postMessage("changed");
   await change();
 }
 
 // Goes on with what the visitor may now.
 async function change() {
+  const { user } = visitor;
   refusals.clear();
   await look();
   // A follower may have closed the stream of another.
-  for (const follower of [...followers]) if (followers.has(follower)) follower();
+  for (const follower of [...followers]) if (followers.has(follower)) follower(visitor.user !== user);
 }
 
 // The ticket of the page's address, which then has none: addresses are copied and kept.
@@ -212,10 +220,10 @@ async function takeFromAddress() {
   await take(ticket).catch((error) => refuse(takeFromAddress, "The ticket in the address cannot be used.", { data: error.message }));
 }
 
-async function leave() {
+async function signOut() {
   await ask("DELETE", "tickets/cookie").catch(() => {});
-  orNull(() => (localStorage[CHANGED_KEY] = Date.now()));
-  location.reload();
+  channel.postMessage("changed");
+  await change();
 }
 
 // ---- the page ----
@@ -263,7 +271,7 @@ function makeGate() {
 // Says in the header whose ticket it is.
 function showVisitor() {
   const { user } = visitor;
-  account.hidden = !user;
+  setHidden(account, !user);
   account.firstElementChild.textContent = user ?? "";
 }
 
@@ -271,7 +279,7 @@ function makeAccount() {
   const made = element("p", "account");
   const button = element("button", "plain", "Sign out");
   button.type = "button";
-  button.addEventListener("click", leave);
+  button.addEventListener("click", signOut);
   made.append(element("bdi"), button);
   made.hidden = true;
   document.querySelector("header.site").append(made);
@@ -281,8 +289,21 @@ function makeAccount() {
 const gate = makeGate();
 const account = makeAccount();
 
+// A page with an open channel may not be kept for the back button.
+let channel;
+function listen() {
+  channel = new BroadcastChannel(CHANNEL);
+  channel.onmessage = change;
+}
+listen();
+addEventListener("pagehide", () => channel.close());
+addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted) return;
+  listen();
+  change();
+});
+
 addEventListener("hashchange", takeFromAddress);
-addEventListener("storage", ({ key }) => key === CHANGED_KEY && change());
 // What imports this file runs when the ticket of the address was traded.
 await takeFromAddress();
 

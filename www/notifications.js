@@ -152,8 +152,8 @@ showVisitor();
 $("me").value ||= orNull(() => sessionStorage[ME_KEY] ?? localStorage[ME_KEY]) ?? "";
 if ($("me").value) subscribe();
 else if (document.activeElement === document.body) $("me").focus();
-onTicket(() => {
-  const isAnother = visitor.user && visitor.user !== $("me").value.trim();
+onTicket((isAnother) => {
   showVisitor();
-  if (isAnother || (visitor.user && !stream)) subscribe();
+  if (visitor.user && (isAnother || !stream)) return subscribe();
+  if (isAnother) $("notes").replaceChildren();
 });

@@ -45,6 +45,11 @@ async function shop(test, config = CONFIG) {
   };
   return {
     callout,
+    // Gives the server other rules while it runs.
+    rule: (config) => {
+      writeFileSync(join(folder, "callout.toml"), config);
+      callout.signal("SIGHUP");
+    },
     ticket: async (user = "ann", wish = {}) => (await ask("/tickets", JSON.stringify({ user, ...wish }))).ticket,
     revoke: (what) => ask("/revoke", JSON.stringify(what)),
     notify: (user, data) => ask(`/notify/${user}`, JSON.stringify({ data })),
@@ -174,6 +179,28 @@ test("the chat says that it is closed before anybody has written in vain", async
   await page.locator("#messages .text", { hasText: "hello" }).waitFor();
 });
 
+test("a message that is refused stays, and the page says why", async (test) => {
+  const backend = await shop(test, CONFIG.replace("signed_in = true", "anonymous = true"));
+  const page = await (await browser(test)).tab(`${backend.callout.url}/sse.html`);
+  await page.fill("#user", "ann");
+  await page.fill("#message", "hello");
+  backend.rule(CONFIG);
+  await until("the rules are read", async () => {
+    const answer = await fetch(`${backend.callout.url}/access`);
+    return !(await answer.json()).pages.chat.publish;
+  });
+  assert.equal(await page.isEnabled("#send"), true);
+  await page.click("#send");
+  await says(page, "#trouble", "Not sent: a request without a credential does not cover the page `chat`");
+  await says(page, "#gate-says", "closed to you.");
+  assert.equal(await page.isEnabled("#send"), false);
+  assert.equal(await page.inputValue("#message"), "hello");
+  await give(page, await backend.ticket());
+  await isState(page, "live");
+  await page.click("#send");
+  await page.locator("#messages .text", { hasText: "hello" }).waitFor();
+});
+
 test("a ticket that is taken back ends what it opened, in words, and another one goes on without a gap", async (test) => {
   const backend = await shop(test);
   const page = await (await browser(test)).tab(`${backend.callout.url}/wall.html#ticket=${await backend.ticket()}`);
@@ -247,6 +274,36 @@ test("notifications are those of the ticket's user, and another user's are refus
   await says(page, "#gate-says", "The ticket was taken back");
   await isState(page, "refused");
   assert.deepEqual(await page.locator("#notes .kind").allTextContents(), [], "what the server says is no notification");
+});
+
+test("another user's ticket opens what is theirs, and who signs out leaves nothing, in all tabs", async (test) => {
+  const backend = await shop(test);
+  const window = await browser(test);
+  const path = `${backend.callout.url}/notifications.html`;
+  const one = await window.tab(`${path}#ticket=${await backend.ticket("ann")}`);
+  const two = await window.tab(path);
+  for (const page of [one, two]) await isState(page, "live");
+  await backend.notify("ann", "for ann");
+  for (const page of [one, two]) await page.locator("#notes .text", { hasText: "for ann" }).waitFor();
+
+  await one.evaluate((ticket) => (location.hash = `ticket=${ticket}`), await backend.ticket("bob"));
+  for (const page of [one, two]) {
+    await says(page, ".account", "bob");
+    await until("it is bob's", async () => (await page.inputValue("#me")) === "bob");
+    await isState(page, "live");
+  }
+  await backend.notify("ann", "for ann again");
+  await backend.notify("bob", "for bob");
+  for (const page of [one, two]) {
+    await page.locator("#notes .text", { hasText: "for bob" }).waitFor();
+    assert.deepEqual(await page.locator("#notes .text").allTextContents(), ["for bob"]);
+  }
+  await two.click(".account button");
+  for (const page of [one, two]) {
+    await isState(page, "refused");
+    await says(page, "#gate-says", "The notifications of bob are closed to you.");
+    assert.equal(await page.locator("#notes .text").count(), 0);
+  }
 });
 
 test("the start page says which of its commands need a token", async (test) => {
