@@ -157,8 +157,11 @@ fn check_not_retracted(disk: &Log) {
 }
 
 fn check_retracted(disk: &Log) {
-    let told = r#"{"topic":"t","id":"mine"}"#.to_owned();
-    assert_eq!((data(disk), disk.status().events), (vec!["second".into(), told], 2));
+    let told = |topic: &str| format!(r#"{{"topic":"{topic}","id":"mine"}}"#);
+    // Each topic is told in an event of its own.
+    assert_eq!((data(disk), disk.status().events), (vec!["second".into(), told("t")], 3));
+    let on_u: Vec<String> = everything(disk, &["u"]).into_iter().map(|(_, seen)| seen.data).collect();
+    assert_eq!(on_u, [told("u")]);
 }
 
 #[test]
