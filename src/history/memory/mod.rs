@@ -28,7 +28,8 @@ use std::time::Duration;
 /// ```
 /// use callout::history::Memory;
 /// use callout::{Bounds, Server};
-/// ///
+/// use std::sync::Arc;
+///
 /// let mut bounds = Bounds::default();
 /// bounds.events_max = 10;
 /// let server = Server::builder()
