@@ -17,14 +17,15 @@ pub(super) fn is_alike(shown: &str, text: &str, is_beginning: bool) -> bool {
 }
 
 /// The text with `#` in place of each word that has a digit and four characters or more: ids, times, versions.
-/// Words go on across a hyphen, a dot or a colon within them.
+/// Words go on across a hyphen, a dot or a colon within them, and base64url is one word.
 fn shape(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
     let (mut shape, mut word) = (String::new(), String::new());
     let mut chars = text.chars().peekable();
     while let Some(char) = chars.next() {
-        let goes_on = chars.peek().is_some_and(char::is_ascii_alphanumeric) && !word.is_empty();
-        if char.is_ascii_alphanumeric() || "-.:".contains(char) && goes_on {
+        let is_followed =
+            chars.peek().is_some_and(|&next| is_of_word(next) || next == '-' || char == '-' && next == '.');
+        if is_of_word(char) || "-.:".contains(char) && is_followed && !word.is_empty() {
             word.push(char);
             if chars.peek().is_some() {
                 continue;
@@ -33,16 +34,32 @@ fn shape(text: &str) -> String {
         let is_any = word.len() >= 4 && word.contains(|char: char| char.is_ascii_digit());
         shape += if is_any { "#" } else { &word };
         word.clear();
-        if !char.is_ascii_alphanumeric() {
+        if !is_of_word(char) {
             shape.push(char);
         }
     }
     shape
 }
 
+fn is_of_word(char: char) -> bool {
+    char.is_ascii_alphanumeric() || char == '_'
+}
+
 #[test]
 fn shapes_are_alike_where_only_ids_and_times_differ() {
     for (shown, text, is_beginning, alike) in [
+        (
+            r#"{"ticket":"ct1.tHMd.eyJ1c2…","at":"x"}"#,
+            r#"{"ticket":"ct1._H-_.eyJ1c2Vy.G--9","at":"x"}"#,
+            false,
+            true,
+        ),
+        (
+            r#"{"ticket":"ct1.tHMd.eyJ1c2…","at":"x"}"#,
+            r#"{"ticket":"ct1.tHM-.eyJ1c2Vy.G9-","at":"x"}"#,
+            false,
+            true,
+        ),
         (r#"{"id":"18eb8614bba4b1be"}"#, r#"{"id":"18eb9a04c1a4b1bf"}"#, false, true),
         (r#"{"id":1795266046592}"#, r#"{"id":1795266046593}"#, false, true),
         ("at 2026-11-26T06:58:20.057Z", "at 2027-01-06T23:01:02.003Z", false, true),
