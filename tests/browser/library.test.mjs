@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import * as node from "node:test";
 import { proxied, say } from "./proxy.mjs";
-import { UNREACHABLE, atEnd, open, serve, setVisible, test, until } from "./support.mjs";
+import { UNREACHABLE, atEnd, can, open, serve, setVisible, test, until } from "./support.mjs";
 
 // From the end of one leader to the stream of the next, and as much again for a machine that is busy.
 const TAKEOVER_MILLIS = 4_000;
@@ -196,7 +196,7 @@ test("tabs open, close and freeze while events flow, and none misses or doubles 
     await more();
     pages.push(await subscribe(window, callout));
   }
-  for (const isFrozen of [true, false, true, false]) {
+  for (const isFrozen of can(test, "freeze") ? [true, false, true, false] : []) {
     await window.browser.setFrozen(pages[0], isFrozen);
     await more();
   }
@@ -209,8 +209,7 @@ test("tabs open, close and freeze while events flow, and none misses or doubles 
     assert.deepEqual(saw, Array.from(saw, (_, at) => saw[0] + at));
   }
   await isShared(callout);
-  // In Firefox a tab did not get the last event within 20 s in most runs; why is not known yet.
-}, { needs: ["freeze"] });
+}, { needs: ["churn"] });
 
 test("a tab that hangs loses the lead", async (test) => {
   const callout = await serve(test);
